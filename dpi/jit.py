@@ -140,7 +140,11 @@ def _teach_numba() -> None:
 
     @typeof_impl.register(Intrinsic)
     def _of_intrinsic(value: Intrinsic, context: Any) -> Any:
-        return typeof_impl(value.dispatcher(), context)
+        from numba.core.registry import cpu_target
+
+        inner = value.dispatcher()
+        cpu_target.typing_context.refresh()     # an intrinsic is known by a table of globals, not by typeof
+        return cpu_target.typing_context._lookup_global(inner)
 
 
 # ---------------------------------------------------------------- closure and key

@@ -1,0 +1,61 @@
+"""What a source hands to the decoder, and the state of a walk over record headers."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+#: Captured bytes above this are no packet but a broken header (libpcap's MAXIMUM_SNAPLEN).
+LARGEST_CAPTURED = 262144
+
+# Why a walk stopped: WALK.status
+FULL = 0            # no room for another frame
+MORE = 1            # `need` further bytes are wanted after `end` (0: the data ends between two records)
+HEADER = 2          # pcapng: a section or interface header at `start` wants to be read
+TOO_LONG = 3        # captured length above LARGEST_CAPTURED
+BAD_LENGTH = 4      # pcapng: block length impossible, or its two copies differ
+NO_INTERFACE = 5    # pcapng: a packet of an interface that was not declared
+
+#: State of a walk, kept between blocks. 80 bytes. Positions count from the start of the data handed over.
+WALK = np.dtype((np.record, [
+    ("position", "u8"),     # of the next record; beyond `end` where a block of no interest is to be skipped
+    ("end", "u8"),          # bytes that are there
+    ("start", "u8"),        # of the record that stopped the walk
+    ("number", "u8"),       # packets so far
+    ("need", "u8"),
+    ("status", "u8"),
+    ("time", "i8"),         # us, of the last packet
+    ("base", "u8"),         # pcapng: row of the section's first interface
+    ("interfaces", "u8"),   # pcapng: interfaces of the section
+    ("link", "u2"),         # pcap: LINKTYPE_*
+    ("swapped", "u1"),      # 1: the writer was big-endian
+    ("nano", "u1"),         # pcap: 1: the fraction counts nanoseconds
+    ("header", "u1"),       # pcap: 16, or 24 in the modified form
+    ("pad", "u1", (3,)),
+]))
+assert WALK.itemsize == 80, WALK.itemsize
+
+
+@dataclass(slots=True)
+class Block:
+    """Frames and the bytes they lie in.
+
+    Both arrays belong to the source and are valid until its next block is asked for: `frames` is reused from block to block, and so is
+    `data` unless the file is mapped. Who keeps something longer copies it.
+    """
+    data: np.ndarray[Any, np.dtype[np.uint8]]       # uint8[n]: the mapped file, or a buffer
+    frames: Any                                     # recarray FRAME[at least count]
+    count: int
+    first_number: int                               # packet number, in its capture and from 1, of frames[0]
+
+
+class Walker(Protocol):
+    """Reads the records of one format."""
+    state: Any                  # recarray WALK[1]
+    link_types: set[int]        # declared so far
+    interfaces: list[str]       # names of the interfaces declared so far, '' where unnamed; the index is FRAME.interface
+
+    def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
+        """Fill up to `room` rows of `frames` from `data[state.position:state.end]`; the count. `state.status` says why it ended."""
+        ...

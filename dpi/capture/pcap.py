@@ -1,0 +1,102 @@
+"""The classic capture format: a file header of 24 bytes, then records, each with a header of 16 bytes (24 in the modified form).
+
+Source: draft-ietf-opsawg-pcap sections 4 and 5; the modified form is Alexey Kuznetzov's patch to libpcap (magic a1b2cd34).
+"""
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from dpi import jit
+from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK
+from dpi.capture.frame import FRAME
+from dpi.capture.prefetch import prefetch
+from dpi.capture.words import word32
+from dpi.jit import I64, entry
+
+FILE_HEADER = 24
+#: magic as read little-endian -> (byte order swapped, nanoseconds, length of a record header)
+MAGICS = {
+    0xA1B2C3D4: (0, 0, 16), 0xD4C3B2A1: (1, 0, 16),
+    0xA1B23C4D: (0, 1, 16), 0x4D3CB2A1: (1, 1, 16),
+    0xA1B2CD34: (0, 0, 24), 0x34CDB2A1: (1, 0, 24),
+}
+
+_ROW = np.dtype("u1")
+_LARGEST = np.uint64(LARGEST_CAPTURED)
+_ONE, _4, _8, _12 = np.uint64(1), np.uint64(4), np.uint64(8), np.uint64(12)
+_LOW32 = np.uint64(0xFFFFFFFF)
+_AHEAD = np.uint64(4096)
+
+
+@entry(_ROW, WALK, FRAME, I64)
+def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> int:
+    """Fill frames[:room] from data uint8[n] at walk[0].position; the count of frames filled. A record is taken only if it is whole."""
+    state = walk[0]
+    position = np.uint64(state.position)
+    end = np.uint64(state.end)
+    number = np.uint64(state.number)
+    header = np.uint64(state.header)
+    link = state.link
+    swapped = state.swapped
+    nano = state.nano
+    limit = np.uint64(room)
+    count = np.uint64(0)
+    state.status = FULL
+    state.need = 0
+    while count < limit:
+        prefetch(data, position + _AHEAD)
+        left = end - position
+        if left < header:
+            state.status = MORE
+            if left:
+                state.need = header - left
+            break
+        captured = word32(data, position + _8, swapped)
+        if captured > _LARGEST:
+            state.status = TOO_LONG
+            state.need = captured
+            break
+        if left - header < captured:
+            state.status = MORE
+            state.need = captured - (left - header)
+            break
+        fraction = np.int64(word32(data, position + _4, swapped))
+        if nano:
+            fraction = fraction // 1000
+        number += _ONE
+        frame = frames[count]
+        frame.offset = position + header
+        frame.time = np.int64(word32(data, position, swapped)) * 1000000 + fraction
+        frame.captured = captured
+        frame.wire = word32(data, position + _12, swapped)
+        frame.link = link
+        frame.interface = 0
+        frame.number = number & _LOW32
+        position += header + captured
+        count += _ONE
+    state.start = position
+    state.position = position
+    state.number = number
+    return np.int64(count)
+
+
+class Pcap:
+    """A walk over a pcap file: `header` is its first 24 bytes, whose magic is known."""
+
+    def __init__(self, header: bytes) -> None:
+        self.state = jit.records(1, WALK)
+        swapped, nano, length = MAGICS[int.from_bytes(header[:4], "little")]
+        (link,) = struct.unpack_from(">I" if swapped else "<I", header, 20)
+        state = self.state[0]
+        state.position = FILE_HEADER
+        state.swapped, state.nano, state.header = swapped, nano, length
+        state.link = link & 0xFFFF      # the upper bits say how long the FCS is; lengths are kept as written
+        self.link_types = {link & 0xFFFF}
+        self.interfaces = [""]
+
+    def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
+        """See `dpi.capture.block.Walker`."""
+        return walk_pcap(data, self.state, frames, room)
