@@ -87,13 +87,26 @@ class Kernel:
             import numba
 
             _teach_numba()
-            self._dispatcher = numba.njit(nogil=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func)
+            self._dispatcher = _plain_types(numba.njit(nogil=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func))
         return self._dispatcher
 
     def __call__(self, *args: Any) -> Any:
         if BUILD == "off":
             return self.py_func(*args)
         return self.dispatcher()(*args)
+
+
+def _plain_types(dispatcher: Any) -> Any:
+    """Stop numba from compiling an inner kernel anew for each constant it is called with: LLVM carries constants into calls by itself."""
+    from numba.core import types
+
+    resolve = dispatcher.get_call_template
+
+    def plain(args: Any, kws: Any) -> Any:
+        return resolve(tuple(types.unliteral(a) for a in args), {k: types.unliteral(a) for k, a in kws.items()})
+
+    dispatcher.get_call_template = plain
+    return dispatcher
 
 
 def kernel(function: Callable[..., Any]) -> Any:
