@@ -14,7 +14,8 @@ memory      uint8[MEMORY]: private to the flow while it is inspected, zeroed at 
             else of length 0.
 
 It returns NO (not mine: never asked again for this flow), MORE (may be mine: call again with more bytes or the next packet),
-MINE (it is this protocol, finished) or GOING (it is this protocol, keep calling). Every byte is hostile: a parser checks each offset
+MINE (it is this protocol, finished) GOING (it is this protocol, keep calling with more of the stream) or PACKETS
+(it is this protocol; keep calling, but with single packets: `inspection.start` is 0 and nothing is buffered; for datagrams the same as GOING). Every byte is hostile: a parser checks each offset
 against n, bounds each loop, and raises nothing.
 """
 from __future__ import annotations
@@ -25,12 +26,20 @@ from typing import Any
 
 import numpy as np
 
+from dpi.flow.facts import FACTS as FACTS
+from dpi.flow.facts import NAME_CERTIFICATE as NAME_CERTIFICATE
+from dpi.flow.facts import NAME_DNS as NAME_DNS
+from dpi.flow.facts import NAME_HOST as NAME_HOST
+from dpi.flow.facts import NAME_NONE as NAME_NONE
+from dpi.flow.facts import NAME_SNI as NAME_SNI
+from dpi.flow.facts import RISKS as RISKS
+from dpi.flow.facts import TRANSACTION as TRANSACTION
+from dpi.flow.stream import MEMORY as MEMORY
 from dpi.jit import Entry, entry
 
-NO, MORE, MINE, GOING = 0, 1, 2, 3
+NO, MORE, MINE, GOING, PACKETS = 0, 1, 2, 3, 4
 CLIENT, SERVER = 0, 1           # inspection.direction: who sent these bytes
 ROOM = 32                       # free outbox rows guaranteed at each call
-MEMORY = 8192
 NAMES_MAX = 16                  # addresses one answer can teach
 
 INSPECTION = np.dtype((np.record, [
@@ -53,48 +62,6 @@ INSPECTION = np.dtype((np.record, [
     ("name", "u1", (256,)),
     ("addresses", "u1", (16 * NAMES_MAX,)),     # 16 bytes each, IPv4 mapped (::ffff:a.b.c.d)
 ]))
-
-#: Sources of FACTS.server_name, in rising order of trust
-NAME_NONE, NAME_DNS, NAME_CERTIFICATE, NAME_HOST, NAME_SNI = 0, 1, 2, 3, 4
-
-#: What is known of one flow beyond counters. 768 bytes.
-FACTS = np.dtype((np.record, [
-    ("server_name", "u1", (256,)),
-    ("user_agent", "u1", (176,)),
-    ("alpn", "u1", (32,)),              # the first offered, or the one chosen
-    ("ja4_all", "u1", (36 * 6,)),       # every distinct client hello's JA4; the first is `ja4`
-    ("ja3", "u1", (16,)), ("ja3s", "u1", (16,)),        # MD5 digests, raw
-    ("risks", "u8"),                    # bit i: RISKS[i]
-    ("handshake_time", "i8"),
-    ("server_name_length", "u2"),
-    ("user_agent_length", "u1"),
-    ("alpn_length", "u1"),
-    ("ja4_count", "u1"),
-    ("ja4_missed", "u1"),               # distinct hellos beyond the six kept
-    ("has_ja3", "u1"), ("has_ja3s", "u1"),
-    ("name_source", "u1"),              # NAME_*
-    ("tls_version", "u2"),              # as on the wire (0x0303)
-    ("hint", "u2"),                     # application number a parser may propose (0 = none)
-    ("pad", "u1", (27,)),
-]))
-assert FACTS.itemsize == 768, FACTS.itemsize
-
-RISKS = ("clear_text_credentials", "obsolete_tls", "weak_cipher", "self_signed_certificate", "expired_certificate", "name_mismatch",
-         "suspicious_dns", "http_suspicious_agent", "binary_transfer", "known_protocol_on_other_port")
-
-#: One row of dns, tls, http or files on its way out. 1024 bytes. The columns of each table are declared in dpi/schema.py.
-TRANSACTION = np.dtype((np.record, [
-    ("table", "u1"),                    # index in dpi.schema.TRANSACTION_TABLES, from 1
-    ("direction", "u1"),
-    ("texts", "u1"),                    # text fields ended so far
-    ("pad", "u1", (5,)),
-    ("flow", "u8"),
-    ("time", "i8"),
-    ("numbers", "i8", (12,)),
-    ("ends", "u2", (12,)),              # end of text field k inside `text`
-    ("text", "u1", (880,)),
-]))
-assert TRANSACTION.itemsize == 1024, TRANSACTION.itemsize
 
 U8 = np.dtype("u1")
 ARGUMENTS = (U8, INSPECTION, FACTS, TRANSACTION, U8)

@@ -1,0 +1,104 @@
+"""What DNS answers said: address -> name, so that flows without a name of their own get the one their client asked for.
+
+A set-associative table of fixed size: WAYS entries a bucket, the oldest makes room. Names lie in a ring of bytes; an entry whose name has
+been overwritten no longer counts. An answer names only flows that start after it.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.jit import kernel, records
+
+WAYS = 4
+LIFETIME_US = 6 * 3600 * 1_000_000      # clients reuse addresses long after the TTL; past this the answer is no evidence
+
+RESOLUTION = np.dtype((np.record, [
+    ("tag", "u8"), ("time", "i8"), ("at", "i8"), ("length", "u4"), ("pad", "u4"),
+]))
+
+
+class Resolutions:
+    """`entries` (a power of two) answers and a ring of `text` bytes (a power of two)."""
+
+    def __init__(self, entries: int = 1 << 16, text: int = 1 << 22) -> None:
+        self.entries = records(entries, RESOLUTION)
+        self.text: np.ndarray[Any, Any] = np.zeros(text + 256, np.uint8)
+        self.head: np.ndarray[Any, Any] = np.zeros(1, np.int64)
+
+
+@kernel
+def address_tag(addresses: Any, at: Any, seed: Any) -> Any:
+    """A seeded 64-bit hash of 16 address bytes, never 0."""
+    h = seed[2]
+    for half in range(2):
+        word = np.uint64(0)
+        for i in range(8):
+            word = (word << np.uint64(8)) | np.uint64(addresses[at + half * 8 + i])
+        h = (h ^ word) * (seed[3] | np.uint64(1))
+        h ^= h >> np.uint64(29)
+        h = h * np.uint64(0xBF58476D1CE4E5B9)
+        h ^= h >> np.uint64(32)
+    return h | np.uint64(1)
+
+
+@kernel
+def learn(entries: Any, text: Any, head: Any, seed: Any, inspection: Any) -> Any:
+    """Remember the answer in `inspection` (name, addresses)."""
+    x = inspection[0]
+    length = np.int64(x.name_length)
+    if length == 0 or length > 255:
+        return 0
+    size = np.int64(text.size) - 256
+    at = head[0]
+    for i in range(length):
+        text[(at & (size - 1)) + i] = x.name[i]      # the last 256 bytes are slack, so that a name is never split
+    head[0] = at + length
+    count = min(np.int64(x.name_count), x.addresses.size // 16)
+    buckets = entries.size // WAYS
+    for k in range(count):
+        tag = address_tag(x.addresses, k * 16, seed)
+        first = np.int64((tag >> np.uint64(8)) & np.uint64(buckets - 1)) * WAYS
+        best = first
+        for i in range(first, first + WAYS):
+            if entries[i].tag == tag and same_name(entries[i], text, x, at, size):
+                best = i
+                break
+            if entries[i].tag == 0 or entries[i].time < entries[best].time:
+                best = i
+        entries[best].tag = tag
+        entries[best].time = x.time
+        entries[best].at = at
+        entries[best].length = np.uint32(length)
+    return 0
+
+
+@kernel
+def same_name(entry: Any, text: Any, x: Any, head: Any, size: Any) -> Any:
+    """1 if the entry's name is the one in `x` and still there."""
+    if np.int64(entry.length) != np.int64(x.name_length) or head - entry.at > size - 512:
+        return 0
+    at = entry.at & (size - 1)
+    for i in range(np.int64(entry.length)):
+        if text[at + i] != x.name[i]:
+            return 0
+    return 1
+
+
+@kernel
+def resolve(entries: Any, text: Any, head: Any, seed: Any, addresses: Any, at: Any, before: Any) -> Any:
+    """The newest answer for the 16 address bytes that is not later than `before` (us): offset << 16 | length in `text`, 0 if none."""
+    tag = address_tag(addresses, at, seed)
+    size = np.int64(text.size) - 256
+    buckets = entries.size // WAYS
+    first = np.int64((tag >> np.uint64(8)) & np.uint64(buckets - 1)) * WAYS
+    best = np.int64(-1)
+    for i in range(first, first + WAYS):
+        entry = entries[i]
+        if entry.tag == tag and entry.time <= before and before - entry.time < LIFETIME_US and head[0] - entry.at <= size - 512:
+            if best < 0 or entry.time > entries[best].time:
+                best = np.int64(i)
+    if best < 0:
+        return np.int64(0)
+    return ((entries[best].at & (size - 1)) << 16) | np.int64(entries[best].length)

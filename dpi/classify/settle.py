@@ -1,0 +1,69 @@
+"""The last word on exported rows: where neither bytes nor names gave an application, DNS answers, networks and ports are asked."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.classify.names import find_name
+from dpi.classify.networks import find_network
+from dpi.classify.ports import find_port
+from dpi.classify.resolutions import resolve
+from dpi.flow.facts import NAME_DNS, NAME_NONE, clear
+from dpi.jit import kernel
+
+BY_PORT, BY_NETWORK = 1, 2      # bits of `carriers`: what may name a flow of this protocol
+
+
+@kernel
+def settle(count: Any, shard: Any, seed: Any, out_flows: Any, out_details: Any, out_extra: Any, out_facts: Any, reasons: Any, reason_dns: Any,
+           carriers: Any, names: Any, networks4: Any, networks6: Any, ports: Any, resolutions: Any, text: Any, head: Any) -> Any:
+    """Complete the verdict of rows [0, count). `carriers` uint8 by protocol number: protocols that carry applications."""
+    for k in range(count):
+        extra = out_extra[k]
+        reason = np.int64(extra.reason)
+        if extra.application == 0 and carriers[extra.protocol] & BY_NETWORK:
+            by = name_by_dns(k, shard, seed, out_details, out_extra, out_facts, names, resolutions, text, head)
+            if by != 0:
+                by = np.int64(reason_dns[by])
+            else:
+                by = find_network(out_details[k].server_ip, 0, networks4, networks6)
+                if by == 0:
+                    by = find_network(out_details[k].client_ip, 0, networks4, networks6)
+            if by != 0:
+                reason = by
+                extra.application = reasons[by].application
+        if extra.application == 0 and extra.protocol == 0:
+            by = find_port(np.int64(out_flows[k].key1 & np.uint64(0xFF)), np.int64(out_details[k].server_port), ports)
+            if by != 0:
+                reason = by
+                extra.application = reasons[by].application
+                extra.protocol = reasons[by].protocol
+        extra.reason = np.uint32(reason)
+        extra.confidence = reasons[reason].confidence
+    return 0
+
+
+@kernel
+def name_by_dns(k: Any, shard: Any, seed: Any, out_details: Any, out_extra: Any, out_facts: Any, names: Any, resolutions: Any, text: Any, head: Any) -> Any:
+    """Give the row the name its client asked for, where it has none of its own. Returns the reason of the name's application, 0 none."""
+    extra = out_extra[k]
+    if extra.facts != 0 and out_facts[extra.facts].name_source != NAME_NONE:
+        return np.int64(0)
+    found = resolve(resolutions, text, head, seed, out_details[k].server_ip, 0, out_details[k].flow_start)
+    if found == 0:
+        return np.int64(0)
+    if extra.facts == 0:
+        if shard[0].export_facts + 1 >= out_facts.size:
+            return np.int64(0)
+        shard[0].export_facts += 1
+        extra.facts = np.uint32(shard[0].export_facts)
+        clear(out_facts, shard[0].export_facts)
+    fact = out_facts[extra.facts]
+    at = found >> 16
+    length = found & 0xFFFF
+    for i in range(length):
+        fact.server_name[i] = text[at + i]
+    fact.server_name_length = np.uint16(length)
+    fact.name_source = NAME_DNS
+    return find_name(fact.server_name, 0, length, names)

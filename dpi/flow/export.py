@@ -1,0 +1,109 @@
+"""The only place where working state becomes a row: a flow's open interval is copied out, then starts anew.
+
+Kernels copy into fixed buffers (`Exports`); `dpi/flow/rows.py` turns full buffers into a columnar Batch.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.flow.facts import FACTS
+from dpi.flow.table import (
+    CLOSED,
+    DETAIL,
+    END_ACTIVE,
+    END_CLOSED,
+    ESTABLISHED,
+    FLOW,
+    NOT_MEASURED,
+    PHASE_CANDIDATE,
+    RESPONDED,
+    TUNNEL,
+)
+from dpi.jit import kernel, records
+
+#: What a row has besides its flow and detail. `reason`, `protocol`, `application`, `confidence`: the verdict as settled at export.
+EXTRA = np.dtype((np.record, [
+    ("facts", "u4"), ("tunnel", "u4"),          # index in the export buffers, 0 none
+    ("reason", "u4"),
+    ("protocol", "u2"), ("application", "u2"),
+    ("response", "u4"), ("client_rtt", "u4"), ("server_rtt", "u4"),
+    ("end", "u1"), ("final", "u1"), ("confidence", "u1"), ("folded", "u1"),
+]))
+
+
+class Exports:
+    """Buffers for `rows` exported rows."""
+
+    def __init__(self, rows: int) -> None:
+        self.flows = records(rows, FLOW)
+        self.details = records(rows, DETAIL)
+        self.extra = records(rows, EXTRA)
+        self.facts = records(rows + 1, FACTS)
+        self.tunnels = records(rows + 1, TUNNEL)
+
+
+@kernel
+def export(number: Any, end: Any, final: Any, flows: Any, details: Any, tunnels: Any, facts: Any, shard: Any,
+           out_flows: Any, out_details: Any, out_extra: Any, out_facts: Any, out_tunnels: Any) -> Any:
+    """Copy the open interval of a flow out. The caller has made sure that there is room."""
+    row = shard[0]
+    k = row.exports
+    flow = flows[number]
+    detail = details[number]
+    extra = out_extra[k]
+    out_flows[k] = flows[number]
+    out_details[k] = details[number]
+    if end == END_ACTIVE and flow.state & CLOSED:
+        extra.end = END_CLOSED
+    else:
+        extra.end = np.uint8(end)
+    extra.final = np.uint8(final)
+    extra.folded = 0
+    extra.protocol = flow.protocol
+    extra.application = flow.application
+    extra.reason = np.uint32(0) if flow.phase & PHASE_CANDIDATE else flow.reason
+    extra.confidence = 0
+    extra.client_rtt = NOT_MEASURED
+    extra.server_rtt = detail.server_rtt
+    detail.server_rtt = NOT_MEASURED
+    if flow.state & ESTABLISHED:
+        extra.client_rtt = detail.client_rtt
+        detail.client_rtt = NOT_MEASURED
+    extra.response = NOT_MEASURED
+    if flow.marks & RESPONDED:
+        extra.response = detail.response
+        detail.response = NOT_MEASURED
+    detail.mss = 0
+    extra.facts = 0
+    if flow.facts != 0:
+        row.export_facts += 1
+        out_facts[row.export_facts] = facts[flow.facts]
+        extra.facts = np.uint32(row.export_facts)
+    extra.tunnel = 0
+    if detail.tunnel != 0:
+        row.export_tunnels += 1
+        out_tunnels[row.export_tunnels] = tunnels[detail.tunnel]
+        extra.tunnel = np.uint32(row.export_tunnels)
+    row.exports = k + 1
+    reopen(flow, shard)
+    flow.interval = np.uint16((np.int64(flow.interval) + 1) & 0xFFFF)
+    return 0
+
+
+@kernel
+def reopen(flow: Any, shard: Any) -> Any:
+    """Start an interval at the packet clock with nothing counted."""
+    flow.start = shard[0].clock
+    flow.minute = np.uint32(shard[0].minute)
+    for d in range(2):
+        flow.ip_bytes[d] = 0
+        flow.overhead[d] = 0
+        flow.headers[d] = 0
+        flow.packets[d] = 0
+        flow.retransmissions[d] = 0
+        flow.out_of_order[d] = 0
+        flow.zero_windows[d] = 0
+        flow.flags[d] = 0
+    return 0

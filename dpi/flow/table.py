@@ -1,0 +1,218 @@
+"""The flow table: an index of 8-byte slots in front of dense 128-byte hot records and 96-byte cold ones.
+
+A slot is tag (high 32 bits: the low 32 bits of the key's hash) and record number + 1 (low 32 bits); 0 is empty. The home of a slot is its
+tag masked, so that deletion can shift slots back and growth can re-place them without touching a record. The index array has its final
+size from the start (untouched pages cost nothing); `shard.mask` says how much of it is in use and grows by doubling.
+
+Record 0 of flows and details is never used: 0 means none. Free records are chained through `stream`.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.jit import kernel, records
+
+#: What is touched for every packet. 128 bytes: two cache lines.
+FLOW = np.dtype((np.record, [
+    ("key0", "u8"), ("key1", "u8"),
+    ("start", "i8"), ("last", "i8"),            # us of the packet clock; start is that of the open interval
+    ("ip_bytes", "u8", (2,)),                   # index 0: sent by the client, 1: by the server
+    ("overhead", "i4", (2,)),                   # wire bytes - IP bytes
+    ("headers", "u4", (2,)),                    # IP bytes - layer-4 payload bytes
+    ("packets", "u4", (2,)),
+    ("next_seq", "u4", (2,)),
+    ("advanced", "u4", (2,)),                   # low 32 bits of the time next_seq last moved
+    ("retransmissions", "u2", (2,)), ("out_of_order", "u2", (2,)), ("zero_windows", "u2", (2,)),
+    ("flags", "u1", (2,)),
+    ("state", "u1"),                            # SYN ... CLOSED below
+    ("marks", "u1"),                            # CLIENT_LOW ... below
+    ("minute", "u4"),                           # of the open interval
+    ("interval", "u2"),
+    ("parser", "u1"),                           # the parser that is being fed, 0 none
+    ("phase", "u1"),                            # inspection: payload packets looked at, and PHASE_* bits
+    ("stream", "u4"),                           # slot of first bytes, 0 none (free record: next free record)
+    ("facts", "u4"),                            # slot of facts, 0 none
+    ("protocol", "u2"), ("application", "u2"),
+    ("reason", "u4"),                           # why; while PHASE_CANDIDATE: the row that must match again
+]))
+
+#: What is written when a flow is born and read when it is exported. 96 bytes.
+DETAIL = np.dtype((np.record, [
+    ("client_ip", "u1", (16,)), ("server_ip", "u1", (16,)),
+    ("client_mac", "u1", (6,)), ("server_mac", "u1", (6,)),
+    ("client_port", "u2"), ("server_port", "u2"),
+    ("flow_start", "i8"),
+    ("serial", "u8"),
+    ("first_packet", "u4"),
+    ("vlan", "u2"), ("inner_vlan", "u2"),
+    ("tunnel", "u4"),                           # record in the tunnel table, 0 none
+    ("ttl", "u1", (2,)), ("dscp", "u1", (2,)),
+    ("mss", "u2"),
+    ("interface", "u1"),
+    ("icmp", "u1"),                             # 1: ports hold ICMP type and code
+    ("client_rtt", "u4"), ("server_rtt", "u4"),
+    ("response", "u4"),                         # us; while REQUEST is set: time of the request since flow_start
+]))
+
+#: Outer layers of a tunnelled flow.
+TUNNEL = np.dtype((np.record, [
+    ("outer_client", "u1", (16,)), ("outer_server", "u1", (16,)),
+    ("id", "u4"), ("kinds", "u2"), ("pad", "u2"), ("next", "u4"), ("pad2", "u4"),
+]))
+
+assert FLOW.itemsize == 128 and DETAIL.itemsize == 96, (FLOW.itemsize, DETAIL.itemsize)
+
+# FLOW.state
+SYN, SYN_ACK, ESTABLISHED, FIN_CLIENT, FIN_SERVER, RESET, SYN_TWICE, CLOSED = 1, 2, 4, 8, 16, 32, 64, 128
+# FLOW.marks
+CLIENT_LOW, MIDSTREAM, SEQ_CLIENT, SEQ_SERVER, DATA_CLIENT, DATA_SERVER, REQUEST, RESPONDED = 1, 2, 4, 8, 16, 32, 64, 128
+# FLOW.phase
+PHASE_COUNT, PHASE_CANDIDATE, PHASE_GOING, PHASE_DONE = 0x1F, 0x20, 0x40, 0x80
+
+NOT_MEASURED = 0xFFFFFFFF
+# IPFIX flowEndReason (RFC 5102, element 136)
+END_IDLE, END_ACTIVE, END_CLOSED, END_FORCED, END_RESOURCES, END_RESET = 1, 2, 3, 4, 5, 6
+END_REASONS = ("", "idle", "active", "fin", "end", "evicted", "reset")
+
+#: Scalars of one shard; times us.
+SHARD = np.dtype((np.record, [
+    ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"), ("first_time", "i8"),
+    ("serial", "u8"), ("mask", "u8"),
+    ("live", "i8"), ("high", "i8"), ("cap", "i8"), ("free", "i8"),
+    ("sweep", "i8"), ("sweep_due", "i8"), ("hand", "i8"),
+    ("cursor", "i8"),                           # next frame of the block
+    ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("seconds", "i8"),
+    ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
+    ("names_head", "i8"),
+    # limits, us
+    ("idle_tcp", "i8"), ("idle_half_open", "i8"), ("idle_closed", "i8"), ("idle_udp", "i8"), ("idle_other", "i8"),
+    # counters
+    ("packets", "i8"), ("wire_bytes", "i8"), ("refused", "i8"), ("refused_bytes", "i8"), ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"), ("epochs", "i8"),
+    ("streams_full", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),
+    ("fragments", "i8"), ("snapped", "i8"), ("seconds_missed", "i8"), ("inspected", "i8"), ("parser_calls", "i8"),
+]))
+
+#: Packets and wire bytes of one second of the packet clock.
+SECOND = np.dtype((np.record, [("second", "i8"), ("packets", "i8"), ("wire_bytes", "i8")]))
+
+
+class Table:
+    """The memory of one shard's flows. `cap` records at most; pages are touched as flows come."""
+
+    def __init__(self, cap: int, tunnels: int = 65536) -> None:
+        size = 1 << max(10, (2 * cap - 1).bit_length())
+        self.slots: np.ndarray[Any, Any] = np.zeros(size, np.uint64)
+        self.flows = records(cap + 1, FLOW)
+        self.details = records(cap + 1, DETAIL)
+        self.tunnels = records(tunnels, TUNNEL)
+        self.shard = records(1, SHARD)
+        row = self.shard[0]
+        row.cap, row.mask, row.high, row.streams_high, row.facts_high, row.tunnels_high = cap, min(size, 1 << 14) - 1, 1, 1, 1, 1
+
+    def touch(self) -> None:
+        """Touch every page now, so that no first touch falls into the measured time."""
+        for array in (self.slots, self.flows, self.details):
+            array.view(np.uint8)[::4096] = 0
+
+
+@kernel
+def find(slots: Any, flows: Any, mask: Any, tag: Any, key0: Any, key1: Any) -> Any:
+    """Record number of the key, 0 if absent. Probes are bounded by the first empty slot (the index is never more than half full)."""
+    at = tag & mask
+    while True:
+        slot = slots[at]
+        if slot == np.uint64(0):
+            return np.uint64(0)
+        if (slot >> np.uint64(32)) == tag:
+            number = (slot & np.uint64(0xFFFFFFFF)) - np.uint64(1)
+            if flows[number].key0 == key0 and flows[number].key1 == key1:
+                return number
+        at = (at + np.uint64(1)) & mask
+
+
+@kernel
+def place(slots: Any, mask: Any, tag: Any, number: Any) -> Any:
+    """Put a record number into the index."""
+    at = tag & mask
+    while slots[at] != np.uint64(0):
+        at = (at + np.uint64(1)) & mask
+    slots[at] = (tag << np.uint64(32)) | (number + np.uint64(1))
+    return 0
+
+
+@kernel
+def remove(slots: Any, mask: Any, tag: Any, number: Any) -> Any:
+    """Take a record number out of the index, shifting later slots of the run back (no tombstones)."""
+    at = tag & mask
+    wanted = (tag << np.uint64(32)) | (number + np.uint64(1))
+    while slots[at] != wanted:
+        if slots[at] == np.uint64(0):
+            return -1
+        at = (at + np.uint64(1)) & mask
+    hole = at
+    at = (at + np.uint64(1)) & mask
+    while slots[at] != np.uint64(0):
+        home = (slots[at] >> np.uint64(32)) & mask
+        # the slot may move back if its home does not lie between the hole and where it is now
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            slots[hole] = slots[at]
+            hole = at
+        at = (at + np.uint64(1)) & mask
+    slots[hole] = np.uint64(0)
+    return 0
+
+
+@kernel
+def grow(slots: Any, shard: Any) -> Any:
+    """Double the part of the index in use, within its array. Slots re-place themselves by their tags."""
+    row = shard[0]
+    old = np.int64(row.mask) + 1
+    if old * 2 > slots.size:
+        return 0
+    mask = np.uint64(old * 2 - 1)
+    # walk from the first empty slot so that no run is cut in two: every run is re-placed whole
+    start = np.int64(0)
+    while slots[start] != np.uint64(0):
+        start += 1
+    for i in range(old):
+        at = (start + i) & (old - 1)
+        slot = slots[at]
+        if slot == np.uint64(0):
+            continue
+        slots[at] = np.uint64(0)
+        to = (slot >> np.uint64(32)) & mask
+        while slots[to] != np.uint64(0):
+            to = (to + np.uint64(1)) & mask
+        slots[to] = slot
+    row.mask = mask
+    return 1
+
+
+@kernel
+def take(flows: Any, shard: Any) -> Any:
+    """A free record number, 0 when the table is at its cap."""
+    row = shard[0]
+    number = row.free
+    if number != 0:
+        row.free = np.int64(flows[number].stream)
+    elif row.high <= row.cap:
+        number = row.high
+        row.high += 1
+    else:
+        return np.int64(0)
+    row.live += 1
+    return np.int64(number)
+
+
+@kernel
+def give(flows: Any, shard: Any, number: Any) -> Any:
+    """Return a record to the free chain. `start` = -1 marks it free for the sweep."""
+    row = shard[0]
+    flow = flows[number]
+    flow.start = np.int64(-1)
+    flow.stream = np.uint32(row.free)
+    row.free = np.int64(number)
+    row.live -= 1
+    return 0
