@@ -299,7 +299,8 @@ class _Cache:
         self._keep.append(stub)
         address = ctypes.cast(stub, ctypes.c_void_p).value
         for name in ("numba_unpickle", "numba_gil_ensure", "numba_gil_release", "numba_do_raise", "NRT_MemInfo_call_dtor", "NRT_incref",
-                     "NRT_decref", "NRT_Allocate", "NRT_Free", "numba_recreate_record", "numba_attempt_nocopy_reshape"):
+                     "NRT_decref", "NRT_Allocate", "NRT_Free", "numba_recreate_record", "numba_attempt_nocopy_reshape",
+                     "numba_runtime_build_excinfo_struct"):
             llvm.add_symbol(name, address)
 
 
