@@ -1,10 +1,13 @@
 """What a source hands to the decoder, and the state of a walk over record headers."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+
+from dpi.jit import Entry
 
 #: Captured bytes above this are no packet but a broken header (libpcap's MAXIMUM_SNAPLEN).
 LARGEST_CAPTURED = 262144
@@ -32,7 +35,8 @@ WALK = np.dtype((np.record, [
     ("swapped", "u1"),      # 1: the writer was big-endian
     ("nano", "u1"),         # pcap: 1: the fraction counts nanoseconds
     ("header", "u1"),       # pcap: 16, or 24 in the modified form
-    ("pad", "u1", (3,)),
+    ("exchanged", "u1"),    # pcap: the two lengths of a record are in the other order: 1 always, 2 where the first is the greater
+    ("pad", "u1", (2,)),
 ]))
 assert WALK.itemsize == 80, WALK.itemsize
 
@@ -48,6 +52,22 @@ class Block:
     frames: Any                                     # recarray FRAME[at least count]
     count: int
     first_number: int                               # packet number, in its capture and from 1, of frames[0]
+
+
+class Bound:
+    """A kernel called again and again with the same arrays: their addresses are looked up once."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._arguments: tuple[Any, ...] = ()
+        self._call: Callable[[], int] = int
+
+    def __call__(self, *arguments: Any) -> int:
+        """Call the kernel; arrays are compared by identity."""
+        if len(arguments) != len(self._arguments) or any(a is not b for a, b in zip(arguments, self._arguments, strict=True)):
+            self._arguments = arguments     # also keeps the arrays alive while their addresses are in use
+            self._call = self._entry.bind(*arguments)
+        return self._call()
 
 
 class Walker(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dpi import jit
-from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK
+from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK, Bound
 from dpi.capture.frame import FRAME
 from dpi.capture.prefetch import prefetch
 from dpi.capture.words import word32
@@ -28,6 +28,7 @@ _ROW = np.dtype("u1")
 _LARGEST = np.uint64(LARGEST_CAPTURED)
 _ONE, _4, _8, _12 = np.uint64(1), np.uint64(4), np.uint64(8), np.uint64(12)
 _LOW32 = np.uint64(0xFFFFFFFF)
+_LINE = np.uint64(64)
 _AHEAD = np.uint64(4096)
 
 
@@ -42,12 +43,17 @@ def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> int:
     link = state.link
     swapped = state.swapped
     nano = state.nano
+    exchanged = state.exchanged
     limit = np.uint64(room)
     count = np.uint64(0)
+    ahead = position
     state.status = FULL
     state.need = 0
     while count < limit:
-        prefetch(data, position + _AHEAD)
+        reach = position + _AHEAD
+        while ahead < reach:
+            prefetch(data, ahead)
+            ahead += _LINE
         left = end - position
         if left < header:
             state.status = MORE
@@ -55,6 +61,11 @@ def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> int:
                 state.need = header - left
             break
         captured = word32(data, position + _8, swapped)
+        wire = word32(data, position + _12, swapped)
+        if exchanged == 1 or (exchanged == 2 and captured > wire):
+            other = wire
+            wire = captured
+            captured = other
         if captured > _LARGEST:
             state.status = TOO_LONG
             state.need = captured
@@ -71,7 +82,7 @@ def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> int:
         frame.offset = position + header
         frame.time = np.int64(word32(data, position, swapped)) * 1000000 + fraction
         frame.captured = captured
-        frame.wire = word32(data, position + _12, swapped)
+        frame.wire = wire
         frame.link = link
         frame.interface = 0
         frame.number = number & _LOW32
@@ -89,14 +100,22 @@ class Pcap:
     def __init__(self, header: bytes) -> None:
         self.state = jit.records(1, WALK)
         swapped, nano, length = MAGICS[int.from_bytes(header[:4], "little")]
-        (link,) = struct.unpack_from(">I" if swapped else "<I", header, 20)
+        order = ">" if swapped else "<"
+        major, minor = struct.unpack_from(order + "HH", header, 4)
+        (link,) = struct.unpack_from(order + "I", header, 20)
         state = self.state[0]
         state.position = FILE_HEADER
         state.swapped, state.nano, state.header = swapped, nano, length
         state.link = link & 0xFFFF      # the upper bits say how long the FCS is; lengths are kept as written
+        # writers before 2.3, and DG/UX with its 543.0, put the wire length first; with 2.3 some did (libpcap, sf-pcap.c)
+        if major == 2 and minor == 3:
+            state.exchanged = 2
+        elif major == 543 or (major == 2 and minor < 3):
+            state.exchanged = 1
         self.link_types = {link & 0xFFFF}
         self.interfaces = [""]
+        self._call = Bound(walk_pcap)
 
     def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
         """See `dpi.capture.block.Walker`."""
-        return walk_pcap(data, self.state, frames, room)
+        return self._call(data, self.state, frames, room)
