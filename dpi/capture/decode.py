@@ -1,0 +1,230 @@
+"""Frames into packets: the decoder.
+
+Most frames are Ethernet, at most one VLAN tag, IP without options or extensions, TCP or UDP: these take the short way in `decode_batch`.
+All others go through `walk` (dpi/capture/tunnel.py) layer by layer. Both leave the same record for the same frame.
+
+What holds in a PACKET:
+  * always: offset, time, captured, wire, number, interface, status;
+  * where status is 0: every other field but those below;
+  * where fragment is 0: fragment_id is undefined;
+  * where it is 2, transport fields but the ports are 0, and payload is all behind the IP header;
+  * outer_at holds where tunnel has a bit of IP_TUNNELS; tunnel_id is 0 where nothing gave one.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.capture.fragments import FRAGMENT, fragment_tag, recall, remember
+from dpi.capture.frame import FRAME, PACKET, REFUSALS, TUNNELS
+from dpi.capture.internet import FIRST, LATER, TOO_DEEP, WHOLE
+from dpi.capture.key import key_v4, key_v6
+from dpi.capture.octets import be16, be32, octet
+from dpi.capture.prefetch import prefetch
+from dpi.capture.transport import BAD_TRANSPORT, TCP, UDP, no_tcp, payload, ports_only, tcp, transport, udp
+from dpi.capture.tunnel import BIT_VLAN, DECODER, PORT_GTP, PORT_VXLAN, walk
+from dpi.jit import I64, entry, kernel
+
+AHEAD = 16                      # frames between asking for a header and reading it
+MANY = 255                      # more IP headers than any frame may have
+
+
+@kernel
+def decode_any(data: Any, base: int, captured: int, wire: int, link: int, time: int, packet: Any, fragments: Any, seed: Any,
+               decoder: Any) -> int:
+    """Decode one frame of any kind at data[base : base + captured] into `packet`; returns its status."""
+    answer = walk(data, base, captured, wire, link, MANY, packet, decoder)
+    status = answer & 255
+    stand = answer >> 8
+    if status == 0:
+        status = settle(data, base, captured, time, packet, fragments, seed, decoder)
+        stand -= 1
+    if status and stand:
+        # the inside of a tunnel is not to be read: what carries it is the flow
+        walk(data, base, captured, wire, link, stand, packet, decoder)
+        status = settle(data, base, captured, time, packet, fragments, seed, decoder)
+    return status
+
+
+@kernel
+def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragments: Any, seed: Any, decoder: Any) -> int:
+    """Write the packet of the IP header the decoder read last: transport, fragment and key."""
+    at = np.int64(decoder.l4_at)
+    end = np.int64(decoder.end)
+    addresses = base + np.int64(decoder.addresses_at)
+    ip_protocol = np.int64(decoder.ip_protocol)
+    fragment = np.int64(decoder.fragment)
+    vlan = np.int64(packet.vlan) if decoder.key_vlan else np.int64(0)
+    status = np.int64(0)
+    if fragment == WHOLE:
+        status = transport(data, base, captured, end, at, ip_protocol, True, packet)
+    else:
+        tag = fragment_tag(data, addresses, decoder.version, decoder.fragment_id, decoder.fragment_protocol, vlan, seed)
+        if fragment == FIRST:
+            decoder.fragments_first += 1
+            status = transport(data, base, captured, end, at, ip_protocol, False, packet)
+            if status == BAD_TRANSPORT and (ip_protocol == TCP or ip_protocol == UDP) and at + 4 <= min(end, captured):
+                # a fragment too small for the header still has the ports (RFC 1858 section 3)
+                ports_only(data, base + at, packet)
+                payload(captured, end, end, packet)
+                status = np.int64(0)
+            if status == 0:
+                remember(fragments, tag, time, packet.source_port, packet.target_port, ip_protocol)
+        else:
+            decoder.fragments_later += 1
+            packet.source_port = 0
+            packet.target_port = 0
+            no_tcp(packet)
+            packet.icmp_type = 0
+            packet.icmp_code = 0
+            payload(captured, end, at, packet)
+            known = recall(fragments, tag, time)
+            if known >= 0:
+                decoder.fragments_matched += 1
+                packet.source_port = known >> 32
+                packet.target_port = (known >> 16) & 0xFFFF
+                ip_protocol = known & 255
+    if status:
+        return status
+    packet.ip_at = decoder.ip_at
+    packet.l4_at = at
+    packet.ip_bytes = end - np.int64(decoder.ip_at)
+    packet.version = decoder.version
+    packet.ip_protocol = ip_protocol
+    packet.ttl = decoder.ttl
+    packet.dscp = decoder.dscp
+    packet.fragment = fragment
+    packet.fragment_id = decoder.fragment_id
+    if decoder.version == 4:
+        key_v4(data, addresses, np.int64(packet.source_port), np.int64(packet.target_port), vlan, ip_protocol, packet, seed)
+    else:
+        key_v6(data, addresses, np.int64(packet.source_port), np.int64(packet.target_port), vlan, ip_protocol, packet, seed)
+    return 0
+
+
+@kernel
+def decode_plain(data: Any, base: int, captured: int, wire: int, packet: Any, seed: Any, decoder: Any) -> bool:
+    """The short way, for Ethernet frames: False where the frame is not of the plain kind (nothing is counted then)."""
+    if captured < 42:
+        return False
+    kind = be16(data, base + 12)
+    at = np.int64(14)
+    vlan = np.int64(0)
+    if kind == 0x8100:
+        vlan = be16(data, base + 14) & 0xFFF
+        kind = be16(data, base + 16)
+        at = np.int64(18)
+    if kind == 0x0800:
+        if at + 28 > captured or octet(data, base + at) != 0x45 or be16(data, base + at + 6) & 0x3FFF:
+            return False
+        size = be16(data, base + at + 2)
+        ip_protocol = octet(data, base + at + 9)
+        l4 = at + 20
+        packet.version = 4
+        packet.ttl = octet(data, base + at + 8)
+        packet.dscp = octet(data, base + at + 1) >> 2
+    elif kind == 0x86DD:
+        if at + 48 > captured:
+            return False
+        word = be32(data, base + at)
+        size = be16(data, base + at + 4)
+        if word >> 28 != 6 or size == 0:
+            return False
+        size += 40
+        ip_protocol = octet(data, base + at + 6)
+        l4 = at + 40
+        packet.version = 6
+        packet.ttl = octet(data, base + at + 7)
+        packet.dscp = (word >> 22) & 63
+    else:
+        return False
+    end = at + size
+    if end > wire:
+        return False
+    if ip_protocol == TCP:
+        if tcp(data, base, captured, end, l4, True, packet):
+            return False
+    elif ip_protocol == UDP:
+        source, target = be16(data, base + l4), be16(data, base + l4 + 2)
+        if target == PORT_VXLAN or target == PORT_GTP or source == PORT_GTP or udp(data, base, captured, end, l4, True, packet):
+            return False
+    else:
+        return False
+    packet.ip_bytes = size
+    packet.ip_at = at
+    packet.l4_at = l4
+    packet.outer_at = 0
+    packet.tunnel_id = 0
+    packet.vlan = vlan
+    packet.inner_vlan = 0
+    packet.tunnel = 0
+    packet.ip_protocol = ip_protocol
+    packet.fragment = 0
+    if at != 14:
+        packet.tunnel = BIT_VLAN
+        decoder.tunnels[0] += 1
+        if decoder.key_vlan == 0:
+            vlan = np.int64(0)
+    source = np.int64(packet.source_port)
+    target = np.int64(packet.target_port)
+    if kind == 0x0800:
+        key_v4(data, base + at + 12, source, target, vlan, ip_protocol, packet, seed)
+    else:
+        key_v6(data, base + at + 8, source, target, vlan, ip_protocol, packet, seed)
+    return True
+
+
+@kernel
+def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> int:
+    """Decode frames[start : start + count] into packets[0 : count]; returns how many have status 0.
+
+    data        uint8[n]; the frames' offsets count from data[0], and each frame lies within it
+    frames      FRAME[m], start + count <= m
+    packets     PACKET[p], count <= p
+    fragments   FRAGMENT[a power of two], seed uint64[4] (dpi.capture.key.fresh_seed), decoder DECODER[1]
+    """
+    state = decoder[0]
+    decoded = np.int64(0)
+    last = frames.size - 1
+    for index in range(count):
+        frame = frames[np.uint64(start + index)]
+        packet = packets[np.uint64(index)]
+        coming = np.int64(frames[np.uint64(min(start + index + AHEAD, last))].offset)
+        prefetch(data, coming)
+        base = np.int64(frame.offset)
+        captured = np.int64(frame.captured)
+        wire = max(np.int64(frame.wire), captured)
+        link = np.int64(frame.link)
+        packet.offset = frame.offset
+        packet.time = frame.time
+        packet.captured = frame.captured
+        packet.wire = frame.wire
+        packet.number = frame.number
+        packet.interface = frame.interface
+        packet.has_mac = 1 if link == 1 and captured >= 12 else 0
+        if captured < wire:
+            state.snapped += 1
+        status = np.int64(0)
+        if link != 1 or not decode_plain(data, base, captured, wire, packet, seed, state):
+            status = decode_any(data, base, captured, wire, link, np.int64(frame.time), packet, fragments, seed, state)
+            if status:
+                state.refused[status] += 1
+            elif packet.tunnel:
+                for kind in range(len(TUNNELS)):
+                    if (np.int64(packet.tunnel) >> kind) & 1:
+                        state.tunnels[kind] += 1
+        packet.status = status
+        if status == 0:
+            decoded += 1
+    state.refused[0] += decoded
+    return decoded
+
+
+@entry(np.dtype("u1"), FRAME, I64, I64, PACKET, FRAGMENT, np.dtype("u8"), DECODER)
+def decode(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> int:
+    """`decode_batch` for Python. Returns how many of the frames were decoded."""
+    return decode_batch(data, frames, start, count, packets, fragments, seed, decoder)
+
+
+assert LATER == 2 and REFUSALS[TOO_DEEP] == "too_deep"
