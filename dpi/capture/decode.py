@@ -16,34 +16,51 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.call import call_any
 from dpi.capture.fragments import FRAGMENT, fragment_tag, recall, remember
-from dpi.capture.frame import FRAME, PACKET, REFUSALS, TUNNELS
-from dpi.capture.internet import FIRST, LATER, TOO_DEEP, WHOLE
+from dpi.capture.frame import FRAME, MAX_LAYERS, MAX_TUNNELS, PACKET, TUNNELS
+from dpi.capture.internet import FIRST, LATER, WHOLE
 from dpi.capture.key import key_v4, key_v6
 from dpi.capture.octets import be16, be32, octet
 from dpi.capture.prefetch import prefetch
-from dpi.capture.transport import BAD_TRANSPORT, TCP, UDP, no_tcp, payload, ports_only, tcp, transport, udp
+from dpi.capture.transport import BAD_TRANSPORT, TCP, UDP, no_transport, payload, tcp, transport, udp
 from dpi.capture.tunnel import BIT_VLAN, DECODER, PORT_GTP, PORT_VXLAN, walk
-from dpi.jit import I64, entry, kernel
+from dpi.jit import I64, entry, kernel, records
 
 AHEAD = 16                      # frames between asking for a header and reading it
 MANY = 255                      # more IP headers than any frame may have
 
 
-@kernel
-def decode_any(data: Any, base: int, captured: int, wire: int, link: int, time: int, packet: Any, fragments: Any, seed: Any,
-               decoder: Any) -> int:
-    """Decode one frame of any kind at data[base : base + captured] into `packet`; returns its status."""
-    answer = walk(data, base, captured, wire, link, MANY, packet, decoder)
-    status = answer & 255
-    stand = answer >> 8
-    if status == 0:
-        status = settle(data, base, captured, time, packet, fragments, seed, decoder)
-        stand -= 1
-    if status and stand:
-        # the inside of a tunnel is not to be read: what carries it is the flow
-        walk(data, base, captured, wire, link, stand, packet, decoder)
-        status = settle(data, base, captured, time, packet, fragments, seed, decoder)
+@entry(np.dtype("u1"), FRAME, I64, PACKET, I64, FRAGMENT, np.dtype("u8"), DECODER)
+def decode_any(data: Any, frames: Any, number: int, packets: Any, place: int, fragments: Any, seed: Any, decoder: Any) -> int:
+    """Decode frames[number], of any kind, into packets[place]; returns its status.
+
+    An entry of its own, called through its address (`DECODER.any_way`): the many layers are compiled once, and not again within everything
+    that calls the decoder.
+    """
+    frame = frames[number]
+    packet = packets[place]
+    state = decoder[0]
+    base = np.int64(frame.offset)
+    captured = np.int64(frame.captured)
+    wire = max(np.int64(frame.wire), captured)
+    allowed = np.int64(MANY)
+    status = np.int64(0)
+    while True:
+        answer = walk(data, base, captured, wire, np.int64(frame.link), allowed, packet, state)
+        status = answer & 255
+        stand = answer >> 8
+        if status == 0:
+            status = settle(data, base, captured, np.int64(frame.time), packet, fragments, seed, state)
+            stand -= 1
+        if status == 0 or stand == 0 or allowed != MANY:
+            break
+        # the inside of a tunnel cannot be read: what carries it is the flow
+        allowed = stand
+    if status == 0 and packet.tunnel:
+        for kind in range(len(TUNNELS)):
+            if (np.int64(packet.tunnel) >> kind) & 1:
+                state.tunnels[kind] += 1
     return status
 
 
@@ -56,37 +73,32 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
     ip_protocol = np.int64(decoder.ip_protocol)
     fragment = np.int64(decoder.fragment)
     vlan = np.int64(packet.vlan) if decoder.key_vlan else np.int64(0)
-    status = np.int64(0)
-    if fragment == WHOLE:
-        status = transport(data, base, captured, end, at, ip_protocol, True, packet)
-    else:
+    tag = np.uint64(0)
+    if fragment != WHOLE:
         tag = fragment_tag(data, addresses, decoder.version, decoder.fragment_id, decoder.fragment_protocol, vlan, seed)
+    if fragment == LATER:
+        decoder.fragments_later += 1
+        no_transport(packet)
+        payload(captured, end, at, packet)
+        known = recall(fragments, tag, time)
+        if known >= 0:
+            decoder.fragments_matched += 1
+            packet.source_port = known >> 32
+            packet.target_port = (known >> 16) & 0xFFFF
+            ip_protocol = known & 255
+    else:
+        status = transport(data, base, captured, end, at, ip_protocol, fragment == WHOLE, packet)
+        if status:
+            if status != BAD_TRANSPORT or fragment == WHOLE or (ip_protocol != TCP and ip_protocol != UDP) or at + 4 > min(end, captured):
+                return status
+            # a first fragment too small for the header still has the ports (RFC 1858 section 3)
+            no_transport(packet)
+            packet.source_port = be16(data, base + at)
+            packet.target_port = be16(data, base + at + 2)
+            payload(captured, end, end, packet)
         if fragment == FIRST:
             decoder.fragments_first += 1
-            status = transport(data, base, captured, end, at, ip_protocol, False, packet)
-            if status == BAD_TRANSPORT and (ip_protocol == TCP or ip_protocol == UDP) and at + 4 <= min(end, captured):
-                # a fragment too small for the header still has the ports (RFC 1858 section 3)
-                ports_only(data, base + at, packet)
-                payload(captured, end, end, packet)
-                status = np.int64(0)
-            if status == 0:
-                remember(fragments, tag, time, packet.source_port, packet.target_port, ip_protocol)
-        else:
-            decoder.fragments_later += 1
-            packet.source_port = 0
-            packet.target_port = 0
-            no_tcp(packet)
-            packet.icmp_type = 0
-            packet.icmp_code = 0
-            payload(captured, end, at, packet)
-            known = recall(fragments, tag, time)
-            if known >= 0:
-                decoder.fragments_matched += 1
-                packet.source_port = known >> 32
-                packet.target_port = (known >> 16) & 0xFFFF
-                ip_protocol = known & 255
-    if status:
-        return status
+            remember(fragments, tag, time, packet.source_port, packet.target_port, ip_protocol)
     packet.ip_at = decoder.ip_at
     packet.l4_at = at
     packet.ip_bytes = end - np.int64(decoder.ip_at)
@@ -207,13 +219,9 @@ def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, f
             state.snapped += 1
         status = np.int64(0)
         if link != 1 or not decode_plain(data, base, captured, wire, packet, seed, state):
-            status = decode_any(data, base, captured, wire, link, np.int64(frame.time), packet, fragments, seed, state)
+            status = call_any(state.any_way, data, frames, start + index, packets, np.int64(index), fragments, seed, decoder)
             if status:
                 state.refused[status] += 1
-            elif packet.tunnel:
-                for kind in range(len(TUNNELS)):
-                    if (np.int64(packet.tunnel) >> kind) & 1:
-                        state.tunnels[kind] += 1
         packet.status = status
         if status == 0:
             decoded += 1
@@ -227,4 +235,10 @@ def decode(data: Any, frames: Any, start: int, count: int, packets: Any, fragmen
     return decode_batch(data, frames, start, count, packets, fragments, seed, decoder)
 
 
-assert LATER == 2 and REFUSALS[TOO_DEEP] == "too_deep"
+
+def new_decoder(key_vlan: bool = True, max_layers: int = MAX_LAYERS, max_tunnels: int = MAX_TUNNELS) -> np.ndarray[Any, Any]:
+    """A decoder's state, DECODER[1], with its counters at 0. Compiles or loads `decode_any`."""
+    decoder = records(1, DECODER)
+    row = decoder[0]
+    row.key_vlan, row.max_layers, row.max_tunnels, row.any_way = key_vlan, max_layers, max_tunnels, decode_any.address()
+    return decoder

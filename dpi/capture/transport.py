@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dpi.capture.frame import REFUSALS
 from dpi.capture.octets import be16, be32, octet
 from dpi.jit import kernel
@@ -76,29 +78,25 @@ def udp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, pac
         if length < 8 or at + length > end:
             return BAD_TRANSPORT
         end = at + length
-    ports_only(data, base + at, packet)
+    no_transport(packet)
+    packet.source_port = be16(data, base + at)
+    packet.target_port = be16(data, base + at + 2)
     payload(captured, end, at + 8, packet)
     return 0
 
 
 @kernel
-def ports_only(data: Any, start: int, packet: Any) -> None:
-    """The ports every transport but ICMP begins with; TCP's fields are cleared."""
-    packet.source_port = be16(data, start)
-    packet.target_port = be16(data, start + 2)
-    no_tcp(packet)
-    packet.icmp_type = 0
-    packet.icmp_code = 0
-
-
-@kernel
-def no_tcp(packet: Any) -> None:
-    """A packet that is not TCP."""
+def no_transport(packet: Any) -> None:
+    """Clear what only some transports have."""
+    packet.source_port = 0
+    packet.target_port = 0
     packet.seq = 0
     packet.ack = 0
     packet.flags = 0
     packet.window = 0
     packet.mss = 0
+    packet.icmp_type = 0
+    packet.icmp_code = 0
 
 
 @kernel
@@ -112,30 +110,28 @@ def payload(captured: int, end: int, at: int, packet: Any) -> None:
 @kernel
 def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: int, whole: bool, packet: Any) -> int:
     """Read what is neither TCP nor UDP."""
-    if ip_protocol == SCTP or ip_protocol == DCCP or ip_protocol == UDP_LITE:
-        length = 8 if ip_protocol == UDP_LITE else 12
-        if at + length > captured or at + length > end:
-            return short(at, length, end)
-        if ip_protocol == DCCP:
-            length = octet(data, base + at + 4) << 2
-            if length < 12 or (at + length > end and whole):
-                return BAD_TRANSPORT
-        ports_only(data, base + at, packet)
-        payload(captured, end, at + length, packet)
-        return 0
-    packet.source_port = 0
-    packet.target_port = 0
-    no_tcp(packet)
+    no_transport(packet)
+    header = np.int64(0)
+    need = np.int64(0)
     if ip_protocol == ICMP or ip_protocol == ICMPV6:
-        if at + 2 > captured or at + 2 > end:
-            return short(at, 2, end)
+        header, need = 8, 2
+    elif ip_protocol == UDP_LITE:
+        header, need = 8, 8
+    elif ip_protocol == SCTP or ip_protocol == DCCP:
+        header, need = 12, 12
+    if at + need > captured or at + need > end:
+        return short(at, need, end)
+    if need == 2:
         packet.icmp_type = octet(data, base + at)
         packet.icmp_code = octet(data, base + at + 1)
-        payload(captured, end, min(at + 8, end), packet)
-        return 0
-    packet.icmp_type = 0
-    packet.icmp_code = 0
-    payload(captured, end, at, packet)
+    elif need:
+        if ip_protocol == DCCP:
+            header = octet(data, base + at + 4) << 2
+            if header < 12 or (at + header > end and whole):
+                return BAD_TRANSPORT
+        packet.source_port = be16(data, base + at)
+        packet.target_port = be16(data, base + at + 2)
+    payload(captured, end, min(at + header, end), packet)
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.capture.frame import MAX_LAYERS, MAX_TUNNELS, REFUSALS, TUNNELS
+from dpi.capture.frame import REFUSALS, TUNNELS
 from dpi.capture.internet import TOO_DEEP, WHOLE, read_v4, read_v6
 from dpi.capture.link import (
     IPV4,
@@ -37,13 +37,14 @@ from dpi.capture.link import (
     ppp,
 )
 from dpi.capture.octets import be16, be32, octet
-from dpi.jit import kernel, records
+from dpi.jit import kernel
 
 #: Options, counters and the scratch space of one decoder. One record per shard.
 DECODER = np.dtype((np.record, [
     # ---- options
     ("key_vlan", "u1"),                     # 1: the outer VLAN id is part of the flow key
     ("max_layers", "u1"), ("max_tunnels", "u1"),
+    ("any_way", "u8"),                      # address of `decode_any`
     # ---- the layer read last (private)
     ("version", "u1"), ("ip_protocol", "u1"), ("fragment_protocol", "u1"), ("fragment", "u1"), ("ttl", "u1"), ("dscp", "u1"), ("extensions", "u1"),
     ("inner_tunnel", "u2"),
@@ -63,13 +64,6 @@ BIT_VXLAN, BIT_GTP, BIT_EOIP = 1 << TUNNELS.index("vxlan"), 1 << TUNNELS.index("
 #: PACKET.tunnel has one of these: there is an outer IP header, and PACKET.outer_at is its offset
 IP_TUNNELS = BIT_GRE | BIT_IPIP | BIT_6IN4 | BIT_VXLAN | BIT_GTP | BIT_EOIP
 PORT_VXLAN, PORT_GTP = 4789, 2152
-
-
-def new_decoder(key_vlan: bool = True, max_layers: int = MAX_LAYERS, max_tunnels: int = MAX_TUNNELS) -> np.ndarray[Any, Any]:
-    """A decoder's state, DECODER[1], with its counters at 0."""
-    decoder = records(1, DECODER)
-    decoder[0].key_vlan, decoder[0].max_layers, decoder[0].max_tunnels = key_vlan, max_layers, max_tunnels
-    return decoder
 
 
 @kernel
