@@ -41,7 +41,7 @@ class RuleSet:
     """Every rule in force. Numbers index the lists; 0 means none. Arrays are what the kernels in dpi/classify take.
 
     Arrays named parser_* are indexed by ROW.parser (slot 0 unused); `parsers[k - 1]` and `address_array()[k]` are parser k.
-    parser_also[k * 16 + i]: protocol number of parser k's i-th further name, counted from 1 (i = 0: its own name);
+    parser_also[k * 16 + i]: protocol number of parser k's further name `also[i]` (the parser says it with inspection.protocol = i + 1);
     parser_also_reason likewise. parser_flags: bit 0, the parser wants memory.
     """
     version: str                        # 12 hex digits over all rule files
@@ -68,6 +68,7 @@ class RuleSet:
     agent_bytes: Any
     networks4: Any
     networks6: Any
+    carriers: Any                       # uint8[] by protocol: bit 1, a network rule may name the application of its flows
     ports: Any                          # uint32[3 * 65536]
     parser_protocol: Any                # uint16[]
     parser_reason: Any                  # uint32[]
@@ -193,7 +194,7 @@ def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arra
 
     named = {name: arrays[name] for name in (
         "reason_table", "reason_dns", "rows", "pieces", "pattern_bytes", "buckets", "names", "certificate_names", "alpns", "agents", "agent_bytes",
-        "networks4", "networks6", "parser_protocol", "parser_reason", "parser_flags", "parser_also", "parser_also_reason")}
+        "networks4", "networks6", "carriers", "parser_protocol", "parser_reason", "parser_flags", "parser_also", "parser_also_reason")}
     ranges = arrays["port_ranges"].reshape(-1, 4).tolist()
     return RuleSet(version, lists["protocols"], lists["protocol_categories"], lists["applications"], lists["categories"], lists["notes"], files,
                    lists["values"], lists["files"], arrays, ports=table(tuple(row) for row in ranges), **named)

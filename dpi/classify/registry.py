@@ -9,7 +9,7 @@ from dpi.classify import protocols
 from dpi.classify.inspection import Protocol
 from dpi.jit import Entry
 
-ALSO_MAX = 15           # further names one parser can give
+ALSO_MAX = 16           # further names one parser can give
 
 
 @dataclass(frozen=True)

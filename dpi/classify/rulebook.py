@@ -17,6 +17,10 @@ from dpi.classify.verdict import (
     PORT, PREFIX, REASON, UNDER, WHOLE)
 from dpi.errors import UserError
 from dpi.jit import records
+#: Protocols that carry applications ('' is a flow without one): an address may tell which. A protocol file adds itself with extra={"carrier": True}.
+CARRIERS = frozenset(("", "TLS", "DTLS", "QUIC", "HTTP", "HTTP2", "WebSocket", "STUN", "RTP", "RTCP", "RTMP", "SOCKS"))
+BY_PORT, BY_NETWORK = 1, 2          # bits of `carriers`
+
 
 @dataclass
 class Rulebook:
@@ -67,10 +71,9 @@ class _Compiler:
         for k, name in enumerate((declared.name, *declared.also)):
             protocol = self.protocol(name, declared.category)
             reason = self.reason(protocol, 0, PAYLOAD, PARSED, name, declared.source or parser.file, 0)
-            arrays["parser_also"][number * (ALSO_MAX + 1) + k] = protocol
-            arrays["parser_also_reason"][number * (ALSO_MAX + 1) + k] = reason
-        arrays["parser_protocol"][number] = self.protocols[declared.name]
-        arrays["parser_reason"][number] = arrays["parser_also_reason"][number * (ALSO_MAX + 1)]
+            at, also = (number * ALSO_MAX + k - 1, "also") if k else (number, "protocol")
+            arrays[f"parser_{also}"][at] = protocol
+            arrays["parser_also_reason" if k else "parser_reason"][at] = reason
         arrays["parser_flags"][number] = int(declared.memory)
         for claim in declared.claims:
             self.rows.append(_claimed(claim, parser.file, number, int(arrays["parser_reason"][number])))
@@ -172,18 +175,20 @@ def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser])
     """All tables. layers: the stanzas of each rules directory, later ones override. Raises UserError where stanzas contradict each other."""
     compiler = _Compiler()
     count = len(parsers) + 1
-    wide = count * (ALSO_MAX + 1)
+    wide = count * ALSO_MAX
     arrays: dict[str, Any] = {
         "parser_protocol": np.zeros(count, np.uint16), "parser_reason": np.zeros(count, np.uint32), "parser_flags": np.zeros(count, np.uint8),
         "parser_also": np.zeros(wide, np.uint16), "parser_also_reason": np.zeros(wide, np.uint32)}
     for number, parser in enumerate(parsers, 1):
         compiler.parser(number, parser, arrays)
+    carrying = {one.protocol.name for one in parsers if one.protocol.extra.get("carrier")}
     for stanza in (one for stanzas in layers for one in stanzas if one.kind == "protocol"):
         compiler.protocol(stanza.name, stanza.category)
     for layer, stanzas in enumerate(layers):
         for stanza in stanzas:
             compiler.stanza(stanza, layer)
     tables = compiler.tables
+    arrays["carriers"] = np.array([BY_PORT | BY_NETWORK if name in CARRIERS or name in carrying else 0 for name in compiler.protocols], np.uint8)
     arrays["rows"], arrays["pieces"], arrays["pattern_bytes"], arrays["buckets"] = signatures.table(compiler.rows)
     arrays["names"] = names.table(tables["names"], tables["names="])
     arrays["certificate_names"] = names.table(tables["certificates"], tables["certificates="])
