@@ -4,6 +4,7 @@ With a store the same figures come from SQL (`dpi/reports/figures.py`); a test c
 """
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,9 @@ class Summary:
             self._confidences.number(word)
         self._labels = np.zeros((3, 2 * LABELS * 8), np.float64)        # flows, packets, bytes by label * 8 + confidence
         self._label_category = np.zeros(2 * LABELS, np.int64)
-        self._by_protocol, self._by_category = _Counts(LABELS), _Counts(256)
-        self._by_transport, self._by_version, self._by_vlan = _Counts(256), _Counts(2), _Counts(4096)
-        self._by_tunnel, self._by_ending = _Counts(256), _Counts(32)
-        self._by_risk = np.zeros(128, np.int64)
+        self._by_protocol, self._by_carrier = _Counts(LABELS), _Counts(512)     # carrier: IP protocol * 2 + (1 for IPv6)
+        self._by_vlan, self._by_tunnel = _Counts(4096), _Counts(256)
+        self._by_ending, self._by_risk = np.zeros(32, np.int64), np.zeros(128, np.int64)
         self._ports = Tally(1, 3, 1 << 14)
         self._hosts = (Tally(3, 4), Tally(3, 4))                        # client, server: (high, low, label); bytes, packets, flows, sent
         self._names: dict[tuple[int, int], str] = {}
@@ -84,7 +84,7 @@ class Summary:
         self._tcp = np.zeros(11, np.int64)
         self._parts = Tally(1, 2, 1 << 15)                              # rows of flows of several: flow id; bytes, packets
         self._lines: dict[int, tuple[int, FlowLine]] = {}
-        self._samples: dict[int, tuple[int, FlowLine]] = {}
+        self._samples: dict[int, FlowLine] = {}
         self._times = _Times()
         self._totals = np.zeros(7, np.int64)                            # rows, flows, packets, wire, IP, payload, wire of clients
         self._first, self._last = 1 << 62, -(1 << 62)
@@ -127,23 +127,24 @@ class Summary:
         category = self._categories.codes(columns.get("category"), n)
         label = np.where(application != 0, application, LABELS + protocol)
         combined = label * 8 + confidence
-        weights = (opened, packets, wire)
+        weights = (opened.astype(np.float64), packets.astype(np.float64), wire.astype(np.float64))
         for k, column in enumerate(weights):
             self._labels[k] += np.bincount(combined, weights=column, minlength=self._labels.shape[1])
         self._label_category[label] = category
         self._by_protocol.add(protocol, *weights)
-        self._by_category.add(category, *weights)
         # what carries them
         ip_protocol = np.asarray(columns.get("ip_protocol", zeros)).astype(np.int64)
-        self._by_transport.add(ip_protocol, *weights)
         client, server = np.asarray(columns["client_ip"]), np.asarray(columns["server_ip"])
         client_halves, server_halves = halves(client), halves(server)
-        self._by_version.add(((client_halves[0] != 0) | ((client_halves[1] & np.uint64(0xFFFFFFFF)) != np.uint64(0xFFFF0000))).astype(np.int64), *weights)
-        self._by_vlan.add(np.asarray(columns.get("vlan", zeros)).astype(np.int64) & 4095, *weights)
-        self._by_tunnel.add(self._tunnels.codes(columns.get("tunnel"), n), *weights)
+        six = (client_halves[0] != 0) | ((client_halves[1] & np.uint64(0xFFFFFFFF)) != np.uint64(0xFFFF0000))
+        self._by_carrier.add(ip_protocol * 2 + six, *weights)
+        vlan, tunnel = np.asarray(columns.get("vlan", zeros)), self._tunnels.codes(columns.get("tunnel"), n)
+        if vlan.any():
+            self._by_vlan.add(vlan.astype(np.int64) & 4095, *weights)
+        if tunnel.any():
+            self._by_tunnel.add(tunnel, *weights)
         final = np.asarray(columns.get("final", zeros)) != 0
-        if final.any():
-            self._by_ending.add(self._endings.codes(columns.get("end_reason"), n)[final], *(column[final] for column in weights))
+        self._by_ending += np.bincount(self._endings.codes(columns.get("end_reason"), n)[final], minlength=len(self._by_ending))
         self._count_risks(columns.get("risks"), final)
         self._count_tcp(columns, ip_protocol == 6, opened, final, packets, both)
         for histogram, name in zip(self._rtt, ("client_rtt_us", "server_rtt_us", "server_response_us"), strict=True):
@@ -198,22 +199,30 @@ class Summary:
         if len(parts):
             self._parts.add(mix(numbers[parts]), (numbers[parts],), (wire[parts], packets[parts]))
         large = np.argpartition(wire, -2 * TOP)[-2 * TOP:] if len(wire) > 2 * TOP else np.arange(len(wire))
+        if len(self._lines) >= 4 * TOP:             # a row far below the largest of a flow of one row cannot matter
+            bar = sorted(known[0] for known in self._lines.values())[-2 * TOP]
+            large = large[(wire[large] > bar) | ~whole[large] & (wire[large] * 8 > bar)]
         for row in large.tolist():
             number, bytes_ = int(numbers[row]), int(wire[row])
             known = self._lines.get(number)
             if known is None or known[0] <= bytes_ or (known[1].confidence == "" and confidence[row]):
-                self._lines[number] = (bytes_, self._line(batch, row, whole[row]))
+                self._lines[number] = (bytes_, self._line(batch, row))
         if len(self._lines) > 4096:
             self._lines = dict(sorted(self._lines.items(), key=lambda item: -item[1][0])[:2048])
         rows = np.full(2 * LABELS * 8, -1, np.int64)
         rows[combined] = np.arange(len(combined))
-        for key in np.flatnonzero(rows >= 0).tolist():
-            if key not in self._samples and len(self._samples) < 2048:
-                row = int(rows[key])
-                self._samples[key] = (row, self._line(batch, row, whole[row]))
+        fresh = np.flatnonzero(rows >= 0)
+        by_confidence = fresh & 7
+        weight = self._labels[2, fresh]
+        for code in range(8):
+            keys = fresh[by_confidence == code]
+            best = keys[np.argsort(-weight[by_confidence == code])[:_SAMPLES]]
+            for key in best.tolist():
+                if code and key not in self._samples:
+                    self._samples[key] = self._line(batch, int(rows[key]))
 
     @staticmethod
-    def _line(batch: Batch, row: int, whole: Any = True) -> FlowLine:
+    def _line(batch: Batch, row: int) -> FlowLine:
         columns = batch.columns
 
         def number(name: str) -> int:
@@ -249,15 +258,16 @@ class Summary:
         out.distinct["applications"] = sum(share.named for share in labels.values())
         protocols = self._by_protocol.shares(self._protocols.words.__getitem__)
         out.protocols, out.distinct["protocols"] = ranked(protocols), sum(bool(share.name) for share in protocols)
-        out.categories = ranked(self._by_category.shares(self._categories.words.__getitem__))
+        out.categories = ranked(_folded(labels.values(), lambda share: share.category))
         by_confidence = self._labels.reshape(3, -1, 8).sum(axis=1)
         words = self._confidences.words
         out.confidences = ranked(Share(words[k], *(int(x) for x in by_confidence[:, k])) for k in range(min(8, len(words))))
-        out.transports = ranked(self._by_transport.shares(transport))
-        out.versions = ranked(self._by_version.shares(("IPv4", "IPv6").__getitem__))
+        carriers = self._by_carrier.shares(int)
+        out.transports = ranked(_folded(carriers, lambda share: transport(int(share.name) >> 1)))
+        out.versions = ranked(_folded(carriers, lambda share: "IPv6" if int(share.name) & 1 else "IPv4"))
         out.tunnels = [share for share in ranked(self._by_tunnel.shares(self._tunnels.words.__getitem__)) if share.name]
         out.vlans = [share for share in ranked(self._by_vlan.shares(str)) if share.name != "0"]
-        out.endings = ranked(self._by_ending.shares(self._endings.words.__getitem__), by="flows")
+        out.endings = ranked((Share(self._endings.words[k], int(self._by_ending[k])) for k in np.flatnonzero(self._by_ending).tolist()), by="flows")
         out.risks = ranked((Share(self._risks.words[k], int(self._by_risk[k])) for k in np.flatnonzero(self._by_risk).tolist()), by="flows")
         out.unknown_ports = self._unknown_ports()
         out.clients, out.distinct["clients"] = self._host_lines(0)
@@ -318,8 +328,8 @@ class Summary:
 
     def _largest(self) -> list[FlowLine]:
         self._parts.fold()
-        parts = {number: (bytes_, packets) for number, bytes_, packets in zip(self._parts.carried[0].tolist(), *(column.tolist() for column in self._parts.summed),
-                                                                              strict=True)} if len(self._parts.keys) else {}
+        wanted = np.flatnonzero(np.isin(self._parts.carried[0], np.array(list(self._lines), np.uint64)))
+        parts = {int(self._parts.carried[0][k]): (int(self._parts.summed[0][k]), int(self._parts.summed[1][k])) for k in wanted.tolist()}
         lines = []
         for number, (_, line) in self._lines.items():
             line.bytes, line.packets = parts.get(number, (line.bytes, line.packets))
@@ -333,8 +343,17 @@ class Summary:
             word = CONFIDENCES[k]
             code = self._confidences.number(word)
             keys = sorted((key for key in self._samples if key & 7 == code), key=lambda key: -self._labels[2, key])
-            taken += [self._samples[key][1] for key in keys[:_SAMPLES]]
+            taken += [self._samples[key] for key in keys[:_SAMPLES]]
         return taken
+
+
+def _folded(shares: Iterable[Share], name: Callable[[Share], str]) -> list[Share]:
+    """Shares added up under another name."""
+    out: dict[str, Share] = {}
+    for share in shares:
+        total = out.setdefault(name(share), Share(name(share)))
+        total.flows, total.packets, total.bytes = total.flows + share.flows, total.packets + share.packets, total.bytes + share.bytes
+    return list(out.values())
 
 
 class _Times:

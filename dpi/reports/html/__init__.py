@@ -1,0 +1,79 @@
+"""The report as one HTML file: no script, no font, no picture from elsewhere; every word from the wire is escaped by the template engine."""
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from dpi.errors import UserError
+from dpi.flow.figures import CONFIDENCES, Figures, Share
+from dpi.reports.findings import findings
+from dpi.reports.html import chart
+from dpi.reports.language import Language
+from dpi.reports.terminal import clean, delay_lines, label, named
+
+#: Colours of the applications in the timeline, in order, then the rest.
+COLOURS = ("#2563a8", "#e08a2c", "#3d9a6b", "#b8485a", "#7a5fb0", "#2b9fb3", "#c9a227", "#8a6b52")
+REST = "#b9c0c9"
+#: From proof to guess.
+TRUST = {"payload": "#14532d", "name": "#2f855a", "dns": "#5aa97d", "fingerprint": "#2b8fa8", "network": "#6ba7d6", "port": "#e3b04b", "guess": "#e58a5a", "": "#c3c9d1"}
+
+
+def version() -> str:
+    """Version of the installed package; '' in a bare checkout."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("fullspan")
+    except PackageNotFoundError:
+        return ""
+
+
+def render(figures: Figures, language: str = "en", now: float | None = None) -> str:
+    """The whole page. `now` is the time of making, seconds since the epoch."""
+    import jinja2
+
+    say = Language(language)
+    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                                   undefined=jinja2.StrictUndefined, bytecode_cache=None, auto_reload=False)
+    templates.filters["clean"] = clean
+    page = templates.get_template("page.html.j2")
+    return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=version(),
+                       **_views(figures, say))
+
+
+def _views(f: Figures, say: Language) -> dict[str, Any]:
+    """What the template shows and would be clumsy to work out there."""
+    shown = {name: COLOURS[k] for k, name in enumerate(f.timeline.names) if name is not None and k < len(COLOURS)}
+    names = [say("label.rest") if name is None else name or say("label.unknown") for name in f.timeline.names]
+    colours = [REST if name is None else shown.get(name, REST) for name in f.timeline.names]
+    every = sum(max(0, share.bytes) for share in f.confidences) or 1
+    trust = [{"word": word, "colour": TRUST.get(word, REST), "share": share.bytes / every, "flows": share.flows}
+             for word in CONFIDENCES for share in f.confidences if share.name == word]
+    return {
+        "findings": findings(f, say), "named": named(f), "label": lambda share: label(share, say), "delays": delay_lines(f), "trust": trust,
+        "colour": lambda share: shown.get(share.name, REST), "mix": _mix, "trust_colours": TRUST,
+        "timeline": chart.area(f.timeline, colours, names, say), "legend": list(zip(names, colours, (sum(row) for row in f.timeline.series), strict=True)),
+        "histogram": chart.histogram, "read": max(1, f.read_packets), "ratio": lambda part, whole: part / whole if whole else 0.0,
+    }
+
+
+def _mix(share: Share) -> list[tuple[str, float, str]]:
+    """(confidence, share of the line's bytes, colour), from proof to guess."""
+    total = sum(share.confidence.values()) or 1
+    return [(word, share.confidence[word] / total, TRUST[word]) for word in CONFIDENCES if share.confidence.get(word)]
+
+
+def write(figures: Figures, path: str | Path, language: str = "en") -> Path:
+    """Write the page beside its final name, then move it there: whole or not at all. UserError where that cannot be."""
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        beside.write_text(render(figures, language), encoding="utf-8", errors="replace")
+        os.replace(beside, target)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UserError(f"the report cannot be written: {error.strerror or error}", str(target), "give another path with --report") from error
+    return target
