@@ -29,7 +29,7 @@ WALK = np.dtype((np.record, [
     ("need", "u8"),
     ("status", "u8"),
     ("time", "i8"),         # us, of the last packet
-    ("base", "u8"),         # pcapng: row of the section's first interface
+    ("first", "u8"),        # pcapng: row of the section's first interface
     ("interfaces", "u8"),   # pcapng: interfaces of the section
     ("link", "u2"),         # pcap: LINKTYPE_*
     ("swapped", "u1"),      # 1: the writer was big-endian
@@ -78,4 +78,8 @@ class Walker(Protocol):
 
     def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
         """Fill up to `room` rows of `frames` from `data[state.position:state.end]`; the count. `state.status` says why it ended."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of the arrays of the last walk."""
         ...

@@ -33,7 +33,7 @@ _AHEAD = np.uint64(4096)
 
 
 @entry(_ROW, WALK, FRAME, I64)
-def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> int:
+def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> Any:
     """Fill frames[:room] from data uint8[n] at walk[0].position; the count of frames filled. A record is taken only if it is whole."""
     state = walk[0]
     position = np.uint64(state.position)
@@ -119,3 +119,7 @@ class Pcap:
     def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
         """See `dpi.capture.block.Walker`."""
         return self._call(data, self.state, frames, room)
+
+    def forget(self) -> None:
+        """See `dpi.capture.block.Walker`."""
+        self._call = Bound(walk_pcap)

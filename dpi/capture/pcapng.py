@@ -83,29 +83,33 @@ def microseconds(stamp: Any, clock: Any) -> Any:
 
 
 @entry(_U1, WALK, CLOCK, FRAME, I64)
-def walk_pcapng(data: Any, walk: Any, clocks: Any, frames: Any, room: Any) -> int:
+def walk_pcapng(data: Any, walk: Any, clocks: Any, frames: Any, room: Any) -> Any:
     """Fill frames[:room] from data uint8[n] at walk[0].position; the count of frames filled.
 
-    `clocks` holds the interfaces of the capture; those of the section start at row walk[0].base. A simple packet has no time: it takes
+    `clocks` holds the interfaces of the capture; those of the section start at row walk[0].first. A simple packet has no time: it takes
     that of the packet before it. The walk stops at section and interface headers (HEADER), which the caller reads and steps over.
     """
     state = walk[0]
     position = np.uint64(state.position)
     end = np.uint64(state.end)
     number = np.uint64(state.number)
-    base = np.uint64(state.base)
+    first = np.uint64(state.first)
     interfaces = np.uint64(state.interfaces)
     swapped = state.swapped
     time = np.int64(state.time)
     limit = np.uint64(room)
     count = _0
     ahead = position
-    start = position
+    start = np.uint64(state.start)
     state.status = FULL
     state.need = 0
     while True:
+        if position > end:          # inside a block that is being skipped: `start` stays where it began
+            state.status = MORE
+            state.need = position - end
+            break
         start = position
-        if position >= end or end - position < _12:
+        if end - position < _12:
             state.status = MORE
             if position < end:
                 state.need = _12 - (end - position)
@@ -122,7 +126,7 @@ def walk_pcapng(data: Any, walk: Any, clocks: Any, frames: Any, room: Any) -> in
             state.status = HEADER
             break
         total = word32(data, position + _4, swapped)
-        packet = kind == _ENHANCED or kind == _SIMPLE or kind == _OBSOLETE
+        packet = kind in (_ENHANCED, _SIMPLE, _OBSOLETE)
         if total < _12 or total & _THREE or (total > _LARGEST_BLOCK and (packet or kind == _INTERFACE)):
             state.status = BAD_LENGTH
             state.need = total
@@ -162,7 +166,7 @@ def walk_pcapng(data: Any, walk: Any, clocks: Any, frames: Any, room: Any) -> in
             state.status = NO_INTERFACE
             state.need = interface
             break
-        clock = clocks[base + interface]
+        clock = clocks[first + interface]
         if kind == _SIMPLE:
             wire = word32(data, position + _8, swapped)
             captured = wire
@@ -190,7 +194,7 @@ def walk_pcapng(data: Any, walk: Any, clocks: Any, frames: Any, room: Any) -> in
         frame.captured = captured
         frame.wire = wire
         frame.link = clock.link
-        frame.interface = base + interface
+        frame.interface = first + interface
         frame.number = number & _LOW32
         position += total
         count += _1
@@ -223,6 +227,10 @@ class Pcapng:
             if int(state.status) != HEADER or not self._header(data):
                 return total
 
+    def forget(self) -> None:
+        """See `dpi.capture.block.Walker`."""
+        self._call = Bound(walk_pcapng)
+
     def _header(self, data: np.ndarray[Any, np.dtype[np.uint8]]) -> bool:
         """Read the section or interface header at state.start and step over it; False where the walk must stop."""
         state = self.state[0]
@@ -252,7 +260,7 @@ class Pcapng:
             if major != 1:
                 return self._refuse(f"a section of version {major}, which is not known")
             state.swapped = 1 if order == ">" else 0
-            state.base, state.interfaces = len(self.interfaces), 0
+            state.first, state.interfaces = len(self.interfaces), 0
         else:
             if len(self.interfaces) >= MOST_INTERFACES:
                 return self._refuse(f"more than {MOST_INTERFACES} interfaces")

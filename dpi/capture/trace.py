@@ -45,15 +45,23 @@ class Trace:
         self._map: mmap.mmap | None = None
         self._source: Source | None = None
         self._feed: Feed | None = None
+        self._walker: Walker | None = None
+        self._data: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
+        self._end = 0
         self._before = 0                    # stream bytes that have left the buffer
         try:
             about = os.fstat(self._file.fileno()) if self._owned else None
             self._stored = about is not None and stat.S_ISREG(about.st_mode)
+            if about is not None and self._stored:
+                self.size = about.st_size
             if self._stored and not compression(os.pread(self._file.fileno(), 4, 0)):
                 self._map_file(one)
             else:
                 self._stream_file(one)
             self._begin(one)
+        except OSError as error:
+            self.close()
+            raise UserError(f"cannot be read: {error.strerror or error}", one.name, "check the file and its disk") from None
         except BaseException:
             self.close()
             raise
@@ -61,21 +69,18 @@ class Trace:
     # ------------------------------------------------------------ opening
 
     def _map_file(self, one: Input) -> None:
-        number = self._file.fileno()
-        self.size = os.fstat(number).st_size
         if not self.size:
             raise UserError("is empty", one.name, f"give a capture: {KNOWN}")
-        self._map = mmap.mmap(number, self.size, access=mmap.ACCESS_READ)
+        self._map = mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
         self._map.madvise(mmap.MADV_SEQUENTIAL)
-        self._data: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(self._map, np.uint8)
+        self._data = np.frombuffer(self._map, np.uint8)
         self._end = self.size
 
     def _stream_file(self, one: Input) -> None:
         self._feed = Feed(self._file, hashed=not self._stored)
         self._source = opened(self._feed)
         self._data = np.empty(BUFFER, np.uint8)
-        self._view = memoryview(self._data)
-        self._end = 0
+        self._view = self._data.data
         self._fill(FILE_HEADER)
 
     def _begin(self, one: Input) -> None:
@@ -85,7 +90,6 @@ class Trace:
         if not kind:
             why = "is empty" if not head and not self._source_damage() else self._source_damage() or "is no capture"
             raise UserError(why, one.name, f"give a capture: {KNOWN}")
-        self._walker: Walker | None = None
         if kind == "pcap" and len(head) < FILE_HEADER:
             self._stop(self._source_damage() or f"cut in the file header: {FILE_HEADER - len(head)} bytes missing")
             return
@@ -157,9 +161,8 @@ class Trace:
 
     def _fill(self, wanted: int) -> None:
         """Read until the buffer holds `wanted` bytes more and about FILL, or the stream ends."""
-        assert self._source is not None
         goal = min(self._end + max(wanted, FILL), len(self._data))
-        while self._end < goal:
+        while self._source is not None and self._end < goal:
             count = self._source.readinto(self._view[self._end:goal])
             if not count:
                 break
@@ -170,7 +173,7 @@ class Trace:
         if self._source is None or self._walker is None:
             return False
         state = self._walker.state[0]
-        position = int(state.position)
+        position, at = int(state.position), self._at()
         beyond = max(position - self._end, 0)
         kept = self._end - position if not beyond else 0
         self._data[:kept] = self._data[position:position + kept]
@@ -180,7 +183,7 @@ class Trace:
             count = self._source.readinto(self._view[:min(beyond, len(self._data))])
             if not count:
                 state.position, state.start, state.end, state.need = 0, 0, 0, beyond
-                self._stop(self._damaged(f"cut in the block after record {self.packets}: {beyond} bytes missing"))
+                self._stop(self._damaged(f"cut in record {self.packets + 1} at byte {at}: {beyond} bytes missing"))
                 return False
             beyond -= count
         self._fill(int(state.need))
@@ -255,6 +258,9 @@ class Trace:
         if self._owned:
             self._file.close()
         self._map = None
+        self._data = np.empty(0, np.uint8)
+        if self._walker is not None:
+            self._walker.forget()
 
     def __enter__(self) -> Trace:
         return self
