@@ -2,7 +2,9 @@
 
 A row is a conjunction: transport, direction, ports, lengths, pinned bytes (nibble masks, letters of either case), substrings in a window, a
 length field. Both the `bytes` stanzas of rules/apps/*.toml and the `Claim`s of the protocol files become rows. Rows lie in one array, more
-specific ones first, so a lower index has priority; `buckets` lists, for each transport and first byte, the rows that are possible at all.
+specific ones first, so a lower index has priority. `buckets` holds, for each transport, a few groups; a group has one key of eight bits (a byte at
+some offset, a port, the length) and 256 lists of row numbers; each row is filed in one group, under the key that tells most, so that of some
+thousand rows a packet meets a handful.
 
 How the engine uses it, for the k-th payload packet of a flow (`inspection[0].packets` = k)::
 
@@ -62,9 +64,11 @@ PIECE = np.dtype((np.record, [
 assert ROW.itemsize == 40 and PIECE.itemsize == 24, (ROW.itemsize, PIECE.itemsize)
 
 TCP, UDP, SCTP = 6, 17, 132
-_KEYS = 257                             # first byte, or 256 where there is no data
-_OTHER = 3 * _KEYS                      # from here: rows of other IP protocols, by number
-BUCKETS = _OTHER + 256
+#: What the key of a group is. BY_PORT looks up both ports, each modulo 256; ALWAYS has one list.
+BY_BYTE, BY_PORT, BY_LENGTH, ALWAYS = 0, 1, 2, 3
+_OTHER = 6                  # buckets[0:6]: first group and number of groups of TCP, UDP, SCTP; [6:263]: lists of the other IP protocols, by number
+_GROUPS = _OTHER + 257      # then groups of three: kind, offset of the byte, place of the 257 list bounds
+_DEEPEST = 256              # a byte further on is no key
 
 
 @kernel
@@ -178,40 +182,56 @@ def next_row(data, n, inspection, rows, pieces, pattern_bytes, buckets, after):
     buckets: uint32[], from `table()`; after: row number, -1 to begin.
     """
     ip_protocol = np.int64(inspection[0].ip_protocol)
-    key = np.int64(256)
-    if n > 0:
-        key = np.int64(data[0])
-    if ip_protocol == 6:
-        slot = key
-    elif ip_protocol == 17:
-        slot = 257 + key
-    elif ip_protocol == 132:
-        slot = 514 + key
-    else:
-        slot = 771 + ip_protocol
-    at = np.int64(buckets[slot])
-    stop = np.int64(buckets[slot + 1])
-    if at >= stop:
-        return np.int64(-1)
-    while at < stop and np.int64(buckets[at]) <= after:
-        at += 1
     direction = np.int64(inspection[0].direction)
     client_port = np.int64(inspection[0].client_port)
     server_port = np.int64(inspection[0].server_port)
     later = inspection[0].packets > 1
     word0 = _word(data, n, 0)
     word1 = _word(data, n, 4)
-    while at < stop:
-        number = np.int64(buckets[at])
-        row = rows[number]
-        at += 1
-        if np.int64(row.direction) != 2 and np.int64(row.direction) != direction:
-            continue
-        if later and row.packets > 1:
-            continue
-        if _row_fits(data, n, word0, word1, client_port, server_port, row, pieces, pattern_bytes):
-            return number
-    return np.int64(-1)
+    best = np.int64(rows.size)
+    slot = np.int64(0) if ip_protocol == 6 else np.int64(2) if ip_protocol == 17 else np.int64(4) if ip_protocol == 132 else np.int64(-1)
+    first = np.int64(0)
+    count = np.int64(1)
+    if slot >= 0:
+        first = np.int64(buckets[slot])
+        count = np.int64(buckets[slot + 1])
+    for group in range(2 * count):
+        # every group twice: only groups by port have a second key
+        if slot < 0:
+            place = 6 + ip_protocol
+            if group == 1:
+                break
+        else:
+            head = first + 3 * (group >> 1)
+            kind = np.int64(buckets[head])
+            key = np.int64(0)
+            if group & 1 and (kind != 1 or (client_port & 255) == (server_port & 255)):
+                continue
+            if kind == 0:
+                offset = np.int64(buckets[head + 1])
+                if offset >= n:
+                    continue
+                key = np.int64(data[offset])
+            elif kind == 1:
+                key = client_port & 255 if group & 1 else server_port & 255
+            elif kind == 2:
+                key = n & 255
+            place = np.int64(buckets[head + 2]) + key
+        for at in range(np.int64(buckets[place]), np.int64(buckets[place + 1])):
+            number = np.int64(buckets[at])
+            if number >= best:
+                break
+            row = rows[number]
+            if n < np.int64(row.least) or word0 & np.int64(row.mask0) != np.int64(row.value0) or number <= after:
+                continue
+            if np.int64(row.direction) != 2 and np.int64(row.direction) != direction:
+                continue
+            if later and row.packets > 1:
+                continue
+            if _row_fits(data, n, word0, word1, client_port, server_port, row, pieces, pattern_bytes):
+                best = number
+                break
+    return best if best < rows.size else np.int64(-1)
 
 
 _U1, _U4 = np.dtype("u1"), np.dtype("u4")
@@ -275,13 +295,63 @@ class Signature:
         return min(255, bits) * min(4, self.packets) + (16 if self.parser else 0)
 
 
+def _key(one: Signature) -> tuple[int, int, tuple[int, ...]]:
+    """(kind, offset, keys) of the group that tells this row apart best: a whole byte, ports, part of the first byte, length, nothing."""
+    pinned = [(piece.at + i, value) for piece in one.pieces if piece.kind == BYTES
+              for i, (value, mask) in enumerate(zip(piece.value, piece.mask, strict=True)) if mask == 0xFF and piece.at + i < _DEEPEST]
+    if pinned:
+        # the first byte serves most rows; else one that is not as common as 0 or 1
+        offset, value = min(pinned, key=lambda pair: (pair[0] != 0, pair[1] < 2, pair[0]))
+        return BY_BYTE, offset, (value,)
+    if one.ports and sum(high - low + 1 for low, high in one.ports) <= 64:
+        return BY_PORT, 0, tuple(sorted({port & 255 for low, high in one.ports for port in range(low, high + 1)}))
+    for piece in one.pieces:
+        if piece.kind == BYTES and piece.at == 0 and piece.mask[0]:
+            return BY_BYTE, 0, tuple(byte for byte in range(256) if byte & piece.mask[0] == piece.value[0])
+    if sum(high - low + 1 for low, high in one.lengths) <= 64:
+        return BY_LENGTH, 0, tuple(sorted({n & 255 for low, high in one.lengths for n in range(low, high + 1)}))
+    return ALWAYS, 0, (0,)
+
+
+def _buckets(ordered: Sequence[Signature]) -> Any:
+    """uint32[]: the lists of row numbers, see `next_row` and the constants above."""
+    groups: dict[tuple[int, int, int], list[list[int]]] = {}
+    others: list[list[int]] = [[] for _ in range(256)]
+    for number, one in enumerate(ordered):
+        if one.ip_protocol not in (TCP, UDP, SCTP):
+            others[one.ip_protocol].append(number)
+            continue
+        kind, offset, keys = _key(one)
+        lists = groups.setdefault((one.ip_protocol, kind, offset), [[] for _ in range(256)])
+        for key in keys:
+            lists[key].append(number)
+    words = [0] * (_GROUPS + 3 * len(groups))
+
+    def lay(place: int, lists: list[list[int]]) -> None:
+        for key, numbers in enumerate(lists):
+            words[place + key] = len(words)
+            words.extend(numbers)
+        words[place + 256] = len(words)
+
+    lay(_OTHER, others)
+    head = _GROUPS
+    for slot, ip_protocol in enumerate((TCP, UDP, SCTP)):
+        mine = sorted(key for key in groups if key[0] == ip_protocol)
+        words[2 * slot:2 * slot + 2] = head, len(mine)
+        for group in mine:
+            words[head:head + 3] = group[1], group[2], len(words)
+            words.extend([0] * 257)
+            lay(words[head + 2], groups[group])
+            head += 3
+    return np.array(words, np.uint32)
+
+
 def table(signatures: Sequence[Signature]) -> tuple[Any, Any, Any, Any]:
     """(rows ROW[], pieces PIECE[], pattern_bytes uint8[], buckets uint32[]) of these signatures, the more specific ones first."""
     ordered = sorted(signatures, key=lambda one: -one.weight())
     rows = records(max(1, len(ordered)), ROW)
     laid: list[tuple[Any, ...]] = []
     patterns = bytearray()
-    lists: list[list[int]] = [[] for _ in range(BUCKETS)]
     for number, one in enumerate(ordered):
         row = rows[number]
         row.first = len(laid)
@@ -309,23 +379,7 @@ def table(signatures: Sequence[Signature]) -> tuple[Any, Any, Any, Any]:
         row.most = max(high for _, high in one.lengths)
         row.reason, row.parser, row.ip_protocol = one.reason, one.parser, one.ip_protocol
         row.direction, row.packets = one.direction, one.packets
-        if one.ip_protocol in (TCP, UDP, SCTP):
-            start = (TCP, UDP, SCTP).index(one.ip_protocol) * _KEYS
-            for byte in range(256):
-                if byte & head_mask[0] == head_value[0]:
-                    lists[start + byte].append(number)
-            if row.least == 0:
-                lists[start + 256].append(number)
-        else:
-            lists[_OTHER + one.ip_protocol].append(number)
-    buckets = np.zeros(BUCKETS + 1 + sum(map(len, lists)), np.uint32)
-    at = BUCKETS + 1
-    for slot, numbers in enumerate(lists):
-        buckets[slot] = at
-        buckets[at:at + len(numbers)] = numbers
-        at += len(numbers)
-    buckets[BUCKETS] = at
     pieces = records(max(1, len(laid)), PIECE)
     for number, fields in enumerate(laid):
         pieces[number] = fields
-    return rows, pieces, np.frombuffer(bytes(patterns) or b"\0", np.uint8).copy(), buckets
+    return rows, pieces, np.frombuffer(bytes(patterns) or b"\0", np.uint8).copy(), _buckets(ordered)
