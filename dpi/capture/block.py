@@ -40,6 +40,14 @@ WALK = np.dtype((np.record, [
 ]))
 assert WALK.itemsize == 80, WALK.itemsize
 
+# The first fields as words of `Walker.words`: a record's attributes are slow to read from Python
+POSITION, END, START, NUMBER, NEED, STATUS = range(6)
+
+
+def words_of(state: Any) -> memoryview:
+    """A view of WALK[1] as 64-bit words."""
+    return state.view(np.ndarray).view(np.uint64).data  # type: ignore[no-any-return]
+
 
 @dataclass(slots=True)
 class Block:
@@ -64,15 +72,21 @@ class Bound:
 
     def __call__(self, *arguments: Any) -> int:
         """Call the kernel; arrays are compared by identity."""
-        if len(arguments) != len(self._arguments) or any(a is not b for a, b in zip(arguments, self._arguments, strict=True)):
-            self._arguments = arguments     # also keeps the arrays alive while their addresses are in use
-            self._call = self._entry.bind(*arguments)
+        for new, old in zip(arguments, self._arguments, strict=False):
+            if new is not old:
+                break
+        else:
+            if self._arguments:
+                return self._call()
+        self._arguments = arguments     # also keeps the arrays alive while their addresses are in use
+        self._call = self._entry.bind(*arguments)
         return self._call()
 
 
 class Walker(Protocol):
     """Reads the records of one format."""
     state: Any                  # recarray WALK[1]
+    words: memoryview           # of the state, see POSITION to STATUS
     link_types: set[int]        # declared so far
     interfaces: list[str]       # names of the interfaces declared so far, '' where unnamed; the index is FRAME.interface
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dpi import jit
-from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK, Bound
+from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK, Bound, words_of
 from dpi.capture.frame import FRAME
 from dpi.capture.prefetch import prefetch
 from dpi.capture.words import word32
@@ -99,6 +99,7 @@ class Pcap:
 
     def __init__(self, header: bytes) -> None:
         self.state = jit.records(1, WALK)
+        self.words = words_of(self.state)
         swapped, nano, length = MAGICS[int.from_bytes(header[:4], "little")]
         order = ">" if swapped else "<"
         major, minor = struct.unpack_from(order + "HH", header, 4)

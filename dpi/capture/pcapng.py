@@ -11,7 +11,19 @@ from typing import Any
 import numpy as np
 
 from dpi import jit
-from dpi.capture.block import BAD_LENGTH, FULL, HEADER, LARGEST_CAPTURED, MORE, NO_INTERFACE, TOO_LONG, WALK, Bound
+from dpi.capture.block import (
+    BAD_LENGTH,
+    FULL,
+    HEADER,
+    LARGEST_CAPTURED,
+    MORE,
+    NO_INTERFACE,
+    STATUS,
+    TOO_LONG,
+    WALK,
+    Bound,
+    words_of,
+)
 from dpi.capture.frame import FRAME
 from dpi.capture.prefetch import prefetch
 from dpi.capture.words import word16, word32
@@ -210,6 +222,7 @@ class Pcapng:
 
     def __init__(self) -> None:
         self.state = jit.records(1, WALK)
+        self.words = words_of(self.state)
         self.link_types: set[int] = set()
         self.interfaces: list[str] = []
         self._clocks = jit.records(8, CLOCK)
@@ -219,12 +232,11 @@ class Pcapng:
 
     def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
         """See `dpi.capture.block.Walker`."""
-        state = self.state[0]
         total = 0
         while True:
             count = self._call(data, self.state, self._clocks, frames[total:] if total else frames, room - total)
             total += count
-            if int(state.status) != HEADER or not self._header(data):
+            if self.words[STATUS] != HEADER or not self._header(data):
                 return total
 
     def forget(self) -> None:
@@ -258,7 +270,7 @@ class Pcapng:
         if section:
             major = struct.unpack_from(order + "H", body, 12)[0]
             if major != 1:
-                return self._refuse(f"a section of version {major}, which is not known")
+                return self._refuse(f"a section of version {major}, which is not known,")
             state.swapped = 1 if order == ">" else 0
             state.first, state.interfaces = len(self.interfaces), 0
         else:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dpi import jit
-from dpi.capture.block import BAD_LENGTH, FULL, MORE, NO_INTERFACE, TOO_LONG, Block, Walker
+from dpi.capture.block import BAD_LENGTH, END, FULL, MORE, NEED, NO_INTERFACE, POSITION, START, STATUS, TOO_LONG, Block, Walker
 from dpi.capture.compressed import Feed, Source, compression, opened
 from dpi.capture.frame import FRAME
 from dpi.capture.inputs import KNOWN, STANDARD_INPUT, Input, capture_format, shown
@@ -94,9 +94,9 @@ class Trace:
             self._stop(self._source_damage() or f"cut in the file header: {FILE_HEADER - len(head)} bytes missing")
             return
         self._walker = Pcap(head) if kind == "pcap" else Pcapng()
-        self._walker.state[0].end = self._end
+        self._walker.words[END] = self._end
         none = jit.records(1, FRAME)
-        while not self._walker.walk(self._data, none, 0) and self._walker.state[0].status == MORE and self._refill():
+        while not self._walker.walk(self._data, none, 0) and self._walker.words[STATUS] == MORE and self._refill():
             pass
 
     def _source_damage(self) -> str:
@@ -109,7 +109,7 @@ class Trace:
         """Stored bytes consumed so far."""
         if self._source is not None:
             return self._source.position
-        return min(int(self._walker.state[0].position), self.size) if self._walker is not None else self.size
+        return min(self._walker.words[POSITION], self.size) if self._walker is not None else self.size
 
     @property
     def link_types(self) -> set[int]:
@@ -129,13 +129,12 @@ class Trace:
         frames = jit.records(frames_per_block, FRAME)
         walker = self._walker
         while walker is not None and not self.finished:
-            state = walker.state[0]
             if self._map is not None and not self._still_there():
                 return
             count = walker.walk(self._data, frames, frames_per_block)
             first = self.packets + 1
             self.packets += count
-            status = int(state.status)
+            status = walker.words[STATUS]
             if count:
                 yield Block(self._data, frames, count, first)
             if status == MORE and not self._refill():
@@ -148,13 +147,12 @@ class Trace:
         if self._closed:
             return False
         size = os.fstat(self._file.fileno()).st_size
-        state = self._walker.state[0] if self._walker is not None else None
-        if state is None or size >= int(state.end):
+        words = self._walker.words if self._walker is not None else None
+        if words is None or size >= words[END]:
             return True
-        state.end = max(size, int(state.position))
-        self._end = int(state.end)
+        self._end = words[END] = max(size, words[POSITION])
         self.damage = f"the file shrank from {self.size} to {size} bytes while it was read"
-        if size >= int(state.position):
+        if size >= words[POSITION]:
             return True
         self.finished = True
         return False
@@ -172,8 +170,8 @@ class Trace:
         """Carry what is left to the front of the buffer and read on; False at the end."""
         if self._source is None or self._walker is None:
             return False
-        state = self._walker.state[0]
-        position, at = int(state.position), self._at()
+        words = self._walker.words
+        position, need, at = words[POSITION], words[NEED], self._at()
         beyond = max(position - self._end, 0)
         kept = self._end - position if not beyond else 0
         self._data[:kept] = self._data[position:position + kept]
@@ -182,22 +180,22 @@ class Trace:
         while beyond:       # a block of no interest, longer than the buffer may be
             count = self._source.readinto(self._view[:min(beyond, len(self._data))])
             if not count:
-                state.position, state.start, state.end, state.need = 0, 0, 0, beyond
+                words[POSITION] = words[START] = words[END] = 0
                 self._stop(self._damaged(f"cut in record {self.packets + 1} at byte {at}: {beyond} bytes missing"))
                 return False
             beyond -= count
-        self._fill(int(state.need))
-        state.position, state.start, state.end = 0, 0, self._end
+        self._fill(need)
+        words[POSITION], words[START], words[END] = 0, 0, self._end
         return self._end > kept
 
     def _at(self) -> int:
-        return self._before + int(self._walker.state[0].start) if self._walker is not None else 0
+        return self._before + self._walker.words[START] if self._walker is not None else 0
 
     def _finish(self) -> None:
         """The data is at its end: between two records, or inside one."""
         if self.finished or self._walker is None:
             return
-        need = int(self._walker.state[0].need)
+        need = self._walker.words[NEED]
         cut = f"cut in record {self.packets + 1} at byte {self._at()}: {need} bytes missing" if need else ""
         self._stop(self._damaged(cut))
 
@@ -206,7 +204,7 @@ class Trace:
         return "; ".join(part for part in (self.damage, self._source_damage(), cut) if part)
 
     def _fault(self, status: int) -> str:
-        need = int(self._walker.state[0].need) if self._walker is not None else 0
+        need = self._walker.words[NEED] if self._walker is not None else 0
         if status == TOO_LONG:
             return f"a captured length of {need} bytes, which is absurd,"
         if status == BAD_LENGTH:

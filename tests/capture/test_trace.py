@@ -185,7 +185,8 @@ def test_a_stream_that_fails_is_read_up_to_there() -> None:
     assert trace.damage.startswith("reading failed at byte 90: Input/output error; cut in record 3")
 
 
-@pytest.mark.parametrize("data", [b"", b"abc", b"hello, world, this is text" * 9, gzip.compress(b"text"), gzip.compress(gzip.compress(SAMPLES["pcap"]))])
+@pytest.mark.parametrize("data", [b"", b"abc", b"hello, world, this is text" * 9, gzip.compress(b"text"),
+                                  gzip.compress(gzip.compress(SAMPLES["pcap"]))])
 def test_what_is_no_capture_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(UserError):
         piped(data)
