@@ -1,0 +1,146 @@
+"""Columns on their way out of the pipeline: what export hands to the sinks.
+
+All are thin covers over numpy arrays; making one copies nothing.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+#: The value that stands for NULL in a Batch column of a nullable kind.
+NULLS: dict[str, int] = {"u16?": 0xFFFF, "u32?": 0xFFFFFFFF, "u64?": 0xFFFFFFFFFFFFFFFF, "time?": -(1 << 63)}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """n strings: `data` uint8[] valid UTF-8, `offsets` int64[n+1] rising."""
+    data: Array
+    offsets: Array
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> str:
+        return bytes(self.data[self.offsets[row]:self.offsets[row + 1]]).decode("utf-8", "replace")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
+
+    @staticmethod
+    def of(words: Iterable[str]) -> Texts:
+        """From Python strings (tests and small tables)."""
+        encoded = [word.encode("utf-8", "replace") for word in words]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(word) for word in encoded], out=offsets[1:])
+        return Texts(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """n strings of a small set: `codes` uint8|uint16|uint32[n] index `words`."""
+    codes: Array
+    words: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, row: int) -> str:
+        return self.words[int(self.codes[row])]
+
+    def __iter__(self) -> Iterator[str]:
+        return (self.words[code] for code in self.codes.tolist())
+
+    @staticmethod
+    def of(words: Iterable[str]) -> Coded:
+        """From Python strings (tests and small tables)."""
+        numbers: dict[str, int] = {}
+        codes = [numbers.setdefault(word, len(numbers)) for word in words]
+        return Coded(np.array(codes, np.uint32), list(numbers) or [""])
+
+    @staticmethod
+    def same(word: str, count: int) -> Coded:
+        """The same string in every row."""
+        return Coded(np.zeros(count, np.uint16), [word])
+
+
+@dataclass(frozen=True)
+class Lists:
+    """n lists: row i is values[offsets[i]:offsets[i+1]]; `offsets` int64[n+1]."""
+    offsets: Array
+    values: Texts | Coded | Array
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> list[Any]:
+        return [self.values[i] for i in range(int(self.offsets[row]), int(self.offsets[row + 1]))]
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return (self[row] for row in range(len(self)))
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[str]]) -> Lists:
+        """From lists of Python strings (tests and small tables)."""
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        return Lists(offsets, Coded.of(word for row in rows for word in row))
+
+
+AnyColumn = Array | Texts | Coded | Lists
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one table. A column of the table that is not here gets its default.
+
+    Shapes: numbers ndarray[n]; times int64[n] us; addresses uint8[n,16]; MACs uint64[n] (48 bits, 0 none), Texts or Coded;
+    strings Texts or Coded; lists Lists. NULL is the value in NULLS.
+    """
+    table: str
+    count: int
+    columns: dict[str, AnyColumn] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, column in self.columns.items():
+            if len(column) != self.count:
+                raise ValueError(f"{self.table}.{name}: {len(column)} rows, {self.count} expected")
+
+
+class Sink(Protocol):
+    """Takes batches until closed. Both may raise UserError."""
+
+    def write(self, batch: Batch) -> None: ...
+    def close(self) -> None: ...
+
+
+def macs(values: Array) -> Coded:
+    """MAC addresses uint64[n] (the first byte of the wire is the highest of 48 bits; 0 none) as text."""
+    distinct, codes = np.unique(values, return_inverse=True)
+    words = ["" if value == 0 else ":".join(f"{value >> shift & 255:02x}" for shift in (40, 32, 24, 16, 8, 0)) for value in distinct.tolist()]
+    return Coded(codes.astype(np.uint32).ravel(), words or [""])
+
+
+def digests(values: Array, present: Array) -> Texts:
+    """Raw digests uint8[n,k] as lower-case hex of 2k characters; '' where `present` is 0."""
+    count, width = values.shape
+    letters = np.frombuffer(b"0123456789abcdef", np.uint8)
+    text = np.empty((count, width, 2), np.uint8)
+    text[:, :, 0], text[:, :, 1] = letters[values >> 4], letters[values & 15]
+    kept = np.asarray(present) != 0
+    offsets = np.zeros(count + 1, np.int64)
+    np.cumsum(kept * (2 * width), out=offsets[1:])
+    return Texts(text[kept].reshape(-1), offsets)
+
+
+def packed(rows: Array, lengths: Array) -> Texts:
+    """Fixed-width rows uint8[n,w] with the length of each as Texts."""
+    count, width = rows.shape
+    kept = np.minimum(np.asarray(lengths, np.int64), width)
+    offsets = np.zeros(count + 1, np.int64)
+    np.cumsum(kept, out=offsets[1:])
+    return Texts(rows[np.arange(width) < kept[:, None]], offsets)

@@ -1,0 +1,316 @@
+"""Every exported table, one row per column. The numpy and Arrow types, the ClickHouse DDL, the JSON names and the documentation derive from here.
+
+To add a column: add its row. An existing store gains it at the next opening (see dpi/store/tables.py).
+
+Conventions of all tables: times are UTC microseconds; addresses are 16 bytes, IPv4 mapped (::ffff:a.b.c.d), shown as plain IPv4; the client is
+the side that opened the flow; "wire" bytes are the frame without FCS, "bytes" the octets of the innermost IP packet, "payload" those of layer 4.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dpi.batch import NULLS, Batch, Coded, Lists, Texts
+
+__all__ = ["NULLS", "TABLES", "TRANSACTION_TABLES", "Batch", "Coded", "Column", "Lists", "Table", "Texts", "Kind", "KINDS", "table"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of column is held by each party."""
+    numpy: str              # dtype of a Batch column: '' where it is Texts or Coded; 'ip' uint8[n,16]; '[]' Lists
+    modern: str             # ClickHouse 24 and later, chDB
+    legacy: str             # ClickHouse 18.16: no IPv6, DateTime64, Bool
+    codec: str = ""
+    words: str = ""         # how it looks in JSON and CSV
+
+
+KINDS = {
+    "flag": Kind("u1", "Bool", "UInt8", "", "true or false"),
+    "u8": Kind("u1", "UInt8", "UInt8", "", "number"),
+    "u16": Kind("u2", "UInt16", "UInt16", "", "number"),
+    "u32": Kind("u4", "UInt32", "UInt32", "", "number"),
+    "u64": Kind("u8", "UInt64", "UInt64", "", "number"),
+    "u16?": Kind("u2", "Nullable(UInt16)", "Nullable(UInt16)", "", "number or null"),
+    "u32?": Kind("u4", "Nullable(UInt32)", "Nullable(UInt32)", "", "number or null"),
+    "u64?": Kind("u8", "Nullable(UInt64)", "Nullable(UInt64)", "", "number or null"),
+    "id": Kind("u8", "UInt64", "UInt64", "", "decimal digits in a string (beyond 2^53, so no JSON number)"),
+    "time": Kind("i8", "DateTime64(6, 'UTC')", "Int64", "Delta, LZ4", "ISO 8601, microseconds, Z"),
+    "time?": Kind("i8", "Nullable(DateTime64(6, 'UTC'))", "Nullable(Int64)", "", "ISO 8601, microseconds, Z; or null"),
+    "minute": Kind("i8", "DateTime64(0, 'UTC')", "DateTime", "Delta, LZ4", "ISO 8601, Z"),
+    "day": Kind("u2", "Date", "Date", "", "YYYY-MM-DD"),
+    "ip": Kind("ip", "IPv6", "FixedString(16)", "", "text; IPv4 plain"),
+    "mac": Kind("u8", "LowCardinality(String)", "String", "", "aa:bb:cc:dd:ee:ff, or empty"),
+    "text": Kind("", "String", "String", "", "text"),
+    "code": Kind("", "LowCardinality(String)", "String", "", "text from a small set"),
+    "codes": Kind("[]", "Array(LowCardinality(String))", "Array(String)", "", "list of text"),
+    "texts": Kind("[]", "Array(String)", "Array(String)", "", "list of text"),
+    "u64s": Kind("[]", "Array(UInt64)", "Array(UInt64)", "", "list of numbers"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. A Batch without it gives the default: 0, '', [] or, where the kind ends with '?', NULL."""
+    name: str
+    kind: str
+    words: str              # what it means, one line
+    unit: str = ""
+    source: str = ""        # IPFIX element, RFC
+    slot: str = ""          # transaction tables: 'number 3' or 'text 0' of the TRANSACTION record
+
+    @property
+    def nullable(self) -> bool:
+        return self.kind.endswith("?")
+
+    def type(self, dialect: str = "modern") -> str:
+        """The ClickHouse type in that dialect: 'modern' or 'legacy'."""
+        return str(getattr(KINDS[self.kind], dialect))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One exported table. `order` is its sort key, `folds` the table a rollup is computed from, `step` the rollup's width in seconds."""
+    name: str
+    words: str
+    columns: tuple[Column, ...]
+    order: tuple[str, ...]
+    engine: str = "MergeTree"
+    folds: str = ""
+    step: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+
+C = Column
+_STORED = C("stored_time", "time", "when the row was written; partitions and retention follow it")
+_PROBE = C("probe", "code", "name of the probe that saw it", "", "IPFIX 144 exportingProcessId")
+_SOURCE = C("source", "code", "name of the capture file, empty for live traffic")
+_CAPTURE = C("capture_id", "id", "the capture's row in `captures`, 0 for live traffic")
+_FLOW = C("flow_id", "id", "number of the flow, from probe, boot and counter", "", "IPFIX 148 flowId")
+
+FLOWS = (
+    _FLOW,
+    C("community_id", "text", "Community ID 1, seed 0: the same in other tools", "", "github.com/corelight/community-id-spec"),
+    _PROBE,
+    C("interface", "code", "interface of the probe or of the capture", "", "IPFIX 82 interfaceName"),
+    _SOURCE, _CAPTURE,
+    C("first_packet", "u64", "number of the flow's first packet in its capture, from 1"),
+    C("interval", "u32", "number of this row within its flow, from 0; flows opened = countIf(interval = 0)"),
+    C("interval_start", "time", "first packet of this row", "us", "IPFIX 154 flowStartMicroseconds"),
+    C("interval_end", "time", "last packet of this row; never in another minute than interval_start", "us", "IPFIX 155 flowEndMicroseconds"),
+    C("flow_start_time", "time", "first packet of the flow", "us"),
+    C("final", "flag", "the flow's last row"),
+    C("end_reason", "code", "why the row ended: active (the minute ended), idle, fin, reset, evicted, end (of the capture)", "",
+      "IPFIX 136 flowEndReason"),
+    C("midstream", "flag", "picked up after its beginning"),
+    C("sampling_rate", "u32", "one packet in so many was seen; 0 and 1: all", "", "IPFIX 34 samplingInterval"),
+    C("vlan", "u16", "outer VLAN id, 0 none", "", "IPFIX 243 dot1qVlanId"),
+    C("inner_vlan", "u16", "inner VLAN id (QinQ), 0 none", "", "IPFIX 245 dot1qCustomerVlanId"),
+    C("tunnel", "code", "layers around the conversation, outermost first, joined by +: gre, vxlan, gtp-u ..."),
+    C("tunnel_id", "u32", "VNI, TEID, GRE key, PPPoE session or MPLS label of the innermost tunnel", "", "IPFIX 351 layer2SegmentId"),
+    C("outer_client_ip", "ip", "outermost address on the client's side, :: where there is no tunnel"),
+    C("outer_server_ip", "ip", "outermost address on the server's side"),
+    C("client_mac", "mac", "source MAC of the client's frames", "", "IPFIX 56 sourceMacAddress"),
+    C("server_mac", "mac", "source MAC of the server's frames, else the client's target", "", "IPFIX 80 destinationMacAddress"),
+    C("client_ip", "ip", "address of the side that opened the flow", "", "IPFIX 27 sourceIPv6Address, 8 sourceIPv4Address"),
+    C("server_ip", "ip", "address of the other side", "", "IPFIX 28 destinationIPv6Address, 12 destinationIPv4Address"),
+    C("client_port", "u16", "TCP, UDP or SCTP port", "", "IPFIX 7 sourceTransportPort"),
+    C("server_port", "u16", "TCP, UDP or SCTP port", "", "IPFIX 11 destinationTransportPort"),
+    C("ip_protocol", "u8", "IANA number: 6 TCP, 17 UDP", "", "IPFIX 4 protocolIdentifier"),
+    C("icmp_type", "u8", "of the first packet, ICMP and ICMPv6 only", "", "IPFIX 176 icmpTypeIPv4, 178 icmpTypeIPv6"),
+    C("icmp_code", "u8", "of the first packet, ICMP and ICMPv6 only", "", "IPFIX 177 icmpCodeIPv4, 179 icmpCodeIPv6"),
+    C("client_ttl", "u8", "TTL or hop limit of the client's first packet", "", "IPFIX 192 ipTTL"),
+    C("server_ttl", "u8", "TTL or hop limit of the server's first packet", "", "IPFIX 192 ipTTL"),
+    C("client_dscp", "u8", "DSCP of the client's first packet", "", "IPFIX 195 ipDiffServCodePoint"),
+    C("server_dscp", "u8", "DSCP of the server's first packet", "", "IPFIX 195 ipDiffServCodePoint"),
+    C("client_packets", "u64", "packets the client sent", "packets", "IPFIX 298 initiatorPackets"),
+    C("server_packets", "u64", "packets the server sent", "packets", "IPFIX 299 responderPackets"),
+    C("client_bytes", "u64", "octets of the innermost IP packets the client sent", "bytes", "IPFIX 1 octetDeltaCount"),
+    C("server_bytes", "u64", "octets of the innermost IP packets the server sent", "bytes", "IPFIX 1 octetDeltaCount, RFC 5103 reverse"),
+    C("client_wire_bytes", "u64", "frames as sent by the client, without FCS", "bytes", "IPFIX 352 layer2OctetDeltaCount"),
+    C("server_wire_bytes", "u64", "frames as sent by the server, without FCS", "bytes", "IPFIX 352 layer2OctetDeltaCount, reverse"),
+    C("client_payload_bytes", "u64", "layer-4 payload the client sent", "bytes", "IPFIX 231 initiatorOctets"),
+    C("server_payload_bytes", "u64", "layer-4 payload the server sent", "bytes", "IPFIX 232 responderOctets"),
+    C("client_tcp_flags", "u8", "TCP flags of the client's packets in this row, ORed", "", "IPFIX 6 tcpControlBits"),
+    C("server_tcp_flags", "u8", "TCP flags of the server's packets in this row, ORed", "", "IPFIX 6 tcpControlBits, reverse"),
+    C("client_mss", "u32?", "maximum segment size in the client's SYN", "bytes", "RFC 9293 3.7.1"),
+    C("client_rtt_us", "u32?", "SYN-ACK to ACK: the round trip between probe and client", "us"),
+    C("server_rtt_us", "u32?", "SYN to SYN-ACK: the round trip between probe and server", "us"),
+    C("server_response_us", "u32?", "client's first payload to server's first payload", "us"),
+    C("client_retransmissions", "u32", "segments the client sent again", "packets"),
+    C("server_retransmissions", "u32", "segments the server sent again", "packets"),
+    C("client_out_of_order", "u32", "segments of the client seen late", "packets"),
+    C("server_out_of_order", "u32", "segments of the server seen late", "packets"),
+    C("client_zero_windows", "u32", "the client announced a full receive buffer", "packets"),
+    C("server_zero_windows", "u32", "the server announced a full receive buffer", "packets"),
+    C("protocol", "code", "wire protocol: TLS, QUIC, DNS ...; empty: unknown"),
+    C("application", "code", "the thing people know: YouTube, WeChat ...; empty: unknown", "", "IPFIX 96 applicationName"),
+    C("category", "code", "category of the application, else of the protocol", "", "IPFIX 372 applicationCategoryName"),
+    C("confidence", "code", "how it was reached: payload, name, dns, fingerprint, network, port, guess; empty: not"),
+    C("evidence", "code", "why, in words a person can check"),
+    C("server_name", "text", "TLS or QUIC SNI, HTTP host, else the DNS name the client asked for", "", "RFC 6066 3"),
+    C("alpn", "code", "application protocol, chosen or first offered", "", "RFC 7301"),
+    C("ja3", "text", "JA3 of the first client hello", "", "github.com/salesforce/ja3"),
+    C("ja3s", "text", "JA3S of the server hello", "", "github.com/salesforce/ja3"),
+    C("ja4", "code", "JA4 of the first client hello", "", "github.com/FoxIO-LLC/ja4"),
+    C("ja4_all", "codes", "JA4 of every distinct client hello of the flow"),
+    C("user_agent", "code", "HTTP or QUIC user agent", "", "RFC 9110 10.1.5"),
+    C("risks", "codes", "what an operator should look at: clear_text_credentials, obsolete_tls ..."),
+    C("tags", "codes", "labels that rules attach"),
+    C("client_asn", "u32", "autonomous system of the client, 0 unknown", "", "IPFIX 16 bgpSourceAsNumber"),
+    C("server_asn", "u32", "autonomous system of the server, 0 unknown", "", "IPFIX 17 bgpDestinationAsNumber"),
+    C("client_country", "code", "ISO 3166 code of the client's network, empty unknown"),
+    C("server_country", "code", "ISO 3166 code of the server's network, empty unknown"),
+    C("client_local", "flag", "the client is inside local_networks"),
+    C("server_local", "flag", "the server is inside local_networks"),
+    C("client_service_id", "code", "service bound to the client's address at that time"),
+    C("client_customer_id", "code", "customer of that service"),
+    C("server_service_id", "code", "service bound to the server's address at that time"),
+    C("server_customer_id", "code", "customer of that service"),
+    C("rules_version", "code", "version of the rules that named it"),
+    _STORED,
+)
+
+CAPTURES = (
+    C("capture_id", "id", "number of the capture in this store"),
+    C("path", "text", "where the file was"),
+    C("source", "code", "its name, as in the other tables"),
+    C("size", "u64", "size of the file", "bytes"),
+    C("sha256", "text", "SHA-256 of the file; empty for standard input"),
+    C("link_types", "codes", "link types read"),
+    C("first_time", "time", "first packet"),
+    C("last_time", "time", "last packet"),
+    C("packets", "u64", "packets read", "packets"),
+    C("wire_bytes", "u64", "their bytes on the link, without FCS", "bytes"),
+    C("refused", "u64", "packets in no flow", "packets"),
+    C("refused_reasons", "codes", "why packets were refused"),
+    C("refused_counts", "u64s", "how many for each of refused_reasons", "packets"),
+    C("damage", "text", "where and how the file is cut or corrupt; empty: whole"),
+    C("rules_version", "code", "version of the rules used"),
+    _STORED,
+)
+
+COVERAGE = (
+    C("time", "time", "start of the minute"),
+    _PROBE, _SOURCE, _CAPTURE,
+    C("frames", "u64", "frames handed to the decoder", "packets"),
+    C("wire_bytes", "u64", "their bytes on the link, without FCS", "bytes"),
+    C("dropped_nic", "u64", "lost in the network card", "packets"),
+    C("dropped_kernel", "u64", "lost in the kernel", "packets"),
+    C("dropped_ring", "u64", "lost between the kernel's ring and the decoder", "packets"),
+    C("dropped_table", "u64", "packets of flows evicted for want of room", "packets"),
+    C("dropped_store", "u64", "rows the store did not take", "rows"),
+    C("refused", "u64", "frames in no flow", "packets"),
+    C("refused_reasons", "codes", "why frames were refused"),
+    C("refused_counts", "u64s", "how many for each of refused_reasons", "packets"),
+    C("store_lag_us", "u64", "from the last packet of a row to its being stored", "us"),
+    _STORED,
+)
+
+_TRANSACTION = (_FLOW, C("time", "time", "packet that carried it"), _PROBE, _SOURCE, _CAPTURE, C("direction", "code", "who sent it: client or server"))
+
+DNS = (
+    *_TRANSACTION,
+    C("transaction_id", "u16", "message id", "", "RFC 1035 4.1.1", "number 0"),
+    C("query_name", "text", "name asked for", "", "RFC 1035 4.1.2", "text 0"),
+    C("query_type", "code", "A, AAAA, HTTPS ...; TYPEn where it has no name", "", "RFC 1035 3.2.2, RFC 3597", "number 1"),
+    C("is_response", "flag", "an answer, not a question", "", "RFC 1035 4.1.1", "number 3"),
+    C("response_code", "code", "NOERROR, NXDOMAIN ...", "", "RFC 1035 4.1.1, RFC 6895 2.3", "number 2"),
+    C("opcode", "u8", "0 query, 4 notify, 5 update", "", "RFC 1035 4.1.1", "number 6"),
+    C("flags", "u16", "the flag word as sent", "", "RFC 1035 4.1.1", "number 8"),
+    C("answer_count", "u16", "records in the answer section", "", "RFC 1035 4.1.1", "number 4"),
+    C("answers", "text", "addresses and names of the answer", "", "RFC 1035 4.1.3", "text 1"),
+    C("ttl", "u32", "smallest TTL of the answers", "s", "RFC 1035 4.1.3", "number 5"),
+    C("response_time_us", "u32?", "question to answer", "us", "", "number 7"),
+    _STORED,
+)
+
+TLS = (
+    *_TRANSACTION,
+    C("role", "code", "client: a client hello; server: the server's hello and certificate", "", "RFC 8446 4.1", "number 0"),
+    C("version", "code", "version offered (client) or chosen (server)", "", "RFC 8446 4.2.1", "number 1"),
+    C("cipher", "code", "cipher suite chosen", "", "RFC 8446 B.4", "number 2"),
+    C("hello_number", "u32", "number of the hello within its flow, from 0", "", "", "number 5"),
+    C("server_name", "text", "SNI", "", "RFC 6066 3", "text 0"),
+    C("alpn", "text", "protocols offered or chosen", "", "RFC 7301", "text 1"),
+    C("ja3", "text", "JA3 of the client hello", "", "github.com/salesforce/ja3", "text 2"),
+    C("ja3s", "text", "JA3S of the server hello", "", "github.com/salesforce/ja3", "text 3"),
+    C("ja4", "text", "JA4 of the client hello", "", "github.com/FoxIO-LLC/ja4", "text 4"),
+    C("subject", "text", "subject of the certificate", "", "RFC 5280 4.1.2.6", "text 5"),
+    C("certificate_names", "text", "names the certificate is valid for", "", "RFC 5280 4.2.1.6", "text 6"),
+    C("issuer", "text", "issuer of the certificate", "", "RFC 5280 4.1.2.4", "text 7"),
+    C("certificate_sha256", "text", "SHA-256 of the certificate", "", "", "text 8"),
+    C("not_before", "time?", "certificate valid from", "", "RFC 5280 4.1.2.5", "number 3"),
+    C("not_after", "time?", "certificate valid until", "", "RFC 5280 4.1.2.5", "number 4"),
+    _STORED,
+)
+
+HTTP = (
+    *_TRANSACTION,
+    C("method", "code", "GET, POST ...", "", "RFC 9110 9", "text 0"),
+    C("host", "text", "host asked for", "", "RFC 9110 7.2", "text 1"),
+    C("path", "text", "path without its query", "", "RFC 9110 4.2", "text 2"),
+    C("version", "code", "1.0, 1.1, 2", "", "RFC 9112 2.3", "number 4"),
+    C("status", "u16?", "status code of the response", "", "RFC 9110 15", "number 0"),
+    C("user_agent", "code", "user agent", "", "RFC 9110 10.1.5", "text 3"),
+    C("content_type", "code", "content type of the response", "", "RFC 9110 8.3", "text 4"),
+    C("server", "code", "server software", "", "RFC 9110 10.2.4", "text 5"),
+    C("referer", "text", "referring page without its query", "", "RFC 9110 10.1.3", "text 6"),
+    C("request_bytes", "u64?", "content length of the request", "bytes", "RFC 9110 8.6", "number 1"),
+    C("response_bytes", "u64?", "content length of the response", "bytes", "RFC 9110 8.6", "number 2"),
+    C("request_time", "time?", "when the request was seen", "us", "", "number 5"),
+    C("response_time_us", "u32?", "request to response", "us", "", "number 3"),
+    _STORED,
+)
+
+FILES = (
+    *_TRANSACTION,
+    C("protocol", "code", "protocol that carried the file", "", "", "text 0"),
+    C("command", "code", "command that moved it", "", "", "text 1"),
+    C("user", "text", "user name, masked", "", "", "text 2"),
+    C("path", "text", "name of the file", "", "", "text 3"),
+    C("sha256", "text", "SHA-256 of the content, empty where it was not seen whole", "", "", "text 4"),
+    C("size", "u64", "octets moved", "bytes", "", "number 0"),
+    _STORED,
+)
+
+_ROLLUP = (
+    C("time", "minute", "start of the slot"),
+    C("stored_day", "day", "day the rows were written; partitions follow it"),
+    _PROBE, _CAPTURE,
+    C("protocol", "code", "as in flows"),
+    C("application", "code", "as in flows"),
+    C("category", "code", "as in flows"),
+    *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", unit) for what, unit in (("packets", "packets"), ("bytes", "bytes"), ("wire_bytes", "bytes"))
+      for side in ("client", "server")),
+    C("flows", "u64", "flows opened in the slot: countIf(interval = 0)", "flows"),
+)
+_KEY = ("time", "probe", "capture_id", "protocol", "application", "category")
+_BY_FLOW = ("time", "flow_id")
+
+TABLES = {t.name: t for t in (
+    Table("flows", "A row for each flow and minute of the packet clock.", FLOWS, ("interval_start", "flow_id")),
+    Table("captures", "A row for each capture read; a later row of the same capture_id replaces the former.", CAPTURES, ("capture_id",),
+          "ReplacingMergeTree(stored_time)"),
+    Table("coverage", "A row a minute for each source: what was seen, what was lost and where.", COVERAGE, ("time", "probe", "capture_id")),
+    Table("dns", "A row for each DNS, mDNS or LLMNR message.", DNS, _BY_FLOW),
+    Table("tls", "A row for each TLS or QUIC hello and certificate.", TLS, _BY_FLOW),
+    Table("http", "A row for each HTTP request and its response.", HTTP, _BY_FLOW),
+    Table("files", "A row for each file moved.", FILES, _BY_FLOW),
+    Table("flows_1m", "Flows by minute, protocol, application and category.", _ROLLUP, _KEY, "SummingMergeTree", "flows", 60),
+    Table("flows_5m", "The same by five minutes.", _ROLLUP, _KEY, "SummingMergeTree", "flows_1m", 300),
+    Table("flows_1h", "The same by hour.", _ROLLUP, _KEY, "SummingMergeTree", "flows_5m", 3600),
+)}
+
+#: TRANSACTION.table is an index here; 0 is no row.
+TRANSACTION_TABLES = ("", "dns", "tls", "http", "files")
+
+
+def table(name: str) -> Table:
+    """The table of that name; KeyError if there is none."""
+    return TABLES[name]

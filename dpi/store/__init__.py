@@ -1,0 +1,156 @@
+"""The store: ClickHouse, embedded (chDB) or a server. Open it with `open_store(url)`.
+
+chdb:///path          embedded, the path owned by one process at a time (default: ./fullspan.chdb); ?database=name for another than `default`
+clickhouse://user@host:9000/database
+none                  keeps nothing
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dpi.batch import Batch
+from dpi.errors import UserError
+
+DEFAULT = "chdb:///fullspan.chdb"       # what `--store` means without an argument: ./fullspan.chdb, see `address`
+
+__all__ = ["DEFAULT", "Address", "NoStore", "Result", "Store", "address", "new_capture_id", "open_store"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of a query. Times are text (UTC), addresses text with plain IPv4, 64-bit numbers int."""
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Each row as {column: value}."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def value(self) -> Any:
+        """The first column of the first row, None where there is none."""
+        return self.rows[0][0] if self.rows else None
+
+
+class Store(Protocol):
+    """What every store can do. It is a sink: arrays of a batch given to `write` belong to the store from then on."""
+    url: str
+
+    def write(self, batch: Batch) -> None:
+        """Take rows; they are visible after `flush`. Raises UserError for this or an earlier batch (disk full, connection lost)."""
+
+    def flush(self) -> None:
+        """Return when all rows written so far are stored."""
+
+    def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
+        """Answer a question; rows not flushed are not seen. `{name:Type}` in the SQL stands for params[name]. UserError for wrong SQL."""
+
+    def arrow(self, sql: str, params: dict[str, Any] | None = None) -> Any:
+        """The same as a pyarrow.Table."""
+
+    def replace_capture(self, sha256: str, keep: int) -> int:
+        """Drop every row of the captures with this hash but `keep`; returns how many captures went. Call it once the new rows are written."""
+
+    def close(self) -> None:
+        """Flush and let go. Raises UserError where rows could not be stored."""
+
+
+class NoStore:
+    """Keeps nothing."""
+    url = "none"
+
+    def write(self, batch: Batch) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
+        raise UserError("there is no store to ask", "--store none", "name a store, such as chdb:///path")
+
+    def arrow(self, sql: str, params: dict[str, Any] | None = None) -> Any:
+        return self.query(sql, params)
+
+    def replace_capture(self, sha256: str, keep: int) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Address:
+    """A store URL taken apart."""
+    scheme: str                     # chdb, clickhouse, none
+    path: Path = Path()
+    host: str = ""
+    port: int = 9000
+    user: str = "default"
+    password: str = field(default="", repr=False)
+    database: str = "default"
+
+
+def address(url: str) -> Address:
+    """Take a store URL apart. The default chdb:///fullspan.chdb and any URL with two slashes are relative to the working directory."""
+    if url in ("", DEFAULT):
+        return Address("chdb", Path("fullspan.chdb").absolute())
+    if url == "none":
+        return Address("none")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 9000
+    except ValueError as error:
+        raise UserError(f"not a store URL: {error}", url, "use chdb:///path, clickhouse://user@host:9000/db or none") from None
+    if parts.scheme == "chdb":
+        database = parse_qs(parts.query).get("database", ["default"])[0]
+        if not database.isidentifier():
+            raise UserError("a database name is made of letters, digits and _", url)
+        path = unquote(parts.netloc + parts.path)
+        if not path.strip("/"):
+            raise UserError("a chdb store needs a path", url, "use chdb:///path/to/fullspan.chdb")
+        return Address("chdb", Path(path).absolute(), database=database)
+    if parts.scheme == "clickhouse" and parts.hostname:
+        return Address("clickhouse", host=parts.hostname, port=port, user=unquote(parts.username or "default"),
+                       password=unquote(parts.password or ""), database=parts.path.strip("/") or "default")
+    raise UserError("not a store URL", url, "use chdb:///path, clickhouse://user@host:9000/db or none")
+
+
+def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False) -> Store:
+    """Open the store, made and brought up to date where needed.
+
+    create=False refuses a chdb path that does not exist; readonly=True lets `query` read only (what a person typed).
+    Raises UserError: wrong URL, held by another process, no permission, disk full, written by a newer Fullspan.
+    """
+    where = address(url)
+    if where.scheme == "none":
+        return NoStore()
+    if where.scheme == "clickhouse":
+        from dpi.store.server import ServerStore
+        return ServerStore(url, where, readonly=readonly)
+    from dpi.store.embedded import EmbeddedStore
+    return EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly)
+
+
+def new_capture_id() -> int:
+    """A number for a capture, unique in practice: microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def plain(value: Any) -> Any:
+    """An address as people write it: IPv4 out of its mapping; lists through and through."""
+    if isinstance(value, str) and value.startswith("::ffff:") and value.count(".") == 3:
+        return value[7:]
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain(one) for one in value]
+    return value

@@ -1,0 +1,205 @@
+"""The embedded store: ClickHouse inside this process (chDB), one directory, owned by one process at a time."""
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from dpi.batch import Batch
+from dpi.errors import UserError
+from dpi.schema import TABLES
+from dpi.store import Address, Result, plain, tables
+from dpi.store.native import Buffer, block, columns_of
+from dpi.store.writer import Writer
+
+_CHUNK = 1 << 20        # bytes handed over at once: larger ones are fresh memory each time, which costs more than the copy
+_PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
+
+
+class EmbeddedStore:
+    """See dpi.store.Store."""
+
+    def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False) -> None:
+        self.url = url
+        self._path = where.path
+        self._lock = threading.RLock()
+        self._writing = False
+        self._check_path(create)
+        import chdb
+
+        try:
+            self._engine: Any = chdb.connect(str(where.path))
+        except Exception as error:
+            raise self._told(error) from None
+        try:
+            if where.database != "default":
+                self._run(f"CREATE DATABASE IF NOT EXISTS {where.database}")
+                self._run(f"USE {where.database}")
+            tables.prepare(lambda sql: self._run(sql).rows, str(self._path))
+            if readonly:
+                self._run("SET readonly = 2")
+        except BaseException:
+            self._engine.close()
+            raise
+        self._writer = Writer(self._insert)
+
+    def _check_path(self, create: bool) -> None:
+        """Say what is wrong with the path before the engine does in its own words."""
+        path = self._path
+        if path.exists() and not path.is_dir():
+            raise UserError("this is a file, the store is a directory", str(path), "name another path with --store chdb:///path")
+        if path.is_dir() and any(path.iterdir()) and not (path / "metadata").exists() and not (path / "store").exists():
+            raise UserError("this directory holds something else than a store", str(path), "name another path with --store chdb:///path")
+        if not path.exists() and not create:
+            raise UserError("there is no store here", str(path), "make one with: fullspan replay FILE, or name it with --store chdb:///path")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"the store cannot be made: {error.strerror}", str(path), "name another path with --store chdb:///path") from None
+
+    # ---- writing
+
+    def write(self, batch: Batch) -> None:
+        columns_of(batch)
+        self._writer.write(batch)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def _insert(self, batches: list[Batch]) -> None:
+        table = batches[0].table
+        names = ", ".join(columns_of(batches[0]))
+        with self._lock:
+            if not self._writing:
+                self._begin()
+            try:
+                with self._engine.send_insert(f"INSERT INTO {table} ({names}) SETTINGS deduplicate_insert = 'disable'", "Native") as stream:
+                    for chunk in _chunks(batches):
+                        stream.append(chunk)
+                    stream.finish()
+            except Exception as error:
+                raise self._told(error) from None
+
+    def _begin(self) -> None:
+        """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
+        self._writing = True
+        parts = self._run("SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table)")
+        if int(parts.value() or 0) < _PARTS:
+            for name in TABLES:
+                self._run(f"SYSTEM STOP MERGES {name}")
+
+    # ---- asking
+
+    def _run(self, sql: str, params: dict[str, Any] | None = None) -> Result:
+        """Run one statement and read its rows."""
+        with self._lock:
+            try:
+                answer = self._engine.query(sql, "JSONCompact", params=params)
+                text = answer.bytes()
+            except Exception as error:
+                raise self._told(error, sql) from None
+        if not text:
+            return Result([], [])
+        body = json.loads(text)
+        types = [one["type"] for one in body["meta"]]
+        rows: list[tuple[Any, ...]] = [tuple(row) for row in body["data"]]
+        if any("IPv6" in one for one in types):
+            shown = ["IPv6" in one for one in types]
+            rows = [tuple(plain(value) if ip else value for value, ip in zip(row, shown, strict=True)) for row in rows]
+        return Result([one["name"] for one in body["meta"]], types, rows)
+
+    def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
+        return self._run(sql, params)
+
+    def arrow(self, sql: str, params: dict[str, Any] | None = None) -> Any:
+        import pyarrow
+
+        with self._lock:
+            try:
+                data = self._engine.query(sql, "ArrowStream", params=params).bytes()
+            except Exception as error:
+                raise self._told(error, sql) from None
+        return pyarrow.ipc.open_stream(data).read_all() if data else pyarrow.table({})
+
+    # ---- captures
+
+    def replace_capture(self, sha256: str, keep: int) -> int:
+        self.flush()
+        old = [int(row[0]) for row in self._run("SELECT DISTINCT toString(capture_id) FROM captures WHERE sha256 = {hash:String} AND sha256 != ''",
+                                                {"hash": sha256}) if int(row[0]) != keep]
+        if old:
+            self.drop_captures(old)
+        return len(old)
+
+    def drop_captures(self, captures: list[int]) -> None:
+        """Drop every row of these captures: parts that hold nothing else are dropped whole, others rewritten without them.
+
+        The rows of `captures` go last: where this is interrupted, the next replay of the file finds them and drops the rest.
+        """
+        chosen = ", ".join(str(capture) for capture in captures)
+        names = [name for name in TABLES if name != "captures"] + ["captures"]
+        for name in names:
+            parts = self._run(f"SELECT _part, countIf(capture_id IN ({chosen})) AS gone, count() AS held FROM {name} GROUP BY _part HAVING gone > 0")
+            mixed = False
+            for part, gone, held in parts:
+                if gone == held:
+                    self._run(f"ALTER TABLE {name} DROP PART '{part}'")
+                else:
+                    mixed = True
+            if mixed:
+                self._run(f"SYSTEM START MERGES {name}")
+                self._run(f"ALTER TABLE {name} DELETE WHERE capture_id IN ({chosen}) SETTINGS mutations_sync = 1")
+                self._writing = False
+
+    def close(self) -> None:
+        if self._engine is None:
+            return
+        try:
+            self._writer.close()
+        finally:
+            with self._lock:
+                self._engine.close()
+                self._engine = None
+
+    # ---- errors
+
+    def _told(self, error: BaseException, sql: str = "") -> UserError:
+        """The engine's error as one line for a person."""
+        text = str(error)
+        where = str(self._path)
+        if "Cannot lock file" in text or "already running" in text or "CANNOT_OPEN_FILE" in text and "lock" in text.lower():
+            return UserError("the store is in use by another process", where, "wait for it to end, or name another path with --store")
+        if "No space left" in text or "NOT_ENOUGH_SPACE" in text or "Cannot reserve" in text or "ENOSPC" in text:
+            return UserError("the disk is full", where, "free some space, or name a store on another disk with --store")
+        if "Permission denied" in text or "Read-only file system" in text:
+            return UserError("no permission to write the store", where, "name another path with --store chdb:///path")
+        if "READONLY" in text:
+            return UserError("only reading is allowed here", where, "ask with SELECT, SHOW, DESCRIBE or EXPLAIN")
+        return UserError(_first_line(text), where if not sql else "query", "" if sql else "see `fullspan doctor`")
+
+
+def _first_line(text: str) -> str:
+    """The engine's message without its code, stack and version."""
+    found = re.search(r"DB::Exception: (.*)", text, re.DOTALL)
+    line = " ".join((found.group(1) if found else text).split())
+    line = re.sub(r"(:? While executing .*|\. Expected one of.*|Stack trace.*|\. In scope .*|\(version .*|\([A-Z_]+\)$)", "", line)
+    return line[:300].strip(". ")
+
+
+def _chunks(batches: list[Batch]) -> Iterator[bytes]:
+    """The Native bytes of the batches in pieces of about _CHUNK."""
+    pieces: list[Buffer] = []
+    size = 0
+    for batch in batches:
+        for buffer in block(batch):
+            view = memoryview(buffer)
+            while size + len(view) >= _CHUNK:
+                taken = _CHUNK - size
+                yield b"".join([*pieces, view[:taken]])
+                pieces, size, view = [], 0, view[taken:]
+            pieces.append(view)
+            size += len(view)
+    if size:
+        yield b"".join(pieces)

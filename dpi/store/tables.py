@@ -1,0 +1,122 @@
+"""The ClickHouse tables: DDL from the rows of dpi/schema.py, and what brings an older store up to date.
+
+Partitions and retention follow `stored_time`, never packet time: captures of any year, of many years or with broken clocks are kept whole.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+from dpi.errors import UserError
+from dpi.schema import KINDS, TABLES, Column, Table
+
+#: Raised when a migration below is added. Adding columns, tables or rollups needs none: they are compared and added.
+VERSION = 1
+#: Statements that lead from version n - 1 to n, for what adding columns can't express.
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+
+_STATE = "fullspan_schema"
+_SETTINGS = "min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000, non_replicated_deduplication_window = 100"
+Rows = Sequence[Sequence[object]]
+Run = Callable[[str], Rows]
+
+
+def _define(column: Column) -> str:
+    kind = KINDS[column.kind]
+    default = " DEFAULT now64(6, 'UTC')" if column.name == "stored_time" else ""
+    codec = f" CODEC({kind.codec})" if kind.codec else ""
+    comment = column.words.replace("\\", "\\\\").replace("'", "\\'")
+    return f"`{column.name}` {column.type()}{default}{codec} COMMENT '{comment}'"
+
+
+def create(table: Table) -> str:
+    """CREATE TABLE for an empty store."""
+    stored = "toDate(stored_time)" if "stored_time" in table.names else "stored_day"
+    engine = table.engine
+    if engine == "SummingMergeTree":
+        sums = [column.name for column in table.columns if column.kind == "u64"]
+        engine = f"SummingMergeTree(({', '.join(sums)}))"
+    order = ", ".join((*table.order, "stored_day") if table.folds else table.order)
+    columns = ",\n  ".join(_define(column) for column in table.columns)
+    return f"CREATE TABLE IF NOT EXISTS {table.name} (\n  {columns}\n) ENGINE = {engine}\nPARTITION BY {stored}\nORDER BY ({order})\nSETTINGS {_SETTINGS}"
+
+
+def view_name(table: Table) -> str:
+    """Name of the materialized view that fills a rollup."""
+    return f"{table.name}_view"
+
+
+def view(table: Table) -> str:
+    """CREATE MATERIALIZED VIEW that folds `table.folds` into the rollup `table`."""
+    from_flows = table.folds == "flows"
+    # in integers: toStartOfMinute() clamps times before 1970
+    at, scale = ("toUnixTimestamp64Micro(src.interval_start)", 1_000_000) if from_flows else ("toUnixTimestamp64Second(src.time)", 1)
+    slot = f"fromUnixTimestamp64Second(intDiv({at} - positiveModulo({at}, {table.step * scale}), {scale}), 'UTC')"
+    keys = {"time": slot, "stored_day": "toDate(src.stored_time)" if from_flows else "src.stored_day"}
+    chosen = []
+    for column in table.columns:
+        if column.name in keys:
+            chosen.append(f"{keys[column.name]} AS {column.name}")
+        elif column.kind == "u64":
+            chosen.append(f"countIf(src.interval = 0) AS {column.name}" if from_flows and column.name == "flows" else f"sum(src.{column.name}) AS {column.name}")
+        else:
+            chosen.append(f"src.{column.name} AS {column.name}")
+    grouped = ", ".join(column.name for column in table.columns if column.kind != "u64")
+    return (f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view_name(table)} TO {table.name} AS\nSELECT {', '.join(chosen)}\n"
+            f"FROM {table.folds} AS src\nGROUP BY {grouped}")
+
+
+def statements() -> list[str]:
+    """All that makes an empty store."""
+    tables = list(TABLES.values())
+    return [create(table) for table in tables] + [view(table) for table in tables if table.folds]
+
+
+def digest() -> str:
+    """Changes with any table, column or view."""
+    return hashlib.sha256("\n".join([str(VERSION), *statements()]).encode()).hexdigest()[:16]
+
+
+def prepare(run: Run, where: str) -> None:
+    """Create what is missing and bring what is older up to date; costs one query where nothing changed.
+
+    Raises UserError where the store was written by a newer Fullspan.
+    """
+    now = digest()
+    try:
+        known = list(run(f"SELECT version, digest FROM {_STATE} ORDER BY applied DESC LIMIT 1"))
+    except Exception as error:
+        if "UNKNOWN_TABLE" not in str(error) and "doesn't exist" not in str(error) and "does not exist" not in str(error):
+            raise
+        run(f"CREATE TABLE IF NOT EXISTS {_STATE} (version UInt32, digest String, applied DateTime64(6, 'UTC') DEFAULT now64(6)) "
+            "ENGINE = MergeTree ORDER BY applied")
+        known = []
+    version = int(str(known[0][0])) if known else VERSION
+    if version > VERSION:
+        raise UserError(f"the store has schema {version}, this Fullspan knows {VERSION}", where, "use a newer Fullspan, or another --store")
+    if known and known[0][1] == now:
+        return
+    if known:
+        _upgrade(run, version)
+    for statement in statements():
+        run(statement)
+    run(f"INSERT INTO {_STATE} (version, digest) VALUES ({VERSION}, '{now}')")
+
+
+def _upgrade(run: Run, version: int) -> None:
+    """Add the columns that are new and drop the views, which are made again. Columns that are gone stay, unused."""
+    for step in range(version + 1, VERSION + 1):
+        for statement in MIGRATIONS[step]:
+            run(statement)
+    for table in TABLES.values():
+        if table.folds:
+            run(f"DROP VIEW IF EXISTS {view_name(table)}")
+    present: dict[str, set[str]] = {}
+    for name, column in run("SELECT table, name FROM system.columns WHERE database = currentDatabase()"):
+        present.setdefault(str(name), set()).add(str(column))
+    for table in TABLES.values():
+        before = ""
+        for column in table.columns:
+            if table.name in present and column.name not in present[table.name]:
+                run(f"ALTER TABLE {table.name} ADD COLUMN {_define(column)} {f'AFTER `{before}`' if before else 'FIRST'}")
+            before = column.name
