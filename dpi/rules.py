@@ -182,6 +182,23 @@ def load(directories: Sequence[Path | str] = (), *, cache: bool = True) -> RuleS
     return _assemble(version.hexdigest()[:12], [path for layer in layers for path, _ in layer], lists, arrays)
 
 
+def check(directories: Sequence[Path | str] = ()) -> list[UserError]:
+    """Every error in the rule files, where `load` stops at the first; empty if `load` succeeds."""
+    from dpi.classify import registry, rulebook, stanzas
+
+    errors: list[UserError] = []
+    layers = []
+    for files in rule_files(directories):
+        layers.append([])
+        for path, shown in files:
+            try:
+                layers[-1] += stanzas.read(path, shown, errors)
+            except UserError as error:
+                errors.append(error)
+    rulebook.compile_rules(layers, registry.parsers(), errors)
+    return errors
+
+
 def _compile(layers: list[list[tuple[Path, str]]]) -> tuple[dict[str, list[str]], dict[str, Any]]:
     from dpi.classify import registry, rulebook, stanzas
 

@@ -171,8 +171,11 @@ def _claimed(claim: Claim, file: str, parser: int, reason: int) -> Signature:
                      (claim.length,), tuple(pieces), 1, reason, parser)
 
 
-def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser]) -> Rulebook:
-    """All tables. layers: the stanzas of each rules directory, later ones override. Raises UserError where stanzas contradict each other."""
+def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser], errors: list[UserError] | None = None) -> Rulebook:
+    """All tables. layers: the stanzas of each rules directory, later ones override.
+
+    Raises UserError where stanzas contradict each other; with `errors` they are put there and the rest is still compiled.
+    """
     compiler = _Compiler()
     count = len(parsers) + 1
     wide = count * ALSO_MAX
@@ -186,7 +189,12 @@ def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser])
         compiler.protocol(stanza.name, stanza.category)
     for layer, stanzas in enumerate(layers):
         for stanza in stanzas:
-            compiler.stanza(stanza, layer)
+            try:
+                compiler.stanza(stanza, layer)
+            except UserError as error:
+                if errors is None:
+                    raise
+                errors.append(error)
     tables = compiler.tables
     arrays["carriers"] = np.array([BY_PORT | BY_NETWORK if name in CARRIERS or name in carrying else 0 for name in compiler.protocols], np.uint8)
     arrays["rows"], arrays["pieces"], arrays["pattern_bytes"], arrays["buckets"] = signatures.table(compiler.rows)
