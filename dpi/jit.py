@@ -31,7 +31,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Kernel:
             import numba
 
             _teach_numba()
-            self._dispatcher = _plain_types(numba.njit(nogil=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func))
+            self._dispatcher = _plain_types(numba.njit(nogil=True, _nrt=False, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func))
         return self._dispatcher
 
     def __call__(self, *args: Any) -> Any:
@@ -133,6 +133,58 @@ def intrinsic(plain: Callable[..., Any]) -> Callable[[Callable[[], Any]], Any]:
     def wrap(make: Callable[[], Any]) -> Any:
         return plain if BUILD == "off" else Intrinsic(make, plain)
     return wrap
+
+
+def pointed(name: str, dtype: Any) -> Any:
+    """A kernel `f(w) -> array of dtype` that finds one array of a world: see `world`."""
+    dtype = np.dtype(dtype)
+
+    @intrinsic(lambda w: _ARRAYS[int(w[name])])
+    def find() -> Any:
+        from numba import from_dtype
+        from numba.core import cgutils, types
+        from numba.extending import intrinsic as numba_intrinsic
+        from numba.np.arrayobj import make_array, populate_array
+
+        kind = types.Array(from_dtype(dtype), 1, "C")
+
+        @numba_intrinsic  # type: ignore[untyped-decorator]
+        def find(typing_context: Any, w: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                word = context.get_value_type(types.intp)
+                where = builder.load(cgutils.get_record_member(builder, args[0], w.offset(name), word), align=1)
+                size = builder.load(cgutils.get_record_member(builder, args[0], w.offset(name + "_n"), word), align=1)
+                array = make_array(kind)(context, builder)
+                step = context.get_constant(types.intp, dtype.itemsize)
+                data = builder.inttoptr(where, context.get_data_type(kind.dtype).as_pointer())
+                populate_array(array, data=data, shape=[size], strides=[step], itemsize=step, meminfo=None)
+                return array._getvalue()
+            return kind(w), generate
+        return find
+    return find
+
+
+_ARRAYS: dict[int, Any] = {}
+
+
+def world_dtype(names: Sequence[str]) -> np.dtype[Any]:
+    """The record that says where each named array lies: its address and its length."""
+    return np.dtype((np.record, [field for name in names for field in ((name, "u8"), (name + "_n", "i8"))]))
+
+
+def world(dtype: np.dtype[Any], arrays: Mapping[str, Any]) -> Any:
+    """A world of these arrays, recarray[1]: handing a kernel one pointer instead of forty arrays keeps calls cheap and compiling quick.
+
+    The caller keeps the arrays alive (and the world with them).
+    """
+    made = records(1, dtype)
+    for name, array in arrays.items():
+        if not array.flags.c_contiguous or array.ndim != 1:
+            raise TypeError(f"{name}: a world holds 1-D contiguous arrays")
+        made[0][name], made[0][name + "_n"] = array.ctypes.data, array.size
+        if BUILD == "off":
+            _ARRAYS[array.ctypes.data] = array
+    return made
 
 
 _taught = False

@@ -5,19 +5,42 @@ The order of work: (1) the stream decides which bytes to show; (2) the flow's pa
 """
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from dpi.classify.call import call_parser
 from dpi.classify.inspection import GOING, MINE, MORE, NAME_CERTIFICATE, NO, PACKETS, ROOM
+from dpi.classify.memory import (
+    agent_bytes_of,
+    agents_of,
+    arena_of,
+    buckets_of,
+    certificate_names_of,
+    inspection_of,
+    names_of,
+    outbox_of,
+    parser_also_of,
+    parser_flags_of,
+    parser_protocol_of,
+    parser_reason_of,
+    parsers_of,
+    pattern_bytes_of,
+    pieces_of,
+    reasons_of,
+    resolution_head_of,
+    resolution_text_of,
+    resolutions_of,
+    rows_of,
+)
 from dpi.classify.names import find_agent, find_name
 from dpi.classify.resolutions import learn
 from dpi.classify.signatures import next_row, row_matches
 from dpi.flow.facts import clear, keep
+from dpi.flow.memory import details_of, facts_of, flows_of, seed_of, shard_of, streams_of
 from dpi.flow.stream import MEMORY, SLOT_BYTES, SPAN, add_segment, clear_memory, close_slot, open_slot
 from dpi.flow.table import CLIENT_LOW, DATA_CLIENT, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_DONE, PHASE_GOING
-from dpi.flow.track import TCP, UDP, Memory
+from dpi.flow.track import TCP
 from dpi.jit import kernel
 
 PATIENCE = 12           # payload packets looked at before a flow without any verdict is left unknown
@@ -26,242 +49,218 @@ LONGEST = 31            # payload packets (the counter's end) after which a pars
 ROWS_TRIED = 64         # matching rows considered per packet
 
 
-class Classifier(NamedTuple):
-    """The arrays that naming needs."""
-    inspection: Any
-    outbox: Any
-    arena: Any
-    rows: Any
-    pieces: Any
-    pattern_bytes: Any
-    buckets: Any
-    parsers: Any            # u64 addresses
-    parser_flags: Any       # u1: 1 wants memory
-    parser_protocol: Any    # u2
-    parser_also: Any        # u2, 16 a parser
-    parser_reason: Any      # u4
-    reasons: Any
-    names: Any
-    certificate_names: Any
-    agents: Any
-    agent_bytes: Any
-    resolutions: Any
-    resolution_text: Any
-    resolution_head: Any
-
-
 @kernel
-def inspect(m: Memory, c: Classifier, data: Any, p: Any, number: Any, told: Any) -> Any:
+def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
     """Look at one packet. `told` is what `dpi.flow.track.count` returned."""
-    flow = m.flows[number]
-    row = m.shard[0]
+    flow = flows_of(w)[number]
+    row = shard_of(w)[0]
     d = (told >> 32) & 1
     row.inspected += 1
     seen = min(np.int64(flow.phase & PHASE_COUNT) + 1, LONGEST)
     flow.phase = np.uint8((np.int64(flow.phase) & ~PHASE_COUNT) | seen)
-    x = c.inspection[0]
+    x = inspection_of(w)[0]
     x.time = row.clock
-    x.flow = m.details[number].serial
+    x.flow = details_of(w)[number].serial
     x.ip_protocol = p.ip_protocol
     x.direction = np.uint8(d)
     x.midstream = 1 if flow.marks & MIDSTREAM else 0
     x.packets = np.uint8(seen)
-    x.client_port = m.details[number].client_port
-    x.server_port = m.details[number].server_port
+    x.client_port = details_of(w)[number].client_port
+    x.server_port = details_of(w)[number].server_port
     x.start = 1
     x.final = 0
     at = np.int64(p.offset) + np.int64(p.payload_at)
     n = np.int64(p.payload_captured)
     if p.ip_protocol != TCP:
-        judge(m, c, data[at:at + n], number, d, 0)
+        judge(w, data[at:at + n], number, d, 0)
         return 0
     slot = np.int64(flow.stream)
     begun = np.int64(flow.marks) & (DATA_CLIENT << d)
     flow.marks |= np.uint8(DATA_CLIENT << d)
-    if slot != 0 and m.streams[slot].open[d] == 1:
-        grown = add_segment(m.streams, c.arena, slot, d, p.seq, data, at, n)
-        have = np.int64(m.streams[slot].have[d])
+    if slot != 0 and streams_of(w)[slot].open[d] == 1:
+        grown = add_segment(streams_of(w), arena_of(w), slot, d, p.seq, data, at, n)
+        have = np.int64(streams_of(w)[slot].have[d])
         if grown < 0:
             row.stream_gaps += 1
-            m.streams[slot].open[d] = 2
+            streams_of(w)[slot].open[d] = 2
             x.final = 1
         elif grown == 0:
             return 0
         if have >= SPAN:
             x.final = 1
         place = slot * SLOT_BYTES + d * SPAN
-        judge(m, c, c.arena[place:place + have], number, d, p.seq)
+        judge(w, arena_of(w)[place:place + have], number, d, p.seq)
         return 0
     if begun == 0:
         distance = told & 0xFFFFFFFF
         if (told >> 33) & 1 and 0 < distance < SPAN:
             # the stream's first bytes are still on their way: keep these at their place
             if slot == 0:
-                slot = open_slot(m.streams, c.arena, m.shard, number, 0)
+                slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, 0)
                 flow.stream = np.uint32(slot)
             if slot != 0:
-                m.streams[slot].open[d] = 1
-                m.streams[slot].base[d] = np.uint32((np.int64(p.seq) - distance) & 0xFFFFFFFF)
-                add_segment(m.streams, c.arena, slot, d, p.seq, data, at, n)
+                streams_of(w)[slot].open[d] = 1
+                streams_of(w)[slot].base[d] = np.uint32((np.int64(p.seq) - distance) & 0xFFFFFFFF)
+                add_segment(streams_of(w), arena_of(w), slot, d, p.seq, data, at, n)
             return 0
     else:
         x.start = 0
         if flow.parser == 0:
             if not (flow.marks & MIDSTREAM) or seen > MIDSTREAM_PATIENCE:
-                settle_unknown(m, number, seen)
+                settle_unknown(w, number, seen)
                 return 0
-    judge(m, c, data[at:at + n], number, d, p.seq)
+    judge(w, data[at:at + n], number, d, p.seq)
     return 0
 
 
 @kernel
-def settle_unknown(m: Memory, number: Any, seen: Any) -> Any:
+def settle_unknown(w: Any, number: Any, seen: Any) -> Any:
     """Leave a flow that nothing recognised, once patience ends."""
-    flow = m.flows[number]
+    flow = flows_of(w)[number]
     if seen >= PATIENCE:
-        finish(m, number)
+        finish(w, number)
     return 0
 
 
 @kernel
-def finish(m: Memory, number: Any) -> Any:
+def finish(w: Any, number: Any) -> Any:
     """No more inspection for this flow."""
-    flow = m.flows[number]
+    flow = flows_of(w)[number]
     if flow.phase & PHASE_CANDIDATE:
         flow.reason = 0
     flow.phase = PHASE_DONE
     flow.parser = 0
     if flow.stream != 0:
-        close_slot(m.streams, m.shard, flow.stream)
+        close_slot(streams_of(w), shard_of(w), flow.stream)
         flow.stream = 0
     return 0
 
 
 @kernel
-def judge(m: Memory, c: Classifier, data: Any, number: Any, d: Any, seq: Any) -> Any:
+def judge(w: Any, data: Any, number: Any, d: Any, seq: Any) -> Any:
     """Show the bytes to the flow's parser, or find one."""
-    flow = m.flows[number]
-    x = c.inspection[0]
+    flow = flows_of(w)[number]
+    x = inspection_of(w)[0]
     after = np.int64(-1)
     n = np.int64(data.size)
     if flow.parser != 0:
-        if ask(m, c, data, number, d, seq, np.int64(flow.parser)) != NO:
+        if ask(w, data, number, d, seq, np.int64(flow.parser)) != NO:
             return 0
         if flow.phase & PHASE_GOING:        # named already: what follows is not for this parser
-            finish(m, number)
+            finish(w, number)
             return 0
         if flow.stream != 0:
-            after = np.int64(m.streams[flow.stream].row)
+            after = np.int64(streams_of(w)[flow.stream].row)
         flow.parser = 0
     elif flow.phase & PHASE_CANDIDATE:
         candidate = np.int64(flow.reason)
-        if row_matches(data, n, c.inspection, c.rows, c.pieces, c.pattern_bytes, candidate):
-            if np.int64(x.packets) >= np.int64(c.rows[candidate].packets):
+        if row_matches(data, n, inspection_of(w), rows_of(w), pieces_of(w), pattern_bytes_of(w), candidate):
+            if np.int64(x.packets) >= np.int64(rows_of(w)[candidate].packets):
                 flow.phase &= ~PHASE_CANDIDATE & 0xFF
-                name_by_row(m, c, number, np.int64(c.rows[candidate].reason))
+                name_by_row(w, number, np.int64(rows_of(w)[candidate].reason))
             return 0
         flow.phase &= ~PHASE_CANDIDATE & 0xFF
         flow.reason = 0
     for _ in range(ROWS_TRIED):
-        found = next_row(data, n, c.inspection, c.rows, c.pieces, c.pattern_bytes, c.buckets, after)
+        found = next_row(data, n, inspection_of(w), rows_of(w), pieces_of(w), pattern_bytes_of(w), buckets_of(w), after)
         if found < 0:
             break
         after = found
-        parser = np.int64(c.rows[found].parser)
+        parser = np.int64(rows_of(w)[found].parser)
         if parser == 0:
-            if c.rows[found].packets > 1:
+            if rows_of(w)[found].packets > 1:
                 if x.packets == 1:
                     flow.phase |= PHASE_CANDIDATE
                     flow.reason = np.uint32(found)
                     return 0
                 continue
-            name_by_row(m, c, number, np.int64(c.rows[found].reason))
+            name_by_row(w, number, np.int64(rows_of(w)[found].reason))
             return 0
-        if ask(m, c, data, number, d, seq, parser) != NO:
+        if ask(w, data, number, d, seq, parser) != NO:
             if flow.stream != 0:
-                m.streams[flow.stream].row = np.int32(found)
+                streams_of(w)[flow.stream].row = np.int32(found)
             return 0
-    settle_unknown(m, number, np.int64(x.packets))
+    settle_unknown(w, number, np.int64(x.packets))
     return 0
 
 
 @kernel
-def name_by_row(m: Memory, c: Classifier, number: Any, reason: Any) -> Any:
+def name_by_row(w: Any, number: Any, reason: Any) -> Any:
     """The row's reason names the flow."""
-    flow = m.flows[number]
-    flow.protocol = c.reasons[reason].protocol
-    flow.application = c.reasons[reason].application
+    flow = flows_of(w)[number]
+    flow.protocol = reasons_of(w)[reason].protocol
+    flow.application = reasons_of(w)[reason].application
     flow.reason = np.uint32(reason)
-    finish(m, number)
+    finish(w, number)
     return 0
 
 
 @kernel
-def ask(m: Memory, c: Classifier, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
+def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     """Call one parser and act on what it says. Returns its answer (NO also where it could not be asked)."""
-    flow = m.flows[number]
-    row = m.shard[0]
-    x = c.inspection[0]
-    if row.outbox + ROOM > c.outbox.size:
+    flow = flows_of(w)[number]
+    row = shard_of(w)[0]
+    x = inspection_of(w)[0]
+    if row.outbox + ROOM > outbox_of(w).size:
         row.outbox_full += 1
         return NO
-    wants_memory = (c.parser_flags[parser] & 1) != 0
+    wants_memory = (parser_flags_of(w)[parser] & 1) != 0
     slot = np.int64(flow.stream)
     fresh = False
     if wants_memory:
         if slot == 0:
-            slot = open_slot(m.streams, c.arena, m.shard, number, 1)
+            slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, 1)
             if slot == 0:
                 return NO
             flow.stream = np.uint32(slot)
-            m.streams[slot].fed = np.uint8(parser)
+            streams_of(w)[slot].fed = np.uint8(parser)
             fresh = True
-        elif m.streams[slot].fed != parser:
-            clear_memory(c.arena, slot)
-            m.streams[slot].fed = np.uint8(parser)
+        elif streams_of(w)[slot].fed != parser:
+            clear_memory(arena_of(w), slot)
+            streams_of(w)[slot].fed = np.uint8(parser)
     for i in range(8):
-        x.state[i] = m.streams[slot].state[i] if slot != 0 else np.uint32(0)
+        x.state[i] = streams_of(w)[slot].state[i] if slot != 0 else np.uint32(0)
     facts = np.int64(flow.facts)
     if facts == 0:
-        clear(m.facts, 0)
+        clear(facts_of(w), 0)
     x.protocol = 0
     x.learned = 0
     x.name_count = 0
     x.name_length = 0
     x.outbox = np.uint32(row.outbox)
     begin = slot * SLOT_BYTES + 2 * SPAN
-    memory = c.arena[begin:begin + MEMORY] if wants_memory else c.arena[0:0]
+    memory = arena_of(w)[begin:begin + MEMORY] if wants_memory else arena_of(w)[0:0]
     row.parser_calls += 1
-    answer = call_parser(c.parsers[parser], data, c.inspection, m.facts[facts:facts + 1], c.outbox, memory)
+    answer = call_parser(parsers_of(w)[parser], data, inspection_of(w), facts_of(w)[facts:facts + 1], outbox_of(w), memory)
     row.outbox = np.int64(x.outbox)
     if answer == NO:
         if fresh:
-            close_slot(m.streams, m.shard, slot)
+            close_slot(streams_of(w), shard_of(w), slot)
             flow.stream = 0
         return NO
     if x.learned:
         if facts == 0:
-            flow.facts = np.uint32(keep(m.facts, m.shard))
+            flow.facts = np.uint32(keep(facts_of(w), shard_of(w)))
         facts = np.int64(flow.facts)
     if x.name_count:
-        learn(c.resolutions, c.resolution_text, c.resolution_head, m.seed, c.inspection)
+        learn(resolutions_of(w), resolution_text_of(w), resolution_head_of(w), seed_of(w), inspection_of(w))
     if answer != MORE:
-        verdict(m, c, number, parser)
+        verdict(w, number, parser)
         flow.phase |= PHASE_GOING
     elif flow.phase & PHASE_GOING and x.learned:
-        verdict(m, c, number, parser)
+        verdict(w, number, parser)
     if answer == MINE:
-        finish(m, number)
+        finish(w, number)
         return MINE
-    follow(m, c, data, number, d, seq, parser, answer)
+    follow(w, data, number, d, seq, parser, answer)
     return answer
 
 
 @kernel
-def follow(m: Memory, c: Classifier, data: Any, number: Any, d: Any, seq: Any, parser: Any, answer: Any) -> Any:
+def follow(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any, answer: Any) -> Any:
     """The parser wants to go on: keep the stream's bytes, its state, and the slot for them, or let go."""
-    flow = m.flows[number]
-    x = c.inspection[0]
+    flow = flows_of(w)[number]
+    x = inspection_of(w)[0]
     flow.parser = np.uint8(parser)
     slot = np.int64(flow.stream)
     stateful = False
@@ -270,16 +269,16 @@ def follow(m: Memory, c: Classifier, data: Any, number: Any, d: Any, seq: Any, p
     stream_wanted = x.ip_protocol == TCP and answer != PACKETS and x.start == 1
     if x.ip_protocol != TCP or answer == PACKETS:
         if answer == MORE and x.packets >= PATIENCE:
-            finish(m, number)
+            finish(w, number)
             return 0
         if answer == GOING and x.ip_protocol == TCP and x.packets >= LONGEST:
-            finish(m, number)
+            finish(w, number)
             return 0
     elif x.packets >= LONGEST or (x.start == 0 and answer == MORE and x.packets >= PATIENCE):
-        finish(m, number)
+        finish(w, number)
         return 0
     if slot == 0 and (stateful or stream_wanted):
-        slot = open_slot(m.streams, c.arena, m.shard, number, 0)
+        slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, 0)
         if slot == 0:
             if not (flow.phase & PHASE_GOING):
                 flow.parser = 0
@@ -287,49 +286,49 @@ def follow(m: Memory, c: Classifier, data: Any, number: Any, d: Any, seq: Any, p
         flow.stream = np.uint32(slot)
     if slot == 0:
         return 0
-    stream = m.streams[slot]
+    stream = streams_of(w)[slot]
     for i in range(8):
         stream.state[i] = x.state[i]
     if stream_wanted:
         if stream.open[d] == 0:
             stream.open[d] = 1
             stream.base[d] = np.uint32(seq)
-            if add_segment(m.streams, c.arena, slot, d, seq, data, 0, data.size) < 0 or np.int64(stream.have[d]) >= SPAN:
+            if add_segment(streams_of(w), arena_of(w), slot, d, seq, data, 0, data.size) < 0 or np.int64(stream.have[d]) >= SPAN:
                 stream.open[d] = 2
         elif x.final:
             stream.open[d] = 2
     elif answer == PACKETS:
         stream.open[0] = 2
         stream.open[1] = 2
-        if not stateful and (c.parser_flags[parser] & 1) == 0:
-            close_slot(m.streams, m.shard, slot)
+        if not stateful and (parser_flags_of(w)[parser] & 1) == 0:
+            close_slot(streams_of(w), shard_of(w), slot)
             flow.stream = 0
     return 0
 
 
 @kernel
-def verdict(m: Memory, c: Classifier, number: Any, parser: Any) -> Any:
+def verdict(w: Any, number: Any, parser: Any) -> Any:
     """Write the parser's protocol, and the application that names give."""
-    flow = m.flows[number]
-    x = c.inspection[0]
-    protocol = c.parser_protocol[parser]
+    flow = flows_of(w)[number]
+    x = inspection_of(w)[0]
+    protocol = parser_protocol_of(w)[parser]
     if x.protocol != 0 and x.protocol <= 16:
-        protocol = c.parser_also[parser * 16 + np.int64(x.protocol) - 1]
+        protocol = parser_also_of(w)[parser * 16 + np.int64(x.protocol) - 1]
     if flow.protocol == 0 or x.protocol != 0:
         flow.protocol = protocol
         if flow.application == 0:
-            flow.reason = c.parser_reason[parser]
+            flow.reason = parser_reason_of(w)[parser]
     if flow.application != 0 or flow.facts == 0:
         return 0
-    fact = m.facts[flow.facts]
+    fact = facts_of(w)[flow.facts]
     reason = np.int64(0)
     if fact.name_source > NAME_CERTIFICATE and fact.server_name_length != 0:
-        reason = find_name(fact.server_name, 0, np.int64(fact.server_name_length), c.names)
+        reason = find_name(fact.server_name, 0, np.int64(fact.server_name_length), names_of(w))
     elif fact.name_source == NAME_CERTIFICATE and fact.server_name_length != 0:
-        reason = find_name(fact.server_name, 0, np.int64(fact.server_name_length), c.certificate_names)
+        reason = find_name(fact.server_name, 0, np.int64(fact.server_name_length), certificate_names_of(w))
     if reason == 0 and fact.user_agent_length != 0:
-        reason = find_agent(fact.user_agent, 0, np.int64(fact.user_agent_length), c.agents, c.agent_bytes)
+        reason = find_agent(fact.user_agent, 0, np.int64(fact.user_agent_length), agents_of(w), agent_bytes_of(w))
     if reason != 0:
-        flow.application = c.reasons[reason].application
+        flow.application = reasons_of(w)[reason].application
         flow.reason = np.uint32(reason)
     return 0

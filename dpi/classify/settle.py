@@ -5,27 +5,41 @@ from typing import Any
 
 import numpy as np
 
+from dpi.classify.memory import (
+    carriers_of,
+    names_of,
+    networks4_of,
+    networks6_of,
+    ports_of,
+    reason_dns_of,
+    reasons_of,
+    resolution_head_of,
+    resolution_text_of,
+    resolutions_of,
+)
 from dpi.classify.names import find_name
 from dpi.classify.networks import find_network
 from dpi.classify.ports import find_port
 from dpi.classify.resolutions import resolve
 from dpi.flow.facts import NAME_DNS, NAME_NONE, clear
+from dpi.flow.memory import out_details_of, out_extra_of, out_facts_of, out_flows_of, seed_of, shard_of
 from dpi.jit import kernel
 
 BY_PORT, BY_NETWORK = 1, 2      # bits of `carriers`: what may name a flow of this protocol
 
 
 @kernel
-def settle(count: Any, shard: Any, seed: Any, out_flows: Any, out_details: Any, out_extra: Any, out_facts: Any, reasons: Any, reason_dns: Any,
-           carriers: Any, names: Any, networks4: Any, networks6: Any, ports: Any, resolutions: Any, text: Any, head: Any) -> Any:
-    """Complete the verdict of rows [0, count). `carriers` uint8 by protocol number: protocols that carry applications."""
-    for k in range(count):
+def settle(w: Any) -> Any:
+    """Complete the verdict of the exported rows. `carriers` uint8 by protocol number: BY_PORT, BY_NETWORK."""
+    out_flows, out_details, out_extra, reasons = out_flows_of(w), out_details_of(w), out_extra_of(w), reasons_of(w)
+    carriers, networks4, networks6 = carriers_of(w), networks4_of(w), networks6_of(w)
+    for k in range(shard_of(w)[0].exports):
         extra = out_extra[k]
         reason = np.int64(extra.reason)
         if extra.application == 0 and carriers[extra.protocol] & BY_NETWORK:
-            by = name_by_dns(k, shard, seed, out_details, out_extra, out_facts, names, resolutions, text, head)
+            by = name_by_dns(w, k)
             if by != 0:
-                by = np.int64(reason_dns[by])
+                by = np.int64(reason_dns_of(w)[by])
             else:
                 by = find_network(out_details[k].server_ip, 0, networks4, networks6)
                 if by == 0:
@@ -34,7 +48,7 @@ def settle(count: Any, shard: Any, seed: Any, out_flows: Any, out_details: Any, 
                 reason = by
                 extra.application = reasons[by].application
         if extra.application == 0 and extra.protocol == 0:
-            by = find_port(np.int64(out_flows[k].key1 & np.uint64(0xFF)), np.int64(out_details[k].server_port), ports)
+            by = find_port(np.int64(out_flows[k].key1 & np.uint64(0xFF)), np.int64(out_details[k].server_port), ports_of(w))
             if by != 0:
                 reason = by
                 extra.application = reasons[by].application
@@ -45,12 +59,13 @@ def settle(count: Any, shard: Any, seed: Any, out_flows: Any, out_details: Any, 
 
 
 @kernel
-def name_by_dns(k: Any, shard: Any, seed: Any, out_details: Any, out_extra: Any, out_facts: Any, names: Any, resolutions: Any, text: Any, head: Any) -> Any:
+def name_by_dns(w: Any, k: Any) -> Any:
     """Give the row the name its client asked for, where it has none of its own. Returns the reason of the name's application, 0 none."""
-    extra = out_extra[k]
+    out_details, out_facts, shard, text = out_details_of(w), out_facts_of(w), shard_of(w), resolution_text_of(w)
+    extra = out_extra_of(w)[k]
     if extra.facts != 0 and out_facts[extra.facts].name_source != NAME_NONE:
         return np.int64(0)
-    found = resolve(resolutions, text, head, seed, out_details[k].server_ip, 0, out_details[k].flow_start)
+    found = resolve(resolutions_of(w), text, resolution_head_of(w), seed_of(w), out_details[k].server_ip, 0, out_details[k].flow_start)
     if found == 0:
         return np.int64(0)
     if extra.facts == 0:
@@ -66,4 +81,4 @@ def name_by_dns(k: Any, shard: Any, seed: Any, out_details: Any, out_extra: Any,
         fact.server_name[i] = text[at + i]
     fact.server_name_length = np.uint16(length)
     fact.name_source = NAME_DNS
-    return find_name(fact.server_name, 0, length, names)
+    return find_name(fact.server_name, 0, length, names_of(w))

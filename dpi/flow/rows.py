@@ -14,22 +14,21 @@ from dpi.jit import entry
 
 U8 = np.dtype("u1")
 I8 = np.dtype("i8")
-U4 = np.dtype("u4")
 CONFIDENCES = ("", "guess", "port", "network", "dns", "fingerprint", "name", "payload")
 _TUNNEL_WORDS: list[str] = []
 
 
-@entry(U8, I8, U4, I8, U8, "i64", "i64", "i64", "i64")
-def gather(source: Any, offsets: Any, rows: Any, lengths: Any, out: Any, base: Any, stride: Any, at: Any, count: Any) -> Any:
-    """Collect text fields of fixed-width records: row k takes lengths[k] bytes at rows[k] * stride + at, made valid UTF-8.
+@entry(U8, I8, I8, I8, U8, "i64")
+def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count: Any) -> Any:
+    """Collect text fields of fixed-width records: row k takes lengths[k] bytes from begins[k], made valid UTF-8.
 
     source uint8[]: the records' bytes; offsets int64[count+1] is filled; out uint8[]: large enough for sum(lengths). A byte that is not
     printable ASCII nor part of a well-formed UTF-8 sequence (RFC 3629) becomes '?', so that text from the wire is always valid.
     """
-    put = np.int64(base)
+    put = np.int64(0)
     for k in range(count):
         offsets[k] = put
-        begin = np.int64(rows[k]) * stride + at
+        begin = begins[k]
         n = lengths[k]
         i = np.int64(0)
         while i < n:
@@ -61,14 +60,14 @@ def gather(source: Any, offsets: Any, rows: Any, lengths: Any, out: Any, base: A
     return put
 
 
-def texts(records: Any, dtype: np.dtype[Any], field: str, rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any], shift: int = 0) -> Texts:
-    """A text field of `records` for each of `rows` (uint32), with the given lengths (int64)."""
+def texts(records: Any, dtype: np.dtype[Any], field: str, rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any],
+          shifts: np.ndarray[Any, Any] | int = 0) -> Texts:
+    """A text field of `records` for each of `rows`: lengths[k] bytes (int64), beginning shifts[k] bytes into the field."""
     count = len(rows)
     offsets = np.empty(count + 1, np.int64)
     out = np.empty(max(1, int(lengths.sum())), np.uint8)
-    at = dtype.fields[field][1] + shift     # type: ignore[index]
-    raw = records.view(np.uint8).reshape(-1) if records.dtype != np.uint8 else records
-    gather(raw, offsets, rows, lengths, out, 0, dtype.itemsize, at, count)
+    begins = rows.astype(np.int64) * dtype.itemsize + (dtype.fields[field][1] + shifts)     # type: ignore[index]
+    gather(records.view(np.uint8).reshape(-1), offsets, begins, lengths, out, count)
     return Texts(out[:int(offsets[-1])], offsets)
 
 

@@ -71,7 +71,8 @@ def open_slot(streams: Any, arena: Any, shard: Any, owner: Any, with_memory: Any
 def clear_memory(arena: Any, slot: Any) -> Any:
     """Zero a slot's private memory."""
     at = np.int64(slot) * SLOT_BYTES + 2 * SPAN
-    arena[at:at + MEMORY] = 0
+    for i in range(at, at + MEMORY):
+        arena[i] = 0
     return 0
 
 
@@ -152,6 +153,7 @@ def _copy_new(stream: Any, arena: Any, place: Any, first: Any, begin: Any, stop:
             position = inside
             continue
         source = at + position - begin
-        arena[place + position:place + end] = data[source:source + end - position]
+        for i in range(end - position):
+            arena[place + position + i] = data[source + i]
         position = end
     return 0

@@ -1,16 +1,29 @@
 """One decoded packet meets its flow: found or born, counted, cut at the minute, its TCP facts kept.
-
-`Memory` bundles the arrays of one shard, so that a kernel's signature says what it needs and no more.
 """
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from dpi.capture.key import hash_of
 from dpi.flow.export import export, reopen
 from dpi.flow.facts import release
+from dpi.flow.memory import (
+    details_of,
+    facts_of,
+    flows_of,
+    out_details_of,
+    out_extra_of,
+    out_facts_of,
+    out_flows_of,
+    out_tunnels_of,
+    seed_of,
+    shard_of,
+    slots_of,
+    streams_of,
+    tunnels_of,
+)
 from dpi.flow.stream import close_slot
 from dpi.flow.table import (
     CLIENT_LOW,
@@ -51,27 +64,10 @@ SWEEP_STEP = 4096           # records swept per batch at most
 SWEEP_EVERY = 10_000_000    # us between the starts of two sweeps
 
 
-class Memory(NamedTuple):
-    """The arrays of one shard."""
-    shard: Any
-    seed: Any
-    slots: Any
-    flows: Any
-    details: Any
-    tunnels: Any
-    streams: Any
-    facts: Any
-    out_flows: Any
-    out_details: Any
-    out_extra: Any
-    out_facts: Any
-    out_tunnels: Any
-
-
 @kernel
-def emit(m: Any, number: Any, end: Any, final: Any) -> Any:
+def emit(w: Any, number: Any, end: Any, final: Any) -> Any:
     """Export the open interval of a flow."""
-    export(number, end, final, m.flows, m.details, m.tunnels, m.facts, m.shard, m.out_flows, m.out_details, m.out_extra, m.out_facts, m.out_tunnels)
+    export(number, end, final, flows_of(w), details_of(w), tunnels_of(w), facts_of(w), shard_of(w), out_flows_of(w), out_details_of(w), out_extra_of(w), out_facts_of(w), out_tunnels_of(w))
     return 0
 
 
@@ -80,7 +76,7 @@ def advance_clock(shard: Any, time: Any) -> Any:
     """The packet clock is the running maximum. A jump over an hour, either way, starts a new epoch and is counted."""
     row = shard[0]
     if time > row.clock:
-        if time - row.clock > 3_600_000_000 and row.packets > 0:
+        if time - row.clock > 3_600_000_000 and row.clock != 0:
             row.epochs += 1
         row.clock = time
     elif row.clock - time > 3_600_000_000:
@@ -117,51 +113,51 @@ def protocol_of(flow: Any) -> Any:
 
 
 @kernel
-def drop(m: Any, number: Any, end: Any) -> Any:
+def drop(w: Any, number: Any, end: Any) -> Any:
     """End a flow: export what its interval counted, free its slots and its record."""
-    flow = m.flows[number]
+    flow = flows_of(w)[number]
     if flow.packets[0] != 0 or flow.packets[1] != 0:
-        emit(m, number, end, 1)
-    release_inspection(m, number)
+        emit(w, number, end, 1)
+    release_inspection(w, number)
     if flow.facts != 0:
-        release(m.facts, m.shard, flow.facts)
+        release(facts_of(w), shard_of(w), flow.facts)
         flow.facts = 0
-    detail = m.details[number]
+    detail = details_of(w)[number]
     if detail.tunnel != 0:
-        m.tunnels[detail.tunnel].next = np.uint32(m.shard[0].tunnels_free)
-        m.shard[0].tunnels_free = np.int64(detail.tunnel)
+        tunnels_of(w)[detail.tunnel].next = np.uint32(shard_of(w)[0].tunnels_free)
+        shard_of(w)[0].tunnels_free = np.int64(detail.tunnel)
         detail.tunnel = 0
-    remove(m.slots, m.shard[0].mask, tag_of(flow.key0, flow.key1, m.seed), np.uint64(number))
-    give(m.flows, m.shard, number)
+    remove(slots_of(w), shard_of(w)[0].mask, tag_of(flow.key0, flow.key1, seed_of(w)), np.uint64(number))
+    give(flows_of(w), shard_of(w), number)
     return 0
 
 
 @kernel
-def release_inspection(m: Any, number: Any) -> Any:
+def release_inspection(w: Any, number: Any) -> Any:
     """Give the flow's first bytes back."""
-    flow = m.flows[number]
+    flow = flows_of(w)[number]
     if flow.stream != 0:
-        close_slot(m.streams, m.shard, flow.stream)
+        close_slot(streams_of(w), shard_of(w), flow.stream)
         flow.stream = 0
     return 0
 
 
 @kernel
-def born(m: Any, data: Any, p: Any, tag: Any) -> Any:
+def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
     """A new flow for this packet. Evicts when the table is full. Returns its number."""
-    row = m.shard[0]
-    number = take(m.flows, m.shard)
+    row = shard_of(w)[0]
+    number = take(flows_of(w), shard_of(w))
     if number == 0:
-        evict(m)
-        number = take(m.flows, m.shard)
+        evict(w)
+        number = take(flows_of(w), shard_of(w))
     if (row.live * 2) > np.int64(row.mask):
-        grow(m.slots, m.shard)
-    place(m.slots, row.mask, tag, np.uint64(number))
-    flow = m.flows[number]
-    detail = m.details[number]
+        grow(slots_of(w), shard_of(w))
+    place(slots_of(w), row.mask, tag, np.uint64(number))
+    flow = flows_of(w)[number]
+    detail = details_of(w)[number]
     flow.key0 = p.key0
     flow.key1 = p.key1
-    reopen(flow, m.shard)
+    reopen(flow, shard_of(w))
     flow.last = row.clock
     flow.interval = 0
     flow.state = 0
@@ -222,7 +218,7 @@ def born(m: Any, data: Any, p: Any, tag: Any) -> Any:
             detail.server_mac[i] = data[target + i]
     detail.tunnel = 0
     if p.tunnel > 1:            # bit 0 is a plain VLAN, which has columns of its own
-        detail.tunnel = keep_tunnel(m, data, p, client)
+        detail.tunnel = keep_tunnel(w, data, p, client)
     return number
 
 
@@ -267,19 +263,19 @@ def put_addresses(source: Any, target: Any, data: Any, ip: Any, version: Any) ->
 
 
 @kernel
-def keep_tunnel(m: Any, data: Any, p: Any, client: Any) -> Any:
+def keep_tunnel(w: Any, data: Any, p: Any, client: Any) -> Any:
     """A record of the outer layers, 0 when there is no room (counted)."""
-    row = m.shard[0]
+    row = shard_of(w)[0]
     number = row.tunnels_free
     if number != 0:
-        row.tunnels_free = np.int64(m.tunnels[number].next)
-    elif row.tunnels_high < m.tunnels.size:
+        row.tunnels_free = np.int64(tunnels_of(w)[number].next)
+    elif row.tunnels_high < tunnels_of(w).size:
         number = row.tunnels_high
         row.tunnels_high += 1
     else:
         row.tunnels_full += 1
         return 0
-    tunnel = m.tunnels[number]
+    tunnel = tunnels_of(w)[number]
     tunnel.id = p.tunnel_id
     tunnel.kinds = p.tunnel
     for i in range(16):
@@ -296,19 +292,19 @@ def keep_tunnel(m: Any, data: Any, p: Any, client: Any) -> Any:
 
 
 @kernel
-def evict(m: Any) -> Any:
+def evict(w: Any) -> Any:
     """Make room: among a few records prefer a half-open or one-packet flow, then the one that is silent the longest.
 
     A half-open flow of a flood is folded: what it counted goes to one flow per server (client ::, ports 0) instead of a row of its own.
     """
-    row = m.shard[0]
+    row = shard_of(w)[0]
     best = np.int64(0)
     best_score = np.int64(-1)
     for _ in range(EVICTION_SCAN):
         row.hand += 1
         if row.hand >= row.high:
             row.hand = 1
-        flow = m.flows[row.hand]
+        flow = flows_of(w)[row.hand]
         if flow.start == -1:
             continue
         score = min(max(row.clock - flow.last, 0), 1 << 50)
@@ -319,22 +315,22 @@ def evict(m: Any) -> Any:
         if score > best_score:
             best_score = score
             best = row.hand
-    flow = m.flows[best]
+    flow = flows_of(w)[best]
     row.evicted += 1
     if (flow.state & SYN) and not (flow.state & SYN_ACK) and flow.interval == 0:
-        fold(m, best)
+        fold(w, best)
     else:
-        drop(m, best, END_RESOURCES)
+        drop(w, best, END_RESOURCES)
     return 0
 
 
 @kernel
-def fold(m: Any, number: Any) -> Any:
+def fold(w: Any, number: Any) -> Any:
     """Turn a half-open flow into the fold of its server, or add it to the fold that is there."""
-    row = m.shard[0]
+    row = shard_of(w)[0]
     row.folded += 1
-    flow = m.flows[number]
-    detail = m.details[number]
+    flow = flows_of(w)[number]
+    detail = details_of(w)[number]
     high = np.uint64(0)
     low = np.uint64(0)
     for i in range(8):
@@ -342,10 +338,10 @@ def fold(m: Any, number: Any) -> Any:
         low = (low << np.uint64(8)) | np.uint64(detail.server_ip[8 + i])
     key0 = high ^ (low >> np.uint64(48))
     key1 = (low << np.uint64(16)) | np.uint64(FOLD | TCP)
-    tag = tag_of(key0, key1, m.seed)
-    other = np.int64(find(m.slots, m.flows, row.mask, tag, key0, key1))
+    tag = tag_of(key0, key1, seed_of(w))
+    other = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, key0, key1))
     if other != 0:
-        whole = m.flows[other]
+        whole = flows_of(w)[other]
         for d in range(2):
             whole.ip_bytes[d] += flow.ip_bytes[d]
             whole.overhead[d] += flow.overhead[d]
@@ -355,10 +351,10 @@ def fold(m: Any, number: Any) -> Any:
         whole.last = row.clock
         for d in range(2):
             flow.packets[d] = 0
-        drop(m, number, END_RESOURCES)
+        drop(w, number, END_RESOURCES)
         return 0
     # the record stays in use under its new key; another one has to make room
-    remove(m.slots, row.mask, tag_of(flow.key0, flow.key1, m.seed), np.uint64(number))
+    remove(slots_of(w), row.mask, tag_of(flow.key0, flow.key1, seed_of(w)), np.uint64(number))
     flow.key0 = key0
     flow.key1 = key1
     flow.state = 0
@@ -368,35 +364,35 @@ def fold(m: Any, number: Any) -> Any:
         detail.client_ip[i] = 0
     detail.client_port = 0
     detail.server_port = 0
-    place(m.slots, row.mask, tag, np.uint64(number))
-    evict_plain(m)
+    place(slots_of(w), row.mask, tag, np.uint64(number))
+    evict_plain(w)
     return 0
 
 
 @kernel
-def evict_plain(m: Any) -> Any:
+def evict_plain(w: Any) -> Any:
     """Make room without folding: end the flow under the hand that is silent the longest."""
-    row = m.shard[0]
+    row = shard_of(w)[0]
     best = np.int64(0)
     oldest = np.int64(-1)
     for _ in range(EVICTION_SCAN):
         row.hand += 1
         if row.hand >= row.high:
             row.hand = 1
-        flow = m.flows[row.hand]
+        flow = flows_of(w)[row.hand]
         if flow.start != -1 and not (flow.key1 & np.uint64(FOLD)) and row.clock - flow.last > oldest:
             oldest = row.clock - flow.last
             best = row.hand
     if best == 0:
         best = 1 if row.hand != 1 else 2
-    drop(m, best, END_RESOURCES)
+    drop(w, best, END_RESOURCES)
     return 0
 
 
 @kernel
-def sweep(m: Any, room: Any) -> Any:
+def sweep(w: Any, room: Any) -> Any:
     """A bounded step of the sweep: end what is idle, cut what has a row of an earlier minute. `room`: rows that still fit."""
-    row = m.shard[0]
+    row = shard_of(w)[0]
     if row.sweep == 0:
         if row.clock < row.sweep_due:
             return 0
@@ -405,17 +401,17 @@ def sweep(m: Any, room: Any) -> Any:
     stop = min(row.sweep + SWEEP_STEP, row.high)
     at = row.sweep
     while at < stop and room > 0:
-        flow = m.flows[at]
+        flow = flows_of(w)[at]
         if flow.start != -1:
             silent = row.clock - flow.last
-            if silent < 0 or silent > limit_of(flow, protocol_of(flow), m.shard):
-                drop(m, at, END_CLOSED if flow.state & CLOSED else END_IDLE)
+            if silent < 0 or silent > limit_of(flow, protocol_of(flow), shard_of(w)):
+                drop(w, at, END_CLOSED if flow.state & CLOSED else END_IDLE)
                 room -= 1
             elif np.int64(flow.minute) != row.minute and (flow.packets[0] != 0 or flow.packets[1] != 0):
                 if flow.state & CLOSED:
-                    drop(m, at, END_CLOSED)
+                    drop(w, at, END_CLOSED)
                 else:
-                    emit(m, at, END_ACTIVE, 0)
+                    emit(w, at, END_ACTIVE, 0)
                 room -= 1
         at += 1
     row.sweep = at
@@ -425,9 +421,9 @@ def sweep(m: Any, room: Any) -> Any:
 
 
 @kernel
-def flush(m: Any, room: Any) -> Any:
+def flush(w: Any, room: Any) -> Any:
     """End every flow (end of capture). Returns 1 when none is left, 0 when the export buffers are full."""
-    row = m.shard[0]
+    row = shard_of(w)[0]
     at = np.int64(1)
     if row.sweep < 0:
         at = -row.sweep
@@ -435,9 +431,9 @@ def flush(m: Any, room: Any) -> Any:
         if room <= 0:
             row.sweep = -at
             return 0
-        flow = m.flows[at]
+        flow = flows_of(w)[at]
         if flow.start != -1:
-            drop(m, at, END_CLOSED if flow.state & CLOSED else END_FORCED)
+            drop(w, at, END_CLOSED if flow.state & CLOSED else END_FORCED)
             room -= 1
         at += 1
     row.sweep = 0
@@ -445,14 +441,14 @@ def flush(m: Any, room: Any) -> Any:
 
 
 @kernel
-def count(m: Any, number: Any, p: Any) -> Any:
+def count(w: Any, number: Any, p: Any) -> Any:
     """Count a packet into its flow. Returns what inspection needs: bits 0-31 the distance of the segment from the expected sequence number
     (two's complement), bit 32 the direction, bit 33 set if the expected number was known."""
-    row = m.shard[0]
-    flow = m.flows[number]
+    row = shard_of(w)[0]
+    flow = flows_of(w)[number]
     if np.int64(flow.minute) != row.minute:
         if flow.packets[0] != 0 or flow.packets[1] != 0:
-            emit(m, number, END_ACTIVE, 0)
+            emit(w, number, END_ACTIVE, 0)
         else:
             flow.start = row.clock
             flow.minute = np.uint32(row.minute)
@@ -468,23 +464,23 @@ def count(m: Any, number: Any, p: Any) -> Any:
     flow.headers[d] += np.uint32(np.int64(p.ip_bytes) - np.int64(p.payload_bytes))
     distance = np.int64(0)
     if flow.packets[d] == 1:
-        detail = m.details[number]
+        detail = details_of(w)[number]
         detail.ttl[d] = p.ttl
         detail.dscp[d] = p.dscp
     if p.ip_protocol == TCP and p.fragment != 2:
-        distance = tcp(m, number, flow, p, d)
+        distance = tcp(w, number, flow, p, d)
     if p.payload_bytes != 0 and not (flow.marks & RESPONDED):
-        response(m, number, flow, d)
+        response(w, number, flow, d)
     if flow.packets[d] >= 4_000_000 or flow.retransmissions[d] >= 65_000 or flow.out_of_order[d] >= 65_000 or flow.zero_windows[d] >= 65_000:
-        emit(m, number, END_ACTIVE, 0)      # before a counter of the interval could overflow
+        emit(w, number, END_ACTIVE, 0)      # before a counter of the interval could overflow
     return distance | (np.int64(d) << 32)
 
 
 @kernel
-def response(m: Any, number: Any, flow: Any, d: Any) -> Any:
+def response(w: Any, number: Any, flow: Any, d: Any) -> Any:
     """Server response time: from the client's last request byte to the server's first answer byte, once per flow."""
-    detail = m.details[number]
-    since = m.shard[0].clock - detail.flow_start
+    detail = details_of(w)[number]
+    since = shard_of(w)[0].clock - detail.flow_start
     if since >= NOT_MEASURED:
         return 0
     if d == 0:
@@ -497,16 +493,16 @@ def response(m: Any, number: Any, flow: Any, d: Any) -> Any:
 
 
 @kernel
-def tcp(m: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
+def tcp(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
     """TCP of one segment (RFC 9293): handshake times, close and reset, sequence progress. Returns as `count`, without the direction."""
     flags = np.int64(p.flags)
     flow.flags[d] |= p.flags
-    clock = m.shard[0].clock
+    clock = shard_of(w)[0].clock
     if flags & (F_SYN | F_FIN | F_RST):
-        ends(m, number, flow, p, d)
+        ends(w, number, flow, p, d)
     elif (flow.state & (SYN_ACK | ESTABLISHED)) == SYN_ACK and d == 0 and flags & F_ACK:
         flow.state |= ESTABLISHED
-        detail = m.details[number]
+        detail = details_of(w)[number]
         if detail.client_rtt != NOT_MEASURED:       # held the time of the SYN-ACK until now
             detail.client_rtt = np.uint32(min(clock - detail.flow_start - np.int64(detail.client_rtt), NOT_MEASURED - 1))
     if p.window == 0 and not (flags & (F_SYN | F_FIN | F_RST)):
@@ -544,11 +540,11 @@ def tcp(m: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
 
 
 @kernel
-def ends(m: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
+def ends(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
     """SYN, FIN and RST of one segment."""
     flags = np.int64(p.flags)
-    detail = m.details[number]
-    since = min(m.shard[0].clock - detail.flow_start, NOT_MEASURED - 1)
+    detail = details_of(w)[number]
+    since = min(shard_of(w)[0].clock - detail.flow_start, NOT_MEASURED - 1)
     if flags & F_RST:
         flow.state |= RESET | CLOSED
     elif flags & F_SYN:

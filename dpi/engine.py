@@ -1,0 +1,246 @@
+"""The pipeline of one shard, in order: decode -> track -> classify -> export. Read this first.
+
+A shard owns every array it touches; nothing is shared while a kernel runs. `pipeline` below is the whole way of a packet on one screen;
+`Shard` holds the memory and turns full buffers into Batches for the sinks.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dpi.batch import Batch, Sink
+from dpi.capture.block import Block
+from dpi.capture.decode import DECODER, decode_batch, new_decoder
+from dpi.capture.fragments import FRAGMENT, fragment_table
+from dpi.capture.frame import FRAME, PACKET, REFUSALS
+from dpi.capture.key import fresh_seed
+from dpi.capture.prefetch import prefetch
+from dpi.classify import memory as classify_memory
+from dpi.classify.dispatch import inspect
+from dpi.classify.inspection import INSPECTION, TRANSACTION
+from dpi.classify.memory import outbox_of
+from dpi.classify.resolutions import Resolutions
+from dpi.classify.settle import settle
+from dpi.classify.transactions import transactions
+from dpi.flow import memory as flow_memory
+from dpi.flow.export import Exports
+from dpi.flow.facts import Facts
+from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
+from dpi.flow.rows import batch
+from dpi.flow.stream import Arena
+from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
+from dpi.flow.track import TCP, UDP, advance_clock, born, count, drop, expired, flush, sweep
+from dpi.jit import I64, entry, kernel, pointed, records, world, world_dtype
+from dpi.rules import RuleSet
+
+BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
+U1, I8 = np.dtype("u1"), np.dtype("i8")
+OWN = {"packets": PACKET, "decoder": DECODER, "fragments": FRAGMENT, "seconds": SECOND, "cursor": I8}
+ARRAYS = {**flow_memory.ARRAYS, **classify_memory.ARRAYS, **OWN}
+WORLD = world_dtype(tuple(ARRAYS))
+packets_of, decoder_of, fragments_of, seconds_of, cursor_of = (pointed(name, kind) for name, kind in OWN.items())
+DONE, DRAIN = 0, 1          # what `pipeline` returns
+
+
+@entry(U1, FRAME, I64, WORLD)
+def pipeline(data: Any, frames: Any, total: Any, worlds: Any) -> Any:
+    """Take frames [cursor[0], total) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full."""
+    w = worlds[0]
+    row = shard_of(w)[0]
+    cursor = cursor_of(w)
+    packets = packets_of(w)
+    slots = slots_of(w)
+    flows = flows_of(w)
+    while cursor[0] < total:
+        room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
+        if room < 0 or row.outbox + 4096 > outbox_of(w).size:
+            return DRAIN
+        start = cursor[0]
+        many = min(total - start, BATCH)
+        decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
+        mask = row.mask
+        for i in range(many):
+            prefetch(slots, packets[i].hash & np.uint64(0xFFFFFFFF) & mask)
+        for i in range(many):
+            slot = slots[packets[i].hash & np.uint64(0xFFFFFFFF) & mask]
+            if slot != np.uint64(0):
+                prefetch(flows, (slot & np.uint64(0xFFFFFFFF)) - np.uint64(1))
+        for i in range(many):
+            one_packet(w, data, packets[i])
+        cursor[0] = start + many
+        sweep(w, room)
+    return DONE
+
+
+@kernel
+def one_packet(w: Any, data: Any, p: Any) -> Any:
+    """Clock, flow, counters, and inspection where the flow is not settled."""
+    row = shard_of(w)[0]
+    row.packets += 1
+    row.wire_bytes += np.int64(p.wire)
+    advance_clock(shard_of(w), p.time)
+    per_second(shard_of(w), seconds_of(w), p)
+    if p.status != 0:
+        row.refused += 1
+        row.refused_bytes += np.int64(p.wire)
+        return 0
+    tag = p.hash & np.uint64(0xFFFFFFFF)
+    number = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, p.key0, p.key1))
+    if number != 0 and expired(flows_of(w)[number], p, shard_of(w)):
+        drop(w, number, END_CLOSED if flows_of(w)[number].state & CLOSED else END_IDLE)
+        number = np.int64(0)
+    if number == 0:
+        number = np.int64(born(w, data, p, tag))
+    told = count(w, number, p)
+    if flows_of(w)[number].phase & PHASE_DONE or p.fragment == 2:
+        return 0
+    if p.payload_captured != 0 or (p.ip_protocol != TCP and p.ip_protocol != UDP):
+        inspect(w, data, p, number, told)
+    return 0
+
+
+@kernel
+def per_second(shard: Any, seconds: Any, p: Any) -> Any:
+    """Count the packet into its second of the packet clock (a bounded list; what does not fit is counted)."""
+    row = shard[0]
+    second = row.clock // 1_000_000
+    last = row.seconds - 1
+    if last < 0 or seconds[last].second != second:
+        if row.seconds >= seconds.size:
+            row.seconds_missed += 1
+            return 0
+        last = row.seconds
+        row.seconds += 1
+        seconds[last].second = second
+        seconds[last].packets = 0
+        seconds[last].wire_bytes = 0
+    seconds[last].packets += 1
+    seconds[last].wire_bytes += np.int64(p.wire)
+    return 0
+
+
+@entry(WORLD)
+def flush_all(worlds: Any) -> Any:
+    """End every flow. Returns DONE, or DRAIN when the export buffers are full."""
+    w = worlds[0]
+    return DONE if flush(w, out_flows_of(w).size - shard_of(w)[0].exports) == 1 else DRAIN
+
+
+@entry(WORLD)
+def settle_rows(worlds: Any) -> Any:
+    """Complete the verdicts of the exported rows."""
+    return settle(worlds[0])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes and times of one shard. Times in seconds."""
+    flows: int = 1 << 20
+    facts: int = 1 << 17
+    streams: int = 1 << 13
+    exports: int = 1 << 14
+    transactions: int = 1 << 13
+    seconds: int = 1 << 17
+    idle_tcp: int = 300
+    idle_half_open: int = 30
+    idle_closed: int = 5
+    idle_udp: int = 120
+    idle_other: int = 60
+    key_vlan: bool = True
+
+
+@dataclass
+class Origin:
+    """Where frames come from: what is the same in every row."""
+    source: str
+    capture_id: int = 0
+    probe: str = "replay"
+    boot: int = 0
+    interfaces: list[str] = field(default_factory=lambda: [""])
+
+
+class Shard:
+    """Memory and sinks of one pipeline. `process` blocks, then `finish`."""
+
+    def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], seed: Any = None) -> None:
+        self.rules, self.limits, self.sinks = rules, limits, list(sinks)
+        self.seed = fresh_seed() if seed is None else seed
+        self.table = Table(limits.flows)
+        self.arena = Arena(limits.streams)
+        self.facts = Facts(limits.facts)
+        self.exports = Exports(limits.exports)
+        self.outbox = records(limits.transactions, TRANSACTION)
+        self.resolutions = Resolutions()
+        self.decoder = new_decoder(limits.key_vlan)
+        self.seconds = records(limits.seconds, SECOND)
+        self.cursor = np.zeros(1, np.int64)
+        row = self.table.shard[0]
+        for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
+            row[name] = getattr(limits, name) * 1_000_000
+        self.origin = Origin("")
+        e, t, r, d = self.exports, self.table, rules, self.resolutions
+        self._arrays = {
+            "packets": records(BATCH, PACKET), "decoder": self.decoder, "fragments": fragment_table(), "seconds": self.seconds, "cursor": self.cursor,
+            "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "tunnels": t.tunnels,
+            "streams": self.arena.streams, "arena": self.arena.bytes, "facts": self.facts.pool,
+            "out_flows": e.flows, "out_details": e.details, "out_extra": e.extra, "out_facts": e.facts, "out_tunnels": e.tunnels,
+            "inspection": records(1, INSPECTION), "outbox": self.outbox,
+            "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
+            "parsers": r.address_array(), "parser_flags": r.parser_flags, "parser_protocol": r.parser_protocol, "parser_also": r.parser_also,
+            "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
+            "names": r.names, "certificate_names": r.certificate_names, "agents": r.agents, "agent_bytes": r.agent_bytes,
+            "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,
+            "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
+        }
+        self.world = world(WORLD, self._arrays)
+        self.stored_time = time.time_ns() // 1000
+
+    @property
+    def counters(self) -> Any:
+        """The SHARD record: clock and counters."""
+        return self.table.shard[0]
+
+    def begin(self, origin: Origin) -> None:
+        """The next blocks are of this origin. Flows of another one must have been finished before."""
+        self.origin = origin
+
+    def process(self, block: Block) -> None:
+        """Take a block through the pipeline; sinks are written as buffers fill."""
+        self.cursor[0] = 0
+        while pipeline(block.data, block.frames, block.count, self.world) == DRAIN:
+            self.drain()
+
+    def finish(self) -> None:
+        """End all flows and write what is left."""
+        while flush_all(self.world) == DRAIN:
+            self.drain()
+        self.drain()
+
+    def drain(self) -> None:
+        """Hand full buffers to the sinks."""
+        for one in self._batches():
+            for sink in self.sinks:
+                sink.write(one)
+
+    def _batches(self) -> list[Batch]:
+        row, origin, out = self.counters, self.origin, []
+        exported = int(row.exports)
+        if exported:
+            settle_rows(self.world)
+            out.append(batch(self.exports, exported, self.rules.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+                             boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time))
+        row.exports = row.export_facts = row.export_tunnels = 0
+        if row.outbox:
+            out += transactions(self.outbox, int(row.outbox), source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+                                boot=origin.boot, stored_time=self.stored_time)
+            row.outbox = 0
+        return out
+
+    def refusals(self) -> dict[str, int]:
+        """Frames in no flow, by reason."""
+        counted = self.decoder[0].refused
+        return {reason: int(counted[i]) for i, reason in enumerate(REFUSALS) if i and counted[i]}

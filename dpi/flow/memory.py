@@ -1,0 +1,28 @@
+"""Where the arrays of a shard lie: kernels of `dpi.flow` take a world `w` (see `dpi.jit.world`) and find what they need in it."""
+from __future__ import annotations
+
+import numpy as np
+
+from dpi.flow.export import EXTRA
+from dpi.flow.facts import FACTS
+from dpi.flow.stream import STREAM
+from dpi.flow.table import DETAIL, FLOW, SHARD, TUNNEL
+from dpi.jit import pointed
+
+U8 = np.dtype("u8")
+ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "tunnels": TUNNEL, "streams": STREAM, "facts": FACTS,
+          "out_flows": FLOW, "out_details": DETAIL, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
+
+shard_of = pointed("shard", SHARD)
+seed_of = pointed("seed", U8)
+slots_of = pointed("slots", U8)
+flows_of = pointed("flows", FLOW)
+details_of = pointed("details", DETAIL)
+tunnels_of = pointed("tunnels", TUNNEL)
+streams_of = pointed("streams", STREAM)
+facts_of = pointed("facts", FACTS)
+out_flows_of = pointed("out_flows", FLOW)
+out_details_of = pointed("out_details", DETAIL)
+out_extra_of = pointed("out_extra", EXTRA)
+out_facts_of = pointed("out_facts", FACTS)
+out_tunnels_of = pointed("out_tunnels", TUNNEL)
