@@ -53,7 +53,7 @@ def decode_any(data: Any, frames: Any, number: int, packets: Any, place: int, fr
         if status == 0:
             status = settle(data, base, captured, np.int64(frame.time), packet, fragments, seed, state)
             stand -= 1
-        if status == 0 or stand == 0 or allowed != MANY:
+        if status == 0 or stand == 0:
             break
         # the inside of a tunnel cannot be read: what carries it is the flow
         allowed = stand

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import fold
-from dpi.capture.octets import be32, be64
+from dpi.capture.octets import be64
 from dpi.jit import kernel, records
 
 #: One first fragment. 24 bytes.

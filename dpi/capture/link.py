@@ -69,7 +69,7 @@ def link_layer(data: Any, base: int, captured: int, link: int) -> int:
             return -TRUNCATED_LINK
         family = be32(data, base)       # in the byte order of the machine that captured, for LOOP in network order: take either
         if family > 0xFFFF:
-            family = ((family >> 24) & 0xFF) | ((family >> 8) & 0xFF00)
+            family = (family >> 24) | ((family >> 8) & 0xFF00) | ((family & 0xFF00) << 8) | ((family & 0xFF) << 24)
         # AF_INET is 2 everywhere, AF_INET6 24 (NetBSD, OpenBSD), 28 (FreeBSD), 30 (Darwin), 10 (Linux), 23 (Windows)
         if family == 2 or family == 24 or family == 28 or family == 30 or family == 10 or family == 23:
             return follows(LAYER_IP, 4)
