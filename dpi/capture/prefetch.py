@@ -12,11 +12,11 @@ def _plain(data: Any, position: Any) -> None:
 
 @intrinsic(_plain)
 def prefetch() -> Any:
-    """Called in kernels as `prefetch(data, position)`: data uint8[n], position any integer.
+    """Called in kernels as `prefetch(data, position)`: data any array, position any integer (of an element).
 
     The position need not lie inside the array: a prefetch of an address that is not mapped is ignored by the processor, never a fault.
     """
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]
     from numba.core import types
     from numba.extending import intrinsic as numba_intrinsic
 
@@ -24,7 +24,7 @@ def prefetch() -> Any:
     def prefetch(typing_context: Any, data: Any, position: Any) -> Any:
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            address = builder.gep(array.data, [arguments[1]])
+            address = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(8).as_pointer())
             word = ir.IntType(32)
             kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
             function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
