@@ -74,58 +74,49 @@ def _dictionary(column: Coded) -> list[Buffer]:
     return [struct.pack("<QQ", kind | _ADDITIONAL_KEYS, len(keys)), b"".join(map(_string, keys)), struct.pack("<Q", len(indexes)), _raw(indexes)]
 
 
-def _as_coded(column: Texts | Coded) -> Coded:
-    return column if isinstance(column, Coded) else Coded.of(column)
+def _strings(values: Texts | Coded) -> tuple[str, list[Buffer]]:
+    """Strings travel in the form they have; the engine turns one into the other faster than Python could."""
+    if isinstance(values, Texts):
+        return "String", [_texts(values)]
+    return "LowCardinality(String)", _dictionary(values)
 
 
-def as_texts(column: Texts | Coded) -> Texts:
-    """Coded strings written out."""
-    if isinstance(column, Texts):
-        return column
-    words = Texts.of(column.words)
-    starts, codes = np.asarray(words.offsets[:-1]), np.asarray(column.codes).astype(np.int64)
-    lengths = np.diff(words.offsets)[codes] if len(codes) else np.zeros(0, np.int64)
-    offsets = np.zeros(len(codes) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    where = np.arange(int(offsets[-1])) + np.repeat(starts[codes] - offsets[:-1], lengths)
-    return Texts(words.data[where] if len(where) else np.zeros(0, np.uint8), offsets)
-
-
-def _data(column: Column, values: Array | Texts | Coded | Lists) -> list[Buffer]:
+def _data(column: Column, values: Array | Texts | Coded | Lists) -> tuple[str, list[Buffer]]:
+    """The type as sent, and the data."""
     if isinstance(values, Lists):
         ends = np.asarray(values.offsets, np.int64)
         head: list[Buffer] = [_raw((ends[1:] - ends[0]).astype(np.uint64))]
         inner = values.values
         if isinstance(inner, np.ndarray):
-            return [*head, _raw(inner.astype(np.uint64, copy=False))]
-        if column.kind == "texts":
-            return [*head, _texts(as_texts(inner))]
-        return [_DICTIONARY_VERSION, *head, *_dictionary(_as_coded(inner))]
+            return "Array(UInt64)", [*head, _raw(inner.astype(np.uint64, copy=False))]
+        kind, data = _strings(inner)
+        prefix: list[Buffer] = [_DICTIONARY_VERSION] if isinstance(inner, Coded) else []
+        return f"Array({kind})", [*prefix, *head, *data]
     if column.kind == "ip":
-        return [_raw(np.asarray(values, np.uint8))]
+        return column.type(), [_raw(np.asarray(values, np.uint8))]
     if column.kind == "mac" and isinstance(values, np.ndarray):
         values = macs(values)
     if isinstance(values, Texts | Coded):
-        if column.kind == "text":
-            return [_texts(as_texts(values))]
-        return [_DICTIONARY_VERSION, *_dictionary(_as_coded(values))]
+        kind, data = _strings(values)
+        return kind, [_DICTIONARY_VERSION, *data] if isinstance(values, Coded) else data
     fit = np.asarray(values).astype(KINDS[column.kind].numpy, copy=False)
     if column.nullable:
         null = fit == NULLS[column.kind]
-        return [_raw(null.view(np.uint8)), _raw(fit)]
-    return [_raw(fit)]
+        return column.type(), [_raw(null.view(np.uint8)), _raw(fit)]
+    return column.type(), [_raw(fit)]
 
 
 def block(batch: Batch) -> list[Buffer]:
     """One Native block with the columns the batch has, as buffers to be written one after the other. The buffers may be those of the batch."""
     table = TABLES[batch.table]
     present = columns_of(batch)
+    by_name = {column.name: column for column in table.columns}
     out: list[Buffer] = [varint(len(present)) + varint(batch.count)]
     for name in present:
-        column = table.column(name)
-        out.append(_string(name) + _string(column.type()))
+        kind, data = _data(by_name[name], batch.columns[name])
+        out.append(_string(name) + _string(kind))
         if batch.count:
-            out += _data(column, batch.columns[name])
+            out += data
     return out
 
 

@@ -83,13 +83,10 @@ def prepare(run: Run, where: str) -> None:
     Raises UserError where the store was written by a newer Fullspan.
     """
     now = digest()
-    try:
+    if str(list(run(f"EXISTS TABLE {_STATE}"))[0][0]) == "1":
         known = list(run(f"SELECT version, digest FROM {_STATE} ORDER BY applied DESC LIMIT 1"))
-    except Exception as error:
-        if "UNKNOWN_TABLE" not in str(error) and "doesn't exist" not in str(error) and "does not exist" not in str(error):
-            raise
-        run(f"CREATE TABLE IF NOT EXISTS {_STATE} (version UInt32, digest String, applied DateTime64(6, 'UTC') DEFAULT now64(6)) "
-            "ENGINE = MergeTree ORDER BY applied")
+    else:
+        run(f"CREATE TABLE {_STATE} (version UInt32, digest String, applied DateTime64(6, 'UTC') DEFAULT now64(6)) ENGINE = MergeTree ORDER BY applied")
         known = []
     version = int(str(known[0][0])) if known else VERSION
     if version > VERSION:
