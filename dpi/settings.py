@@ -1,0 +1,121 @@
+"""Settings of each component: defaults, then a TOML file, then FULLSPAN_* of the environment. Frozen once loaded.
+
+The file is the one named, else $FULLSPAN_CONFIG, else ./fullspan.toml, else none. A section is a table of the file; in the environment
+`FULLSPAN_FLOW_IDLE_TCP=120` sets `idle_tcp` of `[flow]`. An unknown name, a wrong kind or a value out of bounds is one UserError.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from dpi.errors import UserError
+
+_RESERVED = ("FULLSPAN_CONFIG", "FULLSPAN_CACHE", "FULLSPAN_JIT")
+
+
+def _value(default: Any, words: str, least: int | None = None, most: int | None = None, among: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"words": words, "least": least, "most": most, "among": among})
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The flow table and the inspection of first bytes."""
+    max_flows: int = _value(1 << 20, "flows held at once; beyond, the least useful is evicted and counted", 1024, 1 << 27)
+    idle_tcp: int = _value(300, "seconds without a packet after which an established TCP flow ends", 1, 86400)
+    idle_half_open: int = _value(30, "seconds for a TCP flow whose handshake did not end", 1, 86400)
+    idle_closed: int = _value(5, "seconds a closed TCP flow is kept for late segments", 0, 3600)
+    idle_udp: int = _value(120, "seconds without a packet after which a UDP flow ends", 1, 86400)
+    idle_other: int = _value(60, "seconds without a packet after which any other flow ends", 1, 86400)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where rows are kept."""
+    url: str = _value("chdb:///fullspan.chdb", "chdb:///path, clickhouse://user@host:9000/database or none")
+    insert_rows: int = _value(131_072, "rows of a table gathered before they are inserted", 1, 1 << 22)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What people see."""
+    lang: str = _value("en", "language of the report: en or zh", among=("en", "zh"))
+    top: int = _value(10, "lines of each ranking in the terminal", 1, 1000)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rule files beside those of the package."""
+    directory: str = _value("", "directory of further rule files")
+    local_networks: str = _value("", "networks of one's own: CIDR, CIDR, ...")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All sections."""
+    flow: Flow = Flow()
+    store: Store = Store()
+    report: Report = Report()
+    rules: Rules = Rules()
+    origin: str = ""            # the file they came from
+
+
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules}
+
+
+def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. UserError names the file or variable, the name and what would be right."""
+    environment = os.environ if environment is None else environment
+    asked = path or environment.get("FULLSPAN_CONFIG")
+    file = Path(asked) if asked else Path("fullspan.toml")
+    given: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
+    found = bool(asked) or file.is_file()
+    if found:
+        for section, values in _read(file).items():
+            if section not in _SECTIONS or not isinstance(values, dict):
+                raise UserError(f"unknown section [{section}]", str(file), f"sections are {', '.join(_SECTIONS)}")
+            for name, value in values.items():
+                given[section][name] = _checked(section, name, value, str(file))
+    for variable, text in environment.items():
+        if not variable.startswith("FULLSPAN_") or variable in _RESERVED:
+            continue
+        section, _, name = variable[len("FULLSPAN_"):].lower().partition("_")
+        if section in _SECTIONS and name:       # other FULLSPAN_* names belong to others
+            given[section][name] = _checked(section, name, text, variable)
+    return Settings(**{name: kind(**given[name]) for name, kind in _SECTIONS.items()}, origin=str(file) if found else "")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with file.open("rb") as opened:
+            return tomllib.load(opened)
+    except OSError as error:
+        raise UserError(f"the settings cannot be read: {error.strerror}", str(file), "name another file with FULLSPAN_CONFIG") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not TOML: {error}", str(file), "see docs/settings.md") from None
+
+
+def _checked(section: str, name: str, value: Any, where: str) -> Any:
+    known = {one.name: one for one in fields(_SECTIONS[section])}
+    if name not in known:
+        raise UserError(f"[{section}] has no setting {name!r}", where, f"settings are {', '.join(known)}")
+    rule, default = known[name].metadata, known[name].default
+    if isinstance(default, int):
+        if isinstance(value, str):
+            try:
+                value = int(value)
+            except ValueError:
+                raise UserError(f"{section}.{name} is {value!r}, a whole number is needed", where) from None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UserError(f"{section}.{name} is {value!r}, a whole number is needed", where)
+        if not rule["least"] <= value <= rule["most"]:
+            raise UserError(f"{section}.{name} is {value}, it may be {rule['least']} to {rule['most']}", where)
+    elif not isinstance(value, str):
+        raise UserError(f"{section}.{name} is {value!r}, text is needed", where)
+    elif rule["among"] and value not in rule["among"]:
+        raise UserError(f"{section}.{name} is {value!r}, it may be {' or '.join(rule['among'])}", where)
+    return value
