@@ -38,6 +38,13 @@ def address(raw: bytes) -> str:
     return str(ipaddress.IPv6Address(raw))
 
 
+def endpoint(ip: str, port: int) -> str:
+    """Address and port in text; IPv6 in brackets; only the address where the port is 0."""
+    if not port:
+        return ip
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+
+
 def iso(time: int) -> str:
     """Microseconds as ISO 8601 with Z; '' for none."""
     if not time:

@@ -5,6 +5,7 @@ With a store the same figures come from SQL (`dpi/reports/figures.py`); a test c
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from dpi.flow.figures import (
     Share,
     Timeline,
     address,
+    endpoint,
     ranked,
     transport,
 )
@@ -82,7 +84,7 @@ class Summary:
         self._names: dict[tuple[int, int], str] = {}
         self._rtt = [np.zeros(len(BOUNDS), np.int64) for _ in range(3)]
         self._tcp = np.zeros(11, np.int64)
-        self._parts = Tally(1, 2, 1 << 15)                              # rows of flows of several: flow id; bytes, packets
+        self._parts = Tally(7, 2, 1 << 15)                              # flows of several rows: flow id, ends, ports, label; bytes, packets
         self._lines: dict[int, tuple[int, FlowLine]] = {}
         self._samples: dict[int, FlowLine] = {}
         self._times = _Times()
@@ -197,7 +199,12 @@ class Summary:
         numbers = np.asarray(flow).astype(np.uint64)
         parts = np.flatnonzero(~whole)
         if len(parts):
-            self._parts.add(mix(numbers[parts]), (numbers[parts],), (wire[parts], packets[parts]))
+            client, server = (halves(np.asarray(batch.columns[f"{side}_ip"])[parts]) for side in ("client", "server"))
+            ports = np.zeros(len(parts), np.int64)
+            for name, shift in (("ip_protocol", 32), ("client_port", 16), ("server_port", 0)):
+                if (column := batch.columns.get(name)) is not None:
+                    ports |= np.asarray(column)[parts].astype(np.int64) << shift
+            self._parts.add(mix(numbers[parts]), (numbers[parts], *client, *server, ports, combined[parts]), (wire[parts], packets[parts]))
         large = np.argpartition(wire, -2 * TOP)[-2 * TOP:] if len(wire) > 2 * TOP else np.arange(len(wire))
         if len(self._lines) >= 4 * TOP:             # a row far below the largest of a flow of one row cannot matter
             bar = sorted(known[0] for known in self._lines.values())[-2 * TOP]
@@ -211,6 +218,9 @@ class Summary:
             self._lines = dict(sorted(self._lines.items(), key=lambda item: -item[1][0])[:2048])
         rows = np.full(2 * LABELS * 8, -1, np.int64)
         rows[combined] = np.arange(len(combined))
+        big = np.argpartition(wire, -1024)[-1024:] if len(wire) > 1024 else np.arange(len(wire))
+        big = big[np.argsort(wire[big])]
+        rows[combined[big]] = big                   # the largest comes last and stays
         fresh = np.flatnonzero(rows >= 0)
         by_confidence = fresh & 7
         weight = self._labels[2, fresh]
@@ -233,9 +243,7 @@ class Summary:
             column = columns.get(name)
             return "" if column is None else str(column[row])
 
-        ends = [address(bytes(columns[f"{side}_ip"][row])) for side in ("client", "server")]    # type: ignore[arg-type]
-        ports = [number(f"{side}_port") for side in ("client", "server")]
-        shown = [(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}") if port else ip for ip, port in zip(ends, ports, strict=True)]
+        shown = [endpoint(address(bytes(columns[f"{side}_ip"][row])), number(f"{side}_port")) for side in ("client", "server")]     # type: ignore[arg-type]
         return FlowLine(str(number("flow_id")), number("flow_start_time") or number("interval_start"), number("interval_end"), shown[0], shown[1],
                         transport(number("ip_protocol")), text("protocol"), text("application"), text("confidence"), text("evidence"),
                         text("server_name"), number("client_packets") + number("server_packets"), number("client_wire_bytes") + number("server_wire_bytes"))
@@ -328,13 +336,25 @@ class Summary:
 
     def _largest(self) -> list[FlowLine]:
         self._parts.fold()
-        wanted = np.flatnonzero(np.isin(self._parts.carried[0], np.array(list(self._lines), np.uint64)))
-        parts = {int(self._parts.carried[0][k]): (int(self._parts.summed[0][k]), int(self._parts.summed[1][k])) for k in wanted.tolist()}
-        lines = []
-        for number, (_, line) in self._lines.items():
-            line.bytes, line.packets = parts.get(number, (line.bytes, line.packets))
-            lines.append(line)
-        return sorted(lines, key=lambda line: (-line.bytes, line.flow_id))[:TOP]
+        known = np.array(list(self._lines), np.uint64)
+        wanted = np.isin(self._parts.carried[0], known)
+        wanted[np.argsort(-self._parts.summed[0])[:TOP]] = True
+        lines = {number: line for number, (_, line) in self._lines.items()}
+        for k in np.flatnonzero(wanted).tolist():
+            number = int(self._parts.carried[0][k])
+            if number not in lines:                 # large only as a whole: its rows were never among the largest
+                lines[number] = self._outline(number, [int(column[k]) for column in self._parts.carried[1:]])
+            lines[number] = replace(lines[number], bytes=int(self._parts.summed[0][k]), packets=int(self._parts.summed[1][k]))
+        return sorted(lines.values(), key=lambda line: (-line.bytes, int(line.flow_id)))[:TOP]
+
+    def _outline(self, number: int, carried: list[int]) -> FlowLine:
+        """A line from the numbers alone."""
+        raw = np.array(carried[:4], np.uint64).tobytes()
+        ports, label = carried[4], carried[5] >> 3
+        protocol = ports >> 32
+        ends = [endpoint(address(raw[at:at + 16]), ports >> shift & 0xFFFF) for at, shift in ((0, 16), (16, 0))]
+        return FlowLine(str(number), 0, 0, ends[0], ends[1], transport(protocol), "" if label < LABELS else self.label_name(label),
+                        self.label_name(label) if label < LABELS else "", self._confidences.words[carried[5] & 7])
 
     def _examples(self) -> list[FlowLine]:
         """For each confidence the samples of the applications with most bytes reached that way."""

@@ -22,6 +22,7 @@ class Section:
     columns: Sequence[str] = ()
     rows: list[Sequence[str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    marked: bool = False        # lines are findings: a dot before each
     grave: int = 0              # so many of the first lines are grave
 
 
@@ -70,7 +71,7 @@ def sections(f: Figures, say: Language) -> list[Section]:
     out = [Section("", lines=[], rows=_head(f, say))]
     found = findings(f, say)
     if found:
-        out.append(Section(say("title.findings"), lines=[clean(one.text) for one in found], grave=sum(one.grave for one in found)))
+        out.append(Section(say("title.findings"), lines=[clean(one.text) for one in found], marked=True, grave=sum(one.grave for one in found)))
     if not f.rows:
         return [*out, *_refused(f, say)]
     out.append(_applications(f, say))
@@ -237,6 +238,7 @@ def _set(text: str, width: int, right: bool) -> str:
 def _rich(parts: list[Section]) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -256,6 +258,6 @@ def _rich(parts: list[Section]) -> str:
                     table.add_row(*(Text(cell) for cell in row))
                 console.print(table)
             for k, line in enumerate(section.lines):
-                mark = ("● ", "red") if k < section.grave else ("● ", "yellow") if section.grave or section.title == parts[1].title and not section.columns else ("", "")
-                console.print(Text("  ") + Text(mark[0], style=mark[1]) + Text(line))
+                mark = Text("● " if section.marked else "", style="red" if k < section.grave else "yellow")
+                console.print(Padding(mark + Text(line), (0, 0, 0, 2)))
     return capture.get().rstrip("\n")

@@ -1,0 +1,177 @@
+"""fullspan flow: one flow, its row and its packets in full detail."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dpi.errors import UserError
+from dpi.schema import TABLES
+
+_DEFAULT_STORE = "chdb:///fullspan.chdb"
+_LARGE = 64 << 20           # bytes from which a capture is cut to the flow's span first
+_LAYERS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
+
+
+@click.command("flow", short_help="Show one flow: its row, then its packets through tshark.")
+@click.argument("flow_id", metavar="ID")
+@click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="The store to ask (default: fullspan.chdb in this directory).")
+@click.option("--pcap", "pcap", metavar="OUT", help="Write the flow's packets to this file instead of showing them.")
+@click.option("--packets", type=click.IntRange(0), default=50, show_default=True, metavar="N", help="Show at most so many packets; 0 only the row.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows, and the packets as tshark's JSON.")
+def command(flow_id: str, store_url: str, pcap: str | None, packets: int, as_json: bool) -> None:
+    """Show every column of a flow's rows, then its packets in full detail from the capture they came from."""
+    from dpi.store import open_store
+
+    if not flow_id.isascii() or not flow_id.isdigit():
+        raise UserError(f"not a flow id: {flow_id!r}", "ID", "it is a number; see: fullspan query 'SELECT flow_id, application FROM flows LIMIT 10'")
+    store = open_store(store_url, create=False)
+    try:
+        rows = _rows(store, flow_id)
+        if not rows:
+            raise UserError(f"no flow {flow_id}", store_url, "see some with: fullspan query 'SELECT flow_id, application FROM flows LIMIT 10'")
+        capture = store.query("SELECT path, sha256, size FROM captures FINAL WHERE capture_id = {id:UInt64}", {"id": int(rows[0]["capture_id"])}).dicts()
+    finally:
+        store.close()
+    path, gone = _file(capture)
+    flow_filter = display_filter(rows)
+    with tempfile.TemporaryDirectory(prefix="fullspan-") as scratch:
+        _show(rows, _narrowed(path, rows, scratch), path, gone, flow_filter, pcap, packets, as_json)
+
+
+def _show(rows: list[dict[str, Any]], narrowed: str, path: str, gone: str, flow_filter: str, pcap: str | None, packets: int, as_json: bool) -> None:
+    """Print the rows and the packets, or write these."""
+    shown: list[Any] = []
+    if not as_json:
+        _print_rows(rows)
+        click.echo(f"\npackets: {path or gone}\nfilter:  {flow_filter}\n")
+    if path and pcap:
+        os.replace(_extract(narrowed, flow_filter, pcap), pcap)
+        click.echo(f"written: {pcap}", err=as_json)
+    elif path and packets:
+        how = ("-T", "json", "--no-duplicate-keys") if as_json else ("-V",)
+        said = _tshark(narrowed, flow_filter, packets, *how)
+        if said in ("", "[]"):      # replayed with --time-shift: the file's clock is another
+            said = _tshark(path, flow_filter.split(" && frame.time_epoch")[0], packets, *how)
+        if as_json:
+            shown = json.loads(said or "[]")
+        else:
+            click.echo(said or "no packet of the capture matches")
+    if as_json:
+        click.echo(json.dumps({"rows": rows, "capture": path, "filter": flow_filter, "packets": shown}, ensure_ascii=False, indent=2))
+    if not path and (packets or pcap):
+        if as_json:
+            click.echo(gone, err=True)
+        sys.exit(1)
+
+
+def _rows(store: Any, flow_id: str) -> list[dict[str, Any]]:
+    """The rows of a flow in order, each a plain dict; 64-bit ids and times as text."""
+    columns = ", ".join(f"toString({column.name}) AS {column.name}" if column.kind == "id" else column.name for column in TABLES["flows"].columns)
+    times = "toUnixTimestamp64Micro(interval_start) AS start_us, toUnixTimestamp64Micro(interval_end) AS end_us"
+    rows: list[dict[str, Any]] = store.query(f"SELECT {columns}, {times} FROM flows AS f WHERE f.flow_id = {{id:UInt64}} ORDER BY f.interval", {"id": int(flow_id)}).dicts()
+    return rows
+
+
+def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Columns that say something, a line each; a flow of several rows shows the last with sums beside."""
+    from dpi.reports.terminal import clean
+
+    last, several = rows[-1], len(rows) > 1
+    for column in TABLES["flows"].columns:
+        value: Any = last[column.name]
+        if column.unit in ("packets", "bytes") and several and column.kind in ("u32", "u64"):
+            value = f"{sum(int(row[column.name]) for row in rows)}  (in {len(rows)} rows)"
+        if column.kind.endswith("?") and value is None:
+            value = next((row[column.name] for row in rows if row[column.name] is not None), None)
+        if value in ("", 0, "0", [], None, False, "::", "0.0.0.0"):
+            continue
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        click.echo(f"{column.name:24} {clean(text)}{' ' + column.unit if column.unit == 'us' and column.kind.endswith('?') else ''}")
+
+
+def _file(capture: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """(path of the capture, '') or ('', why it can't be read)."""
+    if not capture:
+        return "", "this flow came from live traffic or its capture is no longer listed: there are no packets to show"
+    path = str(capture[0]["path"])
+    if not path or path == "-":
+        return "", "the capture came by standard input: there is no file to read its packets from"
+    if not Path(path).is_file():
+        return "", f"the capture is no longer at {path}: move it back to see its packets"
+    if int(capture[0]["size"]) and os.path.getsize(path) != int(capture[0]["size"]):
+        return "", f"the file at {path} is not the capture that was read (its size differs): put the old one back to see its packets"
+    return path, ""
+
+
+def display_filter(rows: Sequence[dict[str, Any]]) -> str:
+    """Wireshark's display filter for a flow: addresses, ports, and the span of its rows."""
+    row = rows[0]
+    client, server = str(row["client_ip"]), str(row["server_ip"])
+    family = "ipv6" if ":" in client else "ip"
+    parts = [f"{family}.addr == {client} && {family}.addr == {server}"]
+    layer = _LAYERS.get(int(row["ip_protocol"]))
+    if layer in ("tcp", "udp", "sctp"):
+        parts.append(f"{layer}.port == {int(row['client_port'])} && {layer}.port == {int(row['server_port'])}")
+    elif layer:
+        parts.append(layer)
+    else:
+        parts.append(f"ip.proto == {int(row['ip_protocol'])}" if family == "ip" else f"ipv6.nxt == {int(row['ip_protocol'])}")
+    start, end = min(int(one["start_us"]) for one in rows), max(int(one["end_us"]) for one in rows)
+    parts.append(f'frame.time_epoch >= {_seconds(start)} && frame.time_epoch <= {_seconds(end + 1)}')
+    return " && ".join(parts)
+
+
+def _seconds(microseconds: int) -> str:
+    return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
+
+
+def _narrowed(path: str, rows: Sequence[dict[str, Any]], scratch: str) -> str:
+    """A large capture cut to the flow's span first: dissecting is a hundred times slower than copying. Frames are then numbered from the cut."""
+    editcap = shutil.which("editcap")
+    if not path or not editcap or os.path.getsize(path) < _LARGE:
+        return path
+    start, end = min(int(one["start_us"]) for one in rows), max(int(one["end_us"]) for one in rows)
+    target = os.path.join(scratch, "span.pcapng")
+    done = subprocess.run([editcap, "-A", _seconds(start), "-B", _seconds(end + 1_000_000), path, target], capture_output=True, check=False,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "TZ": "UTC"})
+    return target if done.returncode == 0 and os.path.isfile(target) else path
+
+
+def _program() -> str:
+    found = shutil.which("tshark")
+    if not found:
+        raise UserError("tshark is not installed", "fullspan flow", "install it: apt-get install tshark")
+    return found
+
+
+def _tshark(path: str, flow_filter: str, packets: int, *how: str) -> str:
+    """tshark's words on the first packets of a flow."""
+    done = subprocess.run([_program(), "-n", "-r", path, "-Y", flow_filter, *how], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode and not done.stdout:
+        raise UserError(done.stderr.decode("utf-8", "replace").strip().splitlines()[-1] if done.stderr else "tshark failed", path)
+    text = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in done.stdout.decode("utf-8", "replace"))
+    if "-T" in how:
+        body = json.loads(text or "[]")
+        return json.dumps(body[:packets])
+    blocks = text.split("\n\nFrame ")
+    more = f"\n\n... and {len(blocks) - packets} more packets (--packets {len(blocks)})" if len(blocks) > packets else ""
+    return "\n\nFrame ".join(blocks[:packets]).rstrip() + more
+
+
+def _extract(path: str, flow_filter: str, target: str) -> str:
+    """Write the packets beside their final name; the name of what was written."""
+    beside = f"{target}.{os.getpid()}.part"
+    done = subprocess.run([_program(), "-n", "-r", path, "-Y", flow_filter, "-w", beside], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    if not Path(beside).is_file():
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise UserError(words[-1] if words else "tshark wrote nothing", target, "give another path with --pcap")
+    return beside

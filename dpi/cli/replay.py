@@ -1,0 +1,156 @@
+"""fullspan replay: capture files become flows, applications and answers."""
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dpi.cli.moments import length, moment
+from dpi.errors import UserError
+
+_DEFAULT_STORE = "chdb:///fullspan.chdb"
+
+
+@click.command("replay", short_help="Read capture files: flows, applications, a summary.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|DIR|GLOB...")
+@click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="Where rows go: chdb:///path, clickhouse://user@host:9000/db, or none (default: fullspan.chdb in this directory).")
+@click.option("--out", "outs", metavar="FILE", multiple=True, help="Write the flows to FILE as well: .jsonl, .csv or .parquet by its ending.")
+@click.option("--report", "report_path", metavar="FILE.html", help="Write the HTML report: one file that opens offline.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the summary and the report.")
+@click.option("--rules", "rules_path", metavar="DIR", help="Rules in place of those that come with Fullspan.")
+@click.option("--filter", "packet_filter", metavar="BPF", help="Only packets that match this filter (tcpdump's language).")
+@click.option("--since", metavar="TIME", help="Only packets from this moment on (after --time-shift).")
+@click.option("--until", metavar="TIME", help="Only packets up to this moment.")
+@click.option("--time-shift", metavar="SPAN", help="Add this to every packet's time: +1h, -3d.")
+@click.option("--max-flows", type=click.IntRange(1024, 1 << 27), metavar="N", help="Flows held at once; beyond it the oldest are closed early, and counted.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Threads.")
+@click.option("--joined", is_flag=True, help="Take the files as one rotated capture, in order of time.")
+@click.option("--dedup", is_flag=True, help="Drop packets that a mirror sent twice.")
+@click.option("--append", is_flag=True, help="Keep the rows of an earlier replay of the same file as well.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], report_path: str | None, lang: str, rules_path: str | None, packet_filter: str | None,
+            since: str | None, until: str | None, time_shift: str | None, max_flows: int | None, workers: int | None, joined: bool, dedup: bool, append: bool,
+            as_json: bool) -> None:
+    """Read capture files (pcap, pcapng, also compressed; - is standard input), name every flow, and say what the capture is.
+
+    Exit status: 0 done, 1 an input was cut, damaged or skipped, 2 wrong use, 130 interrupted (what was done is kept and shown).
+    """
+    from dpi.flow.summary import Summary
+    from dpi.replaying import ReplayOptions, run
+    from dpi.store import open_store
+
+    options = ReplayOptions(rules=rules_path, filter=packet_filter, since=moment(since, "--since"), until=moment(until, "--until"),
+                            time_shift=length(time_shift, "--time-shift"), max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append)
+    _check_report(report_path)
+    summary = Summary()
+    store = open_store(store_url)
+    sinks: list[Any] = [summary]
+    started = time.perf_counter()
+    try:
+        if store.url != "none":
+            sinks.append(store)
+        if outs:
+            from dpi.sinks.files import open_file
+            sinks += [open_file(out) for out in outs]
+        bar = Bar() if sys.stderr.isatty() and not as_json else None
+        try:
+            outcome = run(list(files), sinks=sinks, options=options, progress=bar)
+        finally:
+            if bar:
+                bar.close()
+        for sink in sinks[1:]:
+            if sink is not store:
+                sink.close()
+    finally:
+        store.close()
+    took = time.perf_counter() - started
+    figures = summary.figures(outcome)
+    written = _write_report(report_path, figures, lang)
+    if as_json:
+        click.echo(json.dumps({**figures.json(), "store": store.url, "report": written, "seconds_taken": round(took, 3)}, ensure_ascii=False, indent=2))
+    else:
+        _say(figures, lang, store.url, written, outs, took)
+    sys.exit(_status(figures))
+
+
+def _status(figures: Any) -> int:
+    """130 interrupted, 1 where an input was damaged or skipped (said on stderr), else 0."""
+    complaints = [f"{capture.name}: {capture.damage}" for capture in figures.captures if capture.damage] + list(figures.skipped)
+    for complaint in complaints[:20]:
+        click.echo(f"fullspan: {complaint}", err=True)
+    if len(complaints) > 20:
+        click.echo(f"fullspan: and {len(complaints) - 20} more", err=True)
+    if figures.interrupted:
+        return 130
+    return 1 if complaints else 0
+
+
+def _check_report(path: str | None) -> None:
+    """Refuse a report that can't be written before an hour's work is done."""
+    if path is None:
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UserError("this is a directory", path, "name a file, such as report.html")
+    if not target.absolute().parent.is_dir():
+        raise UserError("there is no such directory", str(target.absolute().parent), "make it first, or name another path with --report")
+
+
+def _write_report(path: str | None, figures: Any, lang: str) -> str | None:
+    if path is None:
+        return None
+    from dpi.reports.html import write
+
+    return str(write(figures, path, lang).absolute())
+
+
+def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tuple[str, ...], took: float) -> None:
+    """The summary, then where everything is."""
+    from dpi.reports.language import Language
+    from dpi.reports.terminal import sections, show
+
+    say = Language(lang)
+    lines = [show(sections(figures, say), sys.stdout.isatty()), ""]
+    read, octets = figures.read_packets, figures.bytes
+    lines.append(say("label.speed", packets=say.count(read), seconds=f"{took:.2f}", rate=say("unit.packets_per_second", number=say.short(read / max(took, 1e-6))),
+                     bits=say.rate(octets * 8 / max(took, 1e-6))))
+    if store_url != "none":
+        lines.append(say("label.rows_at", store=store_url, flows=say.count(figures.flows), rows=say.count(figures.rows)))
+    lines += [say("label.out_at", path=out) for out in outs]
+    if report:
+        lines.append(say("label.report_at", path=report))
+    click.echo("\n".join(lines))
+
+
+class Bar:
+    """The progress bar: packets, bytes, rate, time left. Called with a dpi.replaying.Progress."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(BarColumn(30), TaskProgressColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn(), console=Console(stderr=True),
+                             auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("", total=None, said="")
+        self._bar.start()
+        self._started = time.perf_counter()
+        self._shown = 0.0
+
+    def __call__(self, progress: Any) -> None:
+        now = time.perf_counter()
+        if now - self._shown < 0.1:
+            return
+        self._shown = now
+        seconds = max(now - self._started, 1e-3)
+        said = (f"{progress.packets / 1e6:.2f} M packets  {progress.bytes / 1e9:.2f} GB  {progress.packets / seconds / 1e6:.2f} Mpps  "
+                f"{progress.bytes * 8 / seconds / 1e9:.2f} Gbit/s")
+        self._bar.update(self._task, completed=progress.position, total=progress.size or None, said=said)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        self._bar.stop()

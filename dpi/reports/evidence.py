@@ -1,0 +1,33 @@
+"""Why did a flow get its name? Examples for each confidence, and the largest flows."""
+from __future__ import annotations
+
+from typing import Any
+
+from dpi.flow.figures import CONFIDENCES, TOP, Figures, FlowLine, endpoint, transport
+from dpi.reports.question import LABEL, PACKETS, WIRE, Question
+
+_SAMPLES = 3
+_LINE = ("toString(flow_id), min(toUnixTimestamp64Micro(flow_start_time)), max(toUnixTimestamp64Micro(interval_end)), any(client_ip), any(client_port), any(server_ip), "
+         "any(server_port), any(ip_protocol), argMax(protocol, interval), argMax(application, interval), argMax(confidence, interval), argMax(evidence, interval), "
+         f"argMax(server_name, interval), sum({PACKETS}), sum({WIRE}) AS octets")
+
+
+def answer(ask: Question, out: Figures) -> None:
+    """Fill the largest flows and the examples."""
+    if not out.rows:
+        return
+    out.largest = [_line(row) for row in ask.rows(_LINE, tail=f"GROUP BY flow_id ORDER BY octets DESC, flow_id LIMIT {TOP}")]
+    chosen = ask.rows(f"confidence, {LABEL} AS label, sum({WIRE}) AS octets, toString(argMax(flow_id, {WIRE}))", more="confidence != ''",
+                      tail=f"GROUP BY confidence, label ORDER BY confidence, octets DESC, label LIMIT {_SAMPLES} BY confidence")
+    numbers = [str(row[3]) for row in chosen]
+    if not numbers:
+        return
+    lines = {line.flow_id: line for line in map(_line, ask.rows(_LINE, more=f"flow_id IN ({', '.join(numbers)})", tail="GROUP BY flow_id"))}
+    for word in CONFIDENCES:
+        out.samples += [lines[str(row[3])] for row in chosen if row[0] == word and str(row[3]) in lines]
+
+
+def _line(row: tuple[Any, ...]) -> FlowLine:
+    number, start, end, client, client_port, server, server_port, protocol_number, protocol, application, confidence, evidence, name, packets, octets = row
+    return FlowLine(str(number), int(start), int(end), endpoint(str(client), int(client_port)), endpoint(str(server), int(server_port)), transport(int(protocol_number)),
+                    str(protocol), str(application), str(confidence), str(evidence), str(name), int(packets), int(octets))

@@ -1,0 +1,79 @@
+"""The slow twin of dpi/flow/summary.py: rows as dicts, one at a time."""
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from dpi.batch import Batch
+from dpi.flow.figures import BOUNDS, address, transport
+
+
+def rows(batch: Batch) -> Iterable[dict[str, Any]]:
+    """Each row as {column: value}."""
+    for k in range(batch.count):
+        yield {name: column[k] for name, column in batch.columns.items()}
+
+
+def summary(batches: Iterable[Batch]) -> dict[str, Any]:
+    """What `Summary().figures()` should hold, by plain counting."""
+    out: dict[str, Any] = {
+        "flows": 0, "packets": 0, "bytes": 0, "ip_bytes": 0, "payload_bytes": 0, "client_bytes": 0, "rows": 0, "first": 1 << 62, "last": 0}
+    sums: dict[str, defaultdict[Any, list[int]]] = {what: defaultdict(lambda: [0, 0, 0]) for what in (
+        "applications", "protocols", "categories", "confidences", "transports", "versions", "tunnels", "vlans", "clients", "servers", "unknown_ports")}
+    endings: Counter[str] = Counter()
+    risks: Counter[str] = Counter()
+    delays = {name: [0] * len(BOUNDS) for name in ("client_rtt", "server_rtt", "response")}
+    tcp: Counter[str] = Counter()
+    by_flow: Counter[int] = Counter()
+    for batch in batches:
+        for row in rows(batch):
+            packets = int(row["client_packets"]) + int(row["server_packets"])
+            wire = int(row["client_wire_bytes"]) + int(row["server_wire_bytes"])
+            opened = int(row["interval"] == 0)
+            out["rows"] += 1
+            out["flows"] += opened
+            out["packets"] += packets
+            out["bytes"] += wire
+            out["ip_bytes"] += int(row["client_bytes"]) + int(row["server_bytes"])
+            out["payload_bytes"] += int(row["client_payload_bytes"]) + int(row["server_payload_bytes"])
+            out["client_bytes"] += int(row["client_wire_bytes"])
+            out["first"], out["last"] = min(out["first"], int(row["interval_start"])), max(out["last"], int(row["interval_end"]))
+            number = int(row["ip_protocol"])
+            client = address(bytes(row["client_ip"]))
+            keys = {"applications": (row["application"] or row["protocol"], row["application"] != ""), "protocols": row["protocol"], "categories": row["category"],
+                    "confidences": row["confidence"], "transports": transport(number), "versions": "IPv6" if ":" in client else "IPv4",
+                    "tunnels": row["tunnel"] or None, "vlans": str(row["vlan"]) if row["vlan"] else None, "clients": client, "servers": address(bytes(row["server_ip"]))}
+            if not row["application"] and not row["protocol"]:
+                keys["unknown_ports"] = f"{transport(number)} {row['server_port']}" if row["server_port"] else transport(number)
+            for what, key in keys.items():
+                if key is not None:
+                    for k, value in enumerate((opened, packets, wire)):
+                        sums[what][key][k] += value
+            if row["final"]:
+                endings[row["end_reason"]] += 1
+                risks.update(row["risks"])
+            for name, column in (("client_rtt", "client_rtt_us"), ("server_rtt", "server_rtt_us"), ("response", "server_response_us")):
+                if row[column] != 0xFFFFFFFF:
+                    delays[name][max(k for k, bound in enumerate(BOUNDS) if bound <= row[column])] += 1
+            by_flow[int(row["flow_id"])] += wire
+            if number == 6:
+                _tcp(tcp, row, opened, packets)
+    out.update({what: dict(table) for what, table in sums.items()}, endings=dict(endings), risks=dict(risks), delays=delays, tcp=dict(tcp), largest=by_flow)
+    return out
+
+
+def _tcp(tcp: Counter[str], row: dict[str, Any], opened: int, packets: int) -> None:
+    client, server = int(row["client_tcp_flags"]), int(row["server_tcp_flags"])
+    tcp["flows"] += opened
+    tcp["packets"] += packets
+    for side in ("client", "server"):
+        tcp[f"{side}_retransmissions"] += int(row[f"{side}_retransmissions"])
+        tcp[f"{side}_out_of_order"] += int(row[f"{side}_out_of_order"])
+        tcp["zero_windows"] += int(row[f"{side}_zero_windows"])
+    if opened and not row["midstream"] and client & 2:
+        tcp["handshakes"] += 1
+        if row["final"] and not server & 2:
+            tcp["refused" if server & 4 else "unanswered"] += 1
+    if row["final"] and (client | server) & 4:
+        tcp["resets"] += 1
