@@ -187,7 +187,7 @@ def check(directories: Sequence[Path | str] = ()) -> list[UserError]:
     from dpi.classify import registry, rulebook, stanzas
 
     errors: list[UserError] = []
-    layers = []
+    layers: list[list[stanzas.Stanza]] = []
     for files in rule_files(directories):
         layers.append([])
         for path, shown in files:

@@ -33,7 +33,7 @@ _M = 0xFFFFFFFF
 
 
 @kernel
-def _find_slot(names, low, high):
+def _find_slot(names: Any, low: Any, high: Any) -> Any:
     """Index of the slot with this hash, 0 where there is none."""
     mask = np.int64(names.size) - 2
     at = (low ^ (high >> 5)) & mask
@@ -48,7 +48,7 @@ def _find_slot(names, low, high):
 
 
 @kernel
-def find_name(text, start, stop, names):
+def find_name(text: Any, start: Any, stop: Any, names: Any) -> Any:
     """The reason of the longest rule that covers the name text[start:stop] (ASCII, any case, a final dot is ignored), else 0.
 
     text: uint8[]; names: NAME[] from `table()`. A rule for the whole name only ('=' in the rules) goes before a suffix.
@@ -90,7 +90,7 @@ def find_name(text, start, stop, names):
 
 
 @kernel
-def find_agent(text, start, stop, agents, agent_bytes):
+def find_agent(text: Any, start: Any, stop: Any, agents: Any, agent_bytes: Any) -> Any:
     """The reason of the longest pattern that occurs in text[start:stop] (case matters; of equals the first in the table), else 0.
 
     text: uint8[]; agents: AGENT[], agent_bytes: uint8[], from `agent_table()`.
@@ -119,13 +119,13 @@ _U1 = np.dtype("u1")
 
 
 @entry(_U1, I64, I64, NAME)
-def name_reason(text, start, stop, names):
+def name_reason(text: Any, start: Any, stop: Any, names: Any) -> Any:
     """`find_name` for Python callers."""
     return find_name(text, start, stop, names)
 
 
 @entry(_U1, I64, I64, AGENT, _U1)
-def agent_reason(text, start, stop, agents, agent_bytes):
+def agent_reason(text: Any, start: Any, stop: Any, agents: Any, agent_bytes: Any) -> Any:
     """`find_agent` for Python callers."""
     return find_agent(text, start, stop, agents, agent_bytes)
 

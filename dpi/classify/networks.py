@@ -18,7 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @kernel
-def _before(addresses, at, bound):
+def _before(addresses: Any, at: Any, bound: Any) -> Any:
     """1 where the 16 bytes at `at` are a smaller number than the 16 bytes of `bound`."""
     for i in range(16):
         left = np.int64(addresses[at + i])
@@ -29,7 +29,7 @@ def _before(addresses, at, bound):
 
 
 @kernel
-def _after(addresses, at, bound):
+def _after(addresses: Any, at: Any, bound: Any) -> Any:
     """1 where the 16 bytes at `at` are a greater number than the 16 bytes of `bound`."""
     for i in range(16):
         left = np.int64(addresses[at + i])
@@ -40,7 +40,7 @@ def _after(addresses, at, bound):
 
 
 @kernel
-def find_network(addresses, at, table4, table6):
+def find_network(addresses: Any, at: Any, table4: Any, table6: Any) -> Any:
     """The reason of the longest prefix that holds the address in addresses[at:at+16] (IPv4 as ::ffff:a.b.c.d), else 0.
 
     addresses: uint8[]; table4: NET4[], table6: NET6[], from `tables()`.
@@ -81,7 +81,7 @@ def find_network(addresses, at, table4, table6):
 
 
 @entry(np.dtype("u1"), I64, NET4, NET6)
-def network_reason(addresses, at, table4, table6):
+def network_reason(addresses: Any, at: Any, table4: Any, table6: Any) -> Any:
     """`find_network` for Python callers."""
     return find_network(addresses, at, table4, table6)
 

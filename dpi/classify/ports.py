@@ -12,7 +12,7 @@ TRANSPORTS = {"tcp": 6, "udp": 17, "sctp": 132}
 
 
 @kernel
-def find_port(ip_protocol, port, ports):
+def find_port(ip_protocol: Any, port: Any, ports: Any) -> Any:
     """The reason for this server port, else 0. ip_protocol: 6, 17 or 132; ports: uint32[3 * 65536] from `table()`."""
     if port < 0 or port > 65535:
         return np.int64(0)
@@ -26,7 +26,7 @@ def find_port(ip_protocol, port, ports):
 
 
 @entry(I64, I64, np.dtype("u4"))
-def port_reason(ip_protocol, port, ports):
+def port_reason(ip_protocol: Any, port: Any, ports: Any) -> Any:
     """`find_port` for Python callers."""
     return find_port(ip_protocol, port, ports)
 

@@ -13,10 +13,29 @@ from dpi.classify.registry import ALSO_MAX, Parser
 from dpi.classify.signatures import ANY, BYTES, FROM_END, Piece, Signature
 from dpi.classify.stanzas import Place, Stanza, pattern, transport_number
 from dpi.classify.verdict import (
-    AGENT, ALPN, CERTIFICATE_UNDER, CERTIFICATE_WHOLE, DNS, DNS_UNDER, DNS_WHOLE, FIRST_BYTES, IP_PROTOCOL, NAME, NETWORK, NUMBER, PARSED, PAYLOAD,
-    PORT, PREFIX, REASON, UNDER, WHOLE)
+    AGENT,
+    ALPN,
+    CERTIFICATE_UNDER,
+    CERTIFICATE_WHOLE,
+    DNS,
+    DNS_UNDER,
+    DNS_WHOLE,
+    FIRST_BYTES,
+    IP_PROTOCOL,
+    NAME,
+    NETWORK,
+    NUMBER,
+    PARSED,
+    PAYLOAD,
+    PORT,
+    PREFIX,
+    REASON,
+    UNDER,
+    WHOLE,
+)
 from dpi.errors import UserError
 from dpi.jit import records
+
 #: Protocols that carry applications ('' is a flow without one): an address may tell which. A protocol file adds itself with extra={"carrier": True}.
 CARRIERS = frozenset(("", "TLS", "DTLS", "QUIC", "HTTP", "HTTP2", "WebSocket", "STUN", "RTP", "RTCP", "RTMP", "SOCKS"))
 BY_PORT, BY_NETWORK = 1, 2          # bits of `carriers`
@@ -80,9 +99,8 @@ class _Compiler:
         for hint in declared.port_hints:
             transport, _, span = hint.partition("/")
             low, _, high = span.partition("-")
-            at = (transport_number(transport), int(low), int(high or low))
             reason = self.reason(self.protocols[declared.name], 0, PORT, NUMBER, hint, parser.file, 0)
-            self.port_rows.append((-1, *at, reason))
+            self.port_rows.append((-1, transport_number(transport), int(low), int(high or low), reason))
 
     # ---- stanzas
 

@@ -72,7 +72,7 @@ _DEEPEST = 256              # a byte further on is no key
 
 
 @kernel
-def _word(data, n, at):
+def _word(data: Any, n: Any, at: Any) -> Any:
     """Four bytes of data from `at`, first byte highest, zeros after the end."""
     word = np.int64(0)
     for i in range(at, at + 4):
@@ -83,7 +83,7 @@ def _word(data, n, at):
 
 
 @kernel
-def _piece_holds(data, n, piece, pattern_bytes):
+def _piece_holds(data: Any, n: Any, piece: Any, pattern_bytes: Any) -> Any:
     """1 where one BYTES, FROM_END, FIND, FIELD or FIELD_LEAST piece holds."""
     kind = np.int64(piece.kind)
     at = np.int64(piece.at)
@@ -108,7 +108,9 @@ def _piece_holds(data, n, piece, pattern_bytes):
         for start in range(at, stop - length + 1):
             if np.int64(data[start]) & mask == value:
                 i = 1
-                while i < length and np.int64(data[start + i]) & np.int64(pattern_bytes[pattern + length + i]) == np.int64(pattern_bytes[pattern + i]):
+                while i < length:
+                    if np.int64(data[start + i]) & np.int64(pattern_bytes[pattern + length + i]) != np.int64(pattern_bytes[pattern + i]):
+                        break
                     i += 1
                 if i == length:
                     return 1
@@ -129,7 +131,7 @@ def _piece_holds(data, n, piece, pattern_bytes):
 
 
 @kernel
-def _row_fits(data, n, word0, word1, client_port, server_port, row, pieces, pattern_bytes):
+def _row_fits(data: Any, n: Any, word0: Any, word1: Any, client_port: Any, server_port: Any, row: Any, pieces: Any, pattern_bytes: Any) -> Any:
     """1 where everything but transport and direction holds. row: ROW record; word0, word1: the first eight bytes."""
     if n < np.int64(row.least) or n > np.int64(row.most):
         return 0
@@ -165,7 +167,7 @@ def _row_fits(data, n, word0, word1, client_port, server_port, row, pieces, patt
 
 
 @kernel
-def row_matches(data, n, inspection, rows, pieces, pattern_bytes, row):
+def row_matches(data: Any, n: Any, inspection: Any, rows: Any, pieces: Any, pattern_bytes: Any, row: Any) -> Any:
     """1 where row number `row` fits this packet. A packet of the other direction than the row's says nothing against it: 1."""
     one = rows[row]
     if one.direction != 2 and one.direction != inspection[0].direction:
@@ -175,7 +177,7 @@ def row_matches(data, n, inspection, rows, pieces, pattern_bytes, row):
 
 
 @kernel
-def next_row(data, n, inspection, rows, pieces, pattern_bytes, buckets, after):
+def next_row(data: Any, n: Any, inspection: Any, rows: Any, pieces: Any, pattern_bytes: Any, buckets: Any, after: Any) -> Any:
     """The first row > after that fits, or -1.
 
     data: uint8[>= n]; n: bytes of data; inspection: INSPECTION[1]; rows: ROW[r]; pieces: PIECE[p]; pattern_bytes: uint8[b];
@@ -238,13 +240,13 @@ _U1, _U4 = np.dtype("u1"), np.dtype("u4")
 
 
 @entry(_U1, INSPECTION, ROW, PIECE, _U1, _U4, I64)
-def find_row(data, inspection, rows, pieces, pattern_bytes, buckets, after):
+def find_row(data: Any, inspection: Any, rows: Any, pieces: Any, pattern_bytes: Any, buckets: Any, after: Any) -> Any:
     """`next_row` for Python callers."""
     return next_row(data, np.int64(data.size), inspection, rows, pieces, pattern_bytes, buckets, after)
 
 
 @entry(_U1, INSPECTION, ROW, PIECE, _U1, I64)
-def check_row(data, inspection, rows, pieces, pattern_bytes, row):
+def check_row(data: Any, inspection: Any, rows: Any, pieces: Any, pattern_bytes: Any, row: Any) -> Any:
     """`row_matches` for Python callers."""
     return row_matches(data, np.int64(data.size), inspection, rows, pieces, pattern_bytes, row)
 

@@ -134,9 +134,9 @@ class Reader:
             if not isinstance(given, list) or len(given) != len(starts):
                 self.first, self.last = 1, len(self.lines)
                 raise self.wrong(f"'{kind}' must be written as stanzas", f"begin each with a line [[{kind}]]", kind)
-            for table, (line, rows) in zip(given, starts, strict=True):
+            for table, (begin, rows) in zip(given, starts, strict=True):
                 try:
-                    found.append(self.stanza(kind, table, line, rows, after))
+                    found.append(self.stanza(kind, table, begin, rows, after))
                 except UserError as error:
                     if errors is None:
                         raise
@@ -151,7 +151,7 @@ class Reader:
         if not name or len(name.encode()) > 64 or not name.isprintable():
             raise self.wrong(f"the name {name!r} can't be shown", "1 to 64 printable characters", "name")
         if not _CATEGORY.fullmatch(category):
-            raise self.wrong(f"the category '{category}' is not a plain word", "lower-case letters, digits, '-' and '_', such as \"messaging\"", "category")
+            raise self.wrong(f"the category '{category}' is not a plain word", "lower-case letters, digits, '-' and '_'", "category")
         stanza = Stanza(kind, name, category, Place(self.file, line), self.typed(given, "source", str, ""), self.typed(given, "protocol", str, ""))
         if kind == "protocol" and stanza.protocol:
             raise self.wrong("'protocol' belongs to [[application]]", "remove it: the stanza itself is the protocol", "protocol")
@@ -268,7 +268,7 @@ class Reader:
         self.keys(given, MATCH_KEYS, "a match")
         sorts = [key for key in ("hex", "text", "find") if key in given]
         if len(sorts) != 1:
-            raise self.wrong("a match takes one of hex, text, find", 'write {at = 0, hex = "ab cd"}, {at = 0, text = "..."} or {find = "..."}', "match")
+            raise self.wrong("a match takes one of hex, text, find", 'write {at = 0, hex = "ab cd"}, {text = "..."} or {find = "..."}', "match")
         at = self.typed(given, "at", int, 0)
         text = self.typed(given, sorts[0], str)
         nocase = self.typed(given, "nocase", bool, False)

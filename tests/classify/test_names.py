@@ -30,7 +30,8 @@ def test_the_longest_suffix_wins(suffixes, exact, asked):
 
 def test_label_boundaries_and_spelling():
     names = table({"youtube.com": 1, "music.youtube.com": 2}, {"www.google.com": 3})
-    assert [find(name, names) for name in ("youtube.com", "WWW.YouTube.Com.", "notyoutube.com", "a.music.youtube.com", "youtube.com.cn")] == [1, 1, 0, 2, 0]
+    asked = ("youtube.com", "WWW.YouTube.Com.", "notyoutube.com", "a.music.youtube.com", "youtube.com.cn")
+    assert [find(name, names) for name in asked] == [1, 1, 0, 2, 0]
     assert [find(name, names) for name in ("www.google.com", "a.www.google.com", "google.com", "", ".", "com")] == [3, 0, 0, 0, 0, 0]
 
 

@@ -30,7 +30,8 @@ def test_the_longest_prefix_wins(prefixes, others):
     both = tables(prefixes)
     asked = [ipaddress.IPv4Address(number) for number in others]
     for network in prefixes:
-        for number in (int(network.network_address) - 1, int(network.network_address), int(network.broadcast_address), int(network.broadcast_address) + 1):
+        first, last = int(network.network_address), int(network.broadcast_address)
+        for number in (first - 1, first, last, last + 1):
             if 0 <= number < 2 ** network.max_prefixlen:
                 asked.append(type(network.network_address)(number))
     for address in asked:

@@ -9,7 +9,7 @@ from dpi.classify.signatures import BYTES, FIELD, FIND, FROM_END, Piece, Signatu
 def holds(piece: Piece, data: bytes) -> bool:
     """One condition on the bytes."""
     def same(at: int) -> bool:
-        return 0 <= at and at + len(piece.value) <= len(data) and all(
+        return at >= 0 and at + len(piece.value) <= len(data) and all(
             data[at + i] & mask == value for i, (value, mask) in enumerate(zip(piece.value, piece.mask, strict=True)))
 
     if piece.kind == BYTES:
@@ -36,4 +36,5 @@ def rows(signatures: Sequence[Signature], data: bytes, ip_protocol: int, directi
     """The numbers (in order of weight) of all rows that fit."""
     ordered = sorted(signatures, key=lambda one: -one.weight())
     return [number for number, one in enumerate(ordered)
-            if one.ip_protocol == ip_protocol and one.direction in (2, direction) and not (packets > 1 and one.packets > 1) and fits(one, data, ports)]
+            if one.ip_protocol == ip_protocol and one.direction in (2, direction) and not (packets > 1 and one.packets > 1)
+            and fits(one, data, ports)]
