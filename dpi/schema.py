@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dpi.batch import NULLS, Batch, Coded, Lists, Texts
 
-__all__ = ["NULLS", "TABLES", "TRANSACTION_TABLES", "Batch", "Coded", "Column", "Lists", "Table", "Texts", "Kind", "KINDS", "table"]
+__all__ = ["IDS", "NULLS", "TABLES", "TRANSACTION_TABLES", "Batch", "Coded", "Column", "Lists", "Table", "Texts", "Kind", "KINDS", "table"]
 
 
 @dataclass(frozen=True)
@@ -306,6 +306,9 @@ TABLES = {t.name: t for t in (
     Table("flows_5m", "The same by five minutes.", _ROLLUP, _KEY, "SummingMergeTree", "flows_1m", 300),
     Table("flows_1h", "The same by hour.", _ROLLUP, _KEY, "SummingMergeTree", "flows_5m", 3600),
 )}
+
+#: Names of the columns that are numbers by nature and strings in JSON.
+IDS = frozenset(column.name for t in TABLES.values() for column in t.columns if column.kind == "id")
 
 #: TRANSACTION.table is an index here; 0 is no row.
 TRANSACTION_TABLES = ("", "dns", "tls", "http", "files")

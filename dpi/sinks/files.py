@@ -141,7 +141,7 @@ def _arrow(column: Column, batch: Batch, as_text: bool) -> pa.Array:
         inner = pa.uint64() if kind == "u64s" else pa.string()
         lists = values if isinstance(values, Lists) else None
         if as_text:
-            return pa.array(text.list_texts(lists) if lists else ["[]"] * batch.count, pa.string())
+            return text.list_array(lists) if lists else pa.array(["[]"] * batch.count, pa.string())
         return pa.array([], pa.list_(inner)) if not batch.count else arrow_column(column, lists).cast(pa.list_(inner)) if lists else pa.array(
             [[]] * batch.count, pa.list_(inner))
     if values is None:

@@ -85,12 +85,29 @@ def string_array(column: Column, values: Array | Texts | Coded) -> pa.Array:
     return pa.array(np.ascontiguousarray(values, KINDS[column.kind].numpy)).cast(pa.string())
 
 
-def list_texts(values: Lists) -> list[str]:
-    """Each list as JSON."""
+def list_array(values: Lists) -> pa.Array:
+    """Each list as JSON. Lists of none and one are looked up; longer ones are written out once for each distinct one."""
+    import pyarrow as pa
+
     inner: Any = values.values
-    ends = np.asarray(values.offsets).tolist()
-    words = [json.dumps(word, ensure_ascii=False) for word in inner] if not isinstance(inner, np.ndarray) else [str(one) for one in inner.tolist()]
-    return [f"[{', '.join(words[begin:end])}]" if end > begin else "[]" for begin, end in zip(ends, ends[1:], strict=False)]
+    if isinstance(inner, Coded):
+        shown, codes = [json.dumps(word, ensure_ascii=False) for word in inner.words], np.asarray(inner.codes, np.int64)
+    else:
+        members = [str(one) for one in inner.tolist()] if isinstance(inner, np.ndarray) else [json.dumps(word, ensure_ascii=False) for word in inner]
+        places: dict[str, int] = {}
+        codes = np.array([places.setdefault(word, len(places)) for word in members], np.int64)
+        shown = list(places)
+    offsets = np.asarray(values.offsets, np.int64)
+    lengths = np.diff(offsets)
+    lines = ["[]", *(f"[{word}]" for word in shown)]
+    chosen = np.zeros(len(values), np.int64)
+    single = lengths == 1
+    chosen[single] = 1 + codes[offsets[:-1][single]]
+    known: dict[str, int] = {}
+    for row in np.flatnonzero(lengths > 1).tolist():
+        line = f"[{', '.join([shown[code] for code in codes[offsets[row]:offsets[row + 1]].tolist()])}]"
+        chosen[row] = len(lines) + known.setdefault(line, len(known))
+    return pa.array([*lines, *known], pa.string()).take(pa.array(chosen))
 
 
 def _quoted(values: Texts) -> pa.Array:
@@ -118,7 +135,7 @@ def json_column(column: Column, values: Array | Texts | Coded | Lists) -> pa.Arr
     if column.kind == "mac" and isinstance(values, np.ndarray):
         values = macs(values)
     if isinstance(values, Lists):
-        return "[]" if int(values.offsets[-1]) == int(values.offsets[0]) else pa.array(list_texts(values), pa.string())
+        return "[]" if int(values.offsets[-1]) == int(values.offsets[0]) else list_array(values)
     if isinstance(values, Coded):
         words = [json.dumps(word, ensure_ascii=False) for word in values.words]
         codes = np.ascontiguousarray(values.codes)
@@ -128,7 +145,10 @@ def json_column(column: Column, values: Array | Texts | Coded | Lists) -> pa.Arr
     if isinstance(values, Texts):
         return _quoted(values) if len(values.data) else '""'
     if column.kind == "ip":
-        return _quoted(addresses(np.ascontiguousarray(values, np.uint8)))
+        whole = np.ascontiguousarray(values, np.uint8)
+        if len(whole) and (whole == whole[0]).all():
+            return f'"{addresses(whole[:1])[0]}"'
+        return _quoted(addresses(whole))
     fit = np.ascontiguousarray(values, KINDS[column.kind].numpy)
     if len(fit) and (fit == fit[0]).all():
         return json_column_of_one(column, int(fit[0]))

@@ -1,6 +1,7 @@
 """The store: ClickHouse, embedded (chDB) or a server. Open it with `open_store(url)`.
 
-chdb:///path          embedded, the path owned by one process at a time (default: ./fullspan.chdb); ?database=name for another than `default`
+chdb:///path          embedded, the path owned by one process at a time (default: chdb:fullspan.chdb, in the working directory);
+                      ?database=name for another than `default`
 clickhouse://user@host:9000/database
 none                  keeps nothing
 """
@@ -16,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from dpi.batch import Batch
 from dpi.errors import UserError
 
-DEFAULT = "chdb:///fullspan.chdb"       # what `--store` means without an argument: ./fullspan.chdb, see `address`
+DEFAULT = "chdb:fullspan.chdb"         # in the working directory
 
 __all__ = ["DEFAULT", "Address", "NoStore", "Result", "Store", "address", "new_capture_id", "open_store"]
 
@@ -102,9 +103,8 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Take a store URL apart. The default chdb:///fullspan.chdb and any URL with two slashes are relative to the working directory."""
-    if url in ("", DEFAULT):
-        return Address("chdb", Path("fullspan.chdb").absolute())
+    """Take a store URL apart; '' is the default. `chdb:path` and `chdb://path` are relative to the working directory."""
+    url = url or DEFAULT
     if url == "none":
         return Address("none")
     try:

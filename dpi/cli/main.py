@@ -1,0 +1,102 @@
+"""The `fullspan` command: finds its subcommands, and turns every way a command can end into a line and an exit code.
+
+0 done; 1 finished, but an input was cut, damaged or skipped, or a rule was refused; 2 wrong use or configuration; 130 interrupted.
+Subcommands are entry points of the group `fullspan.commands`; a command's module is imported when it is asked for, so nothing heavy may be
+imported at the top of one.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from dpi.errors import UserError
+
+GROUP = "fullspan.commands"
+#: What the package itself brings, so that a checkout works before it is installed.
+OWN = ("replay", "report", "query", "flow", "rules", "doctor")
+
+
+def _found() -> dict[str, str]:
+    """Command name -> 'module:attribute'."""
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    found = {one.name: one.value for one in entry_points(group=GROUP)}
+    for name in OWN:
+        if name not in found and find_spec(f"dpi.cli.{name}") is not None:
+            found[name] = f"dpi.cli.{name}:command"
+    return found
+
+
+class Commands(click.Group):
+    """Subcommands looked up when asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_found()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        where = None if own else _found().get(cmd_name)
+        if own or where is None:
+            return own
+        from importlib import import_module
+
+        module, _, attribute = where.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version
+        try:
+            click.echo(version("fullspan"))
+        except PackageNotFoundError:
+            click.echo("not installed (run from a checkout)")
+        ctx.exit()
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
+def cli() -> None:
+    """Say which application every flow of a capture or mirrored port belongs to, keep the evidence, answer questions about it.
+
+    Start with: fullspan replay FILE
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; nothing but a bug in the program raises."""
+    try:
+        result: Any = cli.main(args=None if arguments is None else list(arguments), prog_name="fullspan", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except UserError as error:
+        click.echo(f"fullspan: {error}", err=True)
+        return 2
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        where = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
+        click.echo(f"fullspan: {error.format_message()}{where}", err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:         # the reader of our output went away: `fullspan query | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()
