@@ -212,8 +212,11 @@ def test_a_wrong_protocol_file_is_refused(monkeypatch):
 @pytest.fixture
 def cached(tmp_path, monkeypatch):
     monkeypatch.setenv("FULLSPAN_CACHE", str(tmp_path / "cache"))
-    folder = tmp_path / "rules"
+    folder, package = tmp_path / "rules", tmp_path / "package"
     folder.mkdir()
+    (package / "apps").mkdir(parents=True)
+    (package / "apps" / "base.toml").write_text(STANZA)
+    monkeypatch.setattr(rules, "rules_directory", lambda: package)
     (folder / "own.toml").write_text(ONE)
     return folder
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify import names, networks, signatures
+from dpi.classify import names, networks, signature_table
 from dpi.classify.inspection import Claim
 from dpi.classify.registry import ALSO_MAX, Parser
-from dpi.classify.signatures import ANY, BYTES, FROM_END, Piece, Signature
+from dpi.classify.signature_table import Piece, Signature
+from dpi.classify.signatures import ANY, BYTES, FROM_END
 from dpi.classify.stanzas import Place, Stanza, pattern, transport_number
 from dpi.classify.verdict import (
     AGENT,
@@ -215,7 +216,7 @@ def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser],
                 errors.append(error)
     tables = compiler.tables
     arrays["carriers"] = np.array([BY_PORT | BY_NETWORK if name in CARRIERS or name in carrying else 0 for name in compiler.protocols], np.uint8)
-    arrays["rows"], arrays["pieces"], arrays["pattern_bytes"], arrays["buckets"] = signatures.table(compiler.rows)
+    arrays["rows"], arrays["pieces"], arrays["pattern_bytes"], arrays["buckets"] = signature_table.table(compiler.rows)
     arrays["names"] = names.table(tables["names"], tables["names="])
     arrays["certificate_names"] = names.table(tables["certificates"], tables["certificates="])
     arrays["alpns"] = names.table({}, tables["alpn"])

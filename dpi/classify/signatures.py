@@ -2,9 +2,10 @@
 
 A row is a conjunction: transport, direction, ports, lengths, pinned bytes (nibble masks, letters of either case), substrings in a window, a
 length field. Both the `bytes` stanzas of rules/apps/*.toml and the `Claim`s of the protocol files become rows. Rows lie in one array, more
-specific ones first, so a lower index has priority. `buckets` holds, for each transport, a few groups; a group has one key of eight bits (a byte at
-some offset, a port, the length) and 256 lists of row numbers; each row is filed in one group, under the key that tells most, so that of some
-thousand rows a packet meets a handful.
+specific ones first, so a lower index has priority (dpi/classify/signature_table.py lays them out).
+
+`buckets` holds, for each transport, a few groups; a group has one key of eight bits (a byte at some offset, a port, the length) and 256 lists
+of row numbers; each row is filed in one group, under the key that tells most, so that of some thousand rows a packet meets a handful.
 
 How the engine uses it, for the k-th payload packet of a flow (`inspection[0].packets` = k)::
 
@@ -18,18 +19,14 @@ For TCP the data are the first bytes of one direction's stream so far, and `leng
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dpi.classify.inspection import INSPECTION
-from dpi.jit import I64, entry, kernel, records
+from dpi.jit import I64, entry, kernel
 
 ANY = 2                     # ROW.direction beside CLIENT (0) and SERVER (1)
-LENGTH_MAX = 65535
-PIECES_MAX = 255            # of each sort in one row
 
 #: One row. 40 bytes.
 ROW = np.dtype((np.record, [
@@ -66,9 +63,8 @@ assert ROW.itemsize == 40 and PIECE.itemsize == 24, (ROW.itemsize, PIECE.itemsiz
 TCP, UDP, SCTP = 6, 17, 132
 #: What the key of a group is. BY_PORT looks up both ports, each modulo 256; ALWAYS has one list.
 BY_BYTE, BY_PORT, BY_LENGTH, ALWAYS = 0, 1, 2, 3
-_OTHER = 6                  # buckets[0:6]: first group and number of groups of TCP, UDP, SCTP; [6:263]: lists of the other IP protocols, by number
-_GROUPS = _OTHER + 257      # then groups of three: kind, offset of the byte, place of the 257 list bounds
-_DEEPEST = 256              # a byte further on is no key
+OTHER = 6                   # buckets[0:6]: first group and number of groups of TCP, UDP, SCTP; [6:263]: lists of the other IP protocols, by number
+GROUPS = OTHER + 257        # then groups of three: kind, offset of the byte, place of the 257 list bounds
 
 
 @kernel
@@ -249,139 +245,3 @@ def find_row(data: Any, inspection: Any, rows: Any, pieces: Any, pattern_bytes: 
 def check_row(data: Any, inspection: Any, rows: Any, pieces: Any, pattern_bytes: Any, row: Any) -> Any:
     """`row_matches` for Python callers."""
     return row_matches(data, np.int64(data.size), inspection, rows, pieces, pattern_bytes, row)
-
-
-# ---------------------------------------------------------------- building the table
-
-@dataclass(frozen=True)
-class Piece:
-    """One condition on the bytes: kind BYTES, FROM_END (at counts back from the end), FIND, FIELD or FIELD_LEAST."""
-    kind: int
-    at: int
-    value: bytes = b""
-    mask: bytes = b""
-    within: int = 0
-    size: int = 0
-    little: bool = False
-    add: int = 0
-
-    def needs(self) -> int:
-        """The least length of data it can hold for."""
-        if self.kind == FROM_END:
-            return self.at
-        return self.at + (len(self.value) if self.kind in (BYTES, FIND) else self.size)
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A row before it is laid out. Several `lengths` or `ports` ranges: one must hold; all `pieces` must."""
-    ip_protocol: int
-    direction: int = ANY
-    ports: tuple[tuple[int, int], ...] = ()
-    lengths: tuple[tuple[int, int], ...] = ((1, LENGTH_MAX),)
-    pieces: tuple[Piece, ...] = field(default=())
-    packets: int = 1
-    reason: int = 0
-    parser: int = 0
-
-    def weight(self) -> int:
-        """How specific it is, in bits: rows are tried in falling order. A parser looks closer than any row, so it is asked a little earlier."""
-        bits = 0
-        for piece in self.pieces:
-            pinned = sum(byte.bit_count() for byte in piece.mask)
-            bits += pinned if piece.kind in (BYTES, FROM_END) else max(8, pinned - 8) if piece.kind == FIND else 0
-            bits += 8 * piece.size if piece.kind == FIELD else 4 if piece.kind == FIELD_LEAST else 0
-        width = sum(high - low + 1 for low, high in self.lengths)
-        bits += 8 if width <= 4 else 4 if width <= 64 else 0
-        bits += 12 if self.ports else 0
-        return min(255, bits) * min(4, self.packets) + (16 if self.parser else 0)
-
-
-def _key(one: Signature) -> tuple[int, int, tuple[int, ...]]:
-    """(kind, offset, keys) of the group that tells this row apart best: a whole byte, ports, part of the first byte, length, nothing."""
-    pinned = [(piece.at + i, value) for piece in one.pieces if piece.kind == BYTES
-              for i, (value, mask) in enumerate(zip(piece.value, piece.mask, strict=True)) if mask == 0xFF and piece.at + i < _DEEPEST]
-    if pinned:
-        # the first byte serves most rows; else one that is not as common as 0 or 1
-        offset, value = min(pinned, key=lambda pair: (pair[0] != 0, pair[1] < 2, pair[0]))
-        return BY_BYTE, offset, (value,)
-    if one.ports and sum(high - low + 1 for low, high in one.ports) <= 64:
-        return BY_PORT, 0, tuple(sorted({port & 255 for low, high in one.ports for port in range(low, high + 1)}))
-    for piece in one.pieces:
-        if piece.kind == BYTES and piece.at == 0 and piece.mask[0]:
-            return BY_BYTE, 0, tuple(byte for byte in range(256) if byte & piece.mask[0] == piece.value[0])
-    if sum(high - low + 1 for low, high in one.lengths) <= 64:
-        return BY_LENGTH, 0, tuple(sorted({n & 255 for low, high in one.lengths for n in range(low, high + 1)}))
-    return ALWAYS, 0, (0,)
-
-
-def _buckets(ordered: Sequence[Signature]) -> Any:
-    """uint32[]: the lists of row numbers, see `next_row` and the constants above."""
-    groups: dict[tuple[int, int, int], list[list[int]]] = {}
-    others: list[list[int]] = [[] for _ in range(256)]
-    for number, one in enumerate(ordered):
-        if one.ip_protocol not in (TCP, UDP, SCTP):
-            others[one.ip_protocol].append(number)
-            continue
-        kind, offset, keys = _key(one)
-        lists = groups.setdefault((one.ip_protocol, kind, offset), [[] for _ in range(256)])
-        for key in keys:
-            lists[key].append(number)
-    words = [0] * (_GROUPS + 3 * len(groups))
-
-    def lay(place: int, lists: list[list[int]]) -> None:
-        for key, numbers in enumerate(lists):
-            words[place + key] = len(words)
-            words.extend(numbers)
-        words[place + 256] = len(words)
-
-    lay(_OTHER, others)
-    head = _GROUPS
-    for slot, ip_protocol in enumerate((TCP, UDP, SCTP)):
-        mine = sorted(key for key in groups if key[0] == ip_protocol)
-        words[2 * slot:2 * slot + 2] = head, len(mine)
-        for group in mine:
-            words[head:head + 3] = group[1], group[2], len(words)
-            words.extend([0] * 257)
-            lay(words[head + 2], groups[group])
-            head += 3
-    return np.array(words, np.uint32)
-
-
-def table(signatures: Sequence[Signature]) -> tuple[Any, Any, Any, Any]:
-    """(rows ROW[], pieces PIECE[], pattern_bytes uint8[], buckets uint32[]) of these signatures, the more specific ones first."""
-    ordered = sorted(signatures, key=lambda one: -one.weight())
-    rows = records(max(1, len(ordered)), ROW)
-    laid: list[tuple[Any, ...]] = []
-    patterns = bytearray()
-    for number, one in enumerate(ordered):
-        row = rows[number]
-        row.first = len(laid)
-        ranges = [(0, 0, 0, 0, low, high, 0, 0, 0) for low, high in one.ports]
-        row.ports = len(ranges)
-        spans = [(0, 0, 0, 0, low, high, 0, 0, 0) for low, high in one.lengths] if len(one.lengths) > 1 else []
-        row.lengths = len(spans)
-        head_value, head_mask = bytearray(8), bytearray(8)
-        others: list[tuple[Any, ...]] = []
-        for piece in one.pieces:
-            value, mask, at = piece.value, piece.mask, piece.at
-            if piece.kind == BYTES and all(not head_mask[i] for i in range(at, min(8, at + len(value)))):
-                inside = max(0, min(8 - at, len(value)))
-                head_value[at:at + inside], head_mask[at:at + inside] = value[:inside], mask[:inside]
-                value, mask, at = value[inside:], mask[inside:], at + inside
-                if not value:
-                    continue
-            others.append((piece.kind, piece.size, piece.little, 0, at, len(value), len(patterns), piece.within, piece.add))
-            patterns += value + mask
-        row.others = len(others)
-        laid += ranges + spans + others
-        row.mask0, row.mask1 = (int.from_bytes(head_mask[i:i + 4], "big") for i in (0, 4))
-        row.value0, row.value1 = (int.from_bytes(head_value[i:i + 4], "big") for i in (0, 4))
-        row.least = min(LENGTH_MAX, max([min(low for low, _ in one.lengths), *(piece.needs() for piece in one.pieces)]))
-        row.most = max(high for _, high in one.lengths)
-        row.reason, row.parser, row.ip_protocol = one.reason, one.parser, one.ip_protocol
-        row.direction, row.packets = one.direction, one.packets
-    pieces = records(max(1, len(laid)), PIECE)
-    for number, fields in enumerate(laid):
-        pieces[number] = fields
-    return rows, pieces, np.frombuffer(bytes(patterns) or b"\0", np.uint8).copy(), _buckets(ordered)

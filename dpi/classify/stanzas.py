@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from dpi.classify.networks import Network
 from dpi.classify.ports import TRANSPORTS
-from dpi.classify.signatures import ANY, BYTES, FIELD, FIELD_LEAST, FIND, FROM_END, LENGTH_MAX, Piece, Signature
+from dpi.classify.signature_table import LENGTH_MAX, Piece, Signature
+from dpi.classify.signatures import ANY, BYTES, FIELD, FIELD_LEAST, FIND, FROM_END
 from dpi.errors import UserError
 
 STANZA_KEYS = ("name", "category", "names", "user_agents", "alpn", "networks", "ports", "certificates", "protocol", "source", "bytes")

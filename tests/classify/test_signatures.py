@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpi.classify.inspection import INSPECTION
-from dpi.classify.signatures import BYTES, FIELD, FIELD_LEAST, FIND, FROM_END, Piece, Signature, check_row, find_row, table
+from dpi.classify.signature_table import Piece, Signature, table
+from dpi.classify.signatures import BYTES, FIELD, FIELD_LEAST, FIND, FROM_END, check_row, find_row
 from dpi.jit import records
 from tests.oracle import signatures as twin
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dpi.classify.signatures import BYTES, FIELD, FIND, FROM_END, Piece, Signature
+from dpi.classify.signature_table import Piece, Signature
+from dpi.classify.signatures import BYTES, FIELD, FIND, FROM_END
 
 
 def holds(piece: Piece, data: bytes) -> bool:
