@@ -66,8 +66,26 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fullspan"
 
 
+class _Row(np.record):
+    """A record whose fields win over numpy's attributes of the same name (`flags`, `size`), as they do in compiled code."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in (np.void.__getattribute__(self, "dtype").fields or ()):
+            return self[name]
+        return np.record.__getattribute__(self, name)
+
+
+class _Rows(np.recarray[Any, Any]):
+    """A record array that keeps `_Row` (a plain one turns its rows into np.record)."""
+
+    def __array_finalize__(self, origin: Any) -> None:
+        """Nothing to set."""
+
+
 def records(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """A zeroed 1-D record array (pages are touched when first used)."""
+    if BUILD == "off":
+        return np.zeros(count, np.dtype((_Row, dtype))).view(_Rows)
     return np.zeros(count, dtype).view(np.recarray)
 
 
