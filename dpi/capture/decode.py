@@ -8,6 +8,7 @@ What holds in a PACKET:
   * where status is 0: every other field but those below;
   * where fragment is 0: fragment_id is undefined;
   * where it is 2, transport fields but the ports are 0, and payload is all behind the IP header;
+  * where the transport header was cut or impossible (DECODER.mangled), TCP's fields are 0 and there is no payload;
   * outer_at holds where tunnel has a bit of IP_TUNNELS; tunnel_id is 0 where nothing gave one.
 """
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dpi.capture.internet import FIRST, LATER, WHOLE
 from dpi.capture.key import key_v4, key_v6
 from dpi.capture.octets import be16, be32, octet
 from dpi.capture.prefetch import prefetch
-from dpi.capture.transport import BAD_TRANSPORT, TCP, UDP, no_transport, payload, tcp, transport, udp
+from dpi.capture.transport import TCP, UDP, no_transport, payload, tcp, transport, udp
 from dpi.capture.tunnel import BIT_VLAN, DECODER, PORT_GTP, PORT_VXLAN, walk
 from dpi.jit import I64, entry, kernel, records
 
@@ -32,7 +33,7 @@ MANY = 255                      # more IP headers than any frame may have
 
 
 @entry(np.dtype("u1"), FRAME, I64, PACKET, I64, FRAGMENT, np.dtype("u8"), DECODER)
-def decode_any(data: Any, frames: Any, number: int, packets: Any, place: int, fragments: Any, seed: Any, decoder: Any) -> int:
+def decode_any(data: Any, frames: Any, number: int, packets: Any, place: int, fragments: Any, seed: Any, decoder: Any) -> Any:
     """Decode frames[number], of any kind, into packets[place]; returns its status.
 
     An entry of its own, called through its address (`DECODER.any_way`): the many layers are compiled once, and not again within everything
@@ -65,7 +66,7 @@ def decode_any(data: Any, frames: Any, number: int, packets: Any, place: int, fr
 
 
 @kernel
-def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragments: Any, seed: Any, decoder: Any) -> int:
+def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragments: Any, seed: Any, decoder: Any) -> Any:
     """Write the packet of the IP header the decoder read last: transport, fragment and key."""
     at = np.int64(decoder.l4_at)
     end = np.int64(decoder.end)
@@ -75,7 +76,7 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
     vlan = np.int64(packet.vlan) if decoder.key_vlan else np.int64(0)
     tag = np.uint64(0)
     if fragment != WHOLE:
-        tag = fragment_tag(data, addresses, decoder.version, decoder.fragment_id, decoder.fragment_protocol, vlan, seed)
+        tag = fragment_tag(data, addresses, np.int64(decoder.version), np.int64(decoder.fragment_id), np.int64(decoder.fragment_protocol), vlan, seed)
     if fragment == LATER:
         decoder.fragments_later += 1
         no_transport(packet)
@@ -88,17 +89,14 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
             ip_protocol = known & 255
     else:
         status = transport(data, base, captured, end, at, ip_protocol, fragment == WHOLE, packet)
-        if status:
-            if status != BAD_TRANSPORT or fragment == WHOLE or (ip_protocol != TCP and ip_protocol != UDP) or at + 4 > min(end, captured):
-                return status
-            # a first fragment too small for the header still has the ports (RFC 1858 section 3)
-            no_transport(packet)
-            packet.source_port = be16(data, base + at)
-            packet.target_port = be16(data, base + at + 2)
-            payload(captured, end, end, packet)
+        if status > 0:
+            return status
+        if status < 0:
+            decoder.mangled += 1
         if fragment == FIRST:
             decoder.fragments_first += 1
             remember(fragments, tag, time, packet.source_port, packet.target_port, ip_protocol)
+    decoder.overlong += np.uint64(decoder.cut)
     packet.ip_at = decoder.ip_at
     packet.l4_at = at
     packet.ip_bytes = end - np.int64(decoder.ip_at)
@@ -116,7 +114,7 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
 
 
 @kernel
-def decode_plain(data: Any, base: int, captured: int, wire: int, packet: Any, seed: Any, decoder: Any) -> bool:
+def decode_plain(data: Any, base: int, captured: int, wire: int, packet: Any, seed: Any, decoder: Any) -> Any:
     """The short way, for Ethernet frames: False where the frame is not of the plain kind (nothing is counted then)."""
     if captured < 42:
         return False
@@ -188,7 +186,7 @@ def decode_plain(data: Any, base: int, captured: int, wire: int, packet: Any, se
 
 
 @kernel
-def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> int:
+def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> Any:
     """Decode frames[start : start + count] into packets[0 : count]; returns how many have status 0.
 
     data        uint8[n]; the frames' offsets count from data[0], and each frame lies within it
@@ -230,7 +228,7 @@ def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, f
 
 
 @entry(np.dtype("u1"), FRAME, I64, I64, PACKET, FRAGMENT, np.dtype("u8"), DECODER)
-def decode(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> int:
+def decode(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> Any:
     """`decode_batch` for Python. Returns how many of the frames were decoded."""
     return decode_batch(data, frames, start, count, packets, fragments, seed, decoder)
 

@@ -59,7 +59,7 @@ def remember(fragments: Any, tag: Any, time: int, source_port: int, target_port:
 
 
 @kernel
-def recall(fragments: Any, tag: Any, time: int) -> int:
+def recall(fragments: Any, tag: Any, time: int) -> Any:
     """source port << 32 | target port << 16 | IP protocol of the datagram with this tag, or -1."""
     row = fragments[np.int64(tag & np.uint64(fragments.size - 1))]
     age = time - row.time

@@ -2,6 +2,8 @@
 
 Each reader leaves what it understood in the decoder's `layer` fields (DECODER in dpi/capture/tunnel.py) and answers 0 or a number of
 REFUSALS. `end` is the first byte that cannot belong to the packet: the wire length of the frame, or the end of the packet around it.
+A packet that says it is longer is impossible inside another; where `loose` (nothing around it, or that was cut too) it is taken to have been
+cut by a tool that did not keep the frame's true length, and ends at `end`: `layer.cut` is set.
 """
 from __future__ import annotations
 
@@ -19,13 +21,7 @@ WHOLE, FIRST, LATER = 0, 1, 2       # PACKET.fragment
 
 
 @kernel
-def cut_or_bad(captured: int, wire: int) -> int:
-    """A packet longer than what is around it: cut by the snap length where the frame is, else impossible."""
-    return TRUNCATED_IP if captured < wire else BAD_IP
-
-
-@kernel
-def read_v4(data: Any, base: int, captured: int, wire: int, end: int, at: int, decoder: Any) -> int:
+def read_v4(data: Any, base: int, captured: int, end: int, at: int, loose: bool, decoder: Any) -> Any:
     """The IPv4 header at `at`."""
     if at + 20 > captured:
         return TRUNCATED_IP
@@ -36,14 +32,18 @@ def read_v4(data: Any, base: int, captured: int, wire: int, end: int, at: int, d
     total = be16(data, base + at + 2)
     if total == 0:                  # segmentation offload: the length was left to the network card
         total = end - at
-    if total < header:
+    if total < header or at + header > end:
         return BAD_IP
-    if at + total > end:
-        return cut_or_bad(captured, wire)
+    cut = at + total > end
+    if cut:
+        if not loose:
+            return BAD_IP
+        total = end - at
     if at + header > captured:
         return TRUNCATED_IP
     fragment = be16(data, base + at + 6)
     decoder.version = 4
+    decoder.cut = 1 if cut else 0
     decoder.ip_at = at
     decoder.l4_at = at + header
     decoder.end = at + total
@@ -59,7 +59,7 @@ def read_v4(data: Any, base: int, captured: int, wire: int, end: int, at: int, d
 
 
 @kernel
-def read_v6(data: Any, base: int, captured: int, wire: int, end: int, at: int, decoder: Any) -> int:
+def read_v6(data: Any, base: int, captured: int, end: int, at: int, loose: bool, decoder: Any) -> Any:
     """The IPv6 header at `at` and the extension headers behind it, up to what is no extension or a later fragment's bytes."""
     if at + 40 > captured:
         return TRUNCATED_IP
@@ -70,10 +70,13 @@ def read_v6(data: Any, base: int, captured: int, wire: int, end: int, at: int, d
     following = octet(data, base + at + 6)
     if length == 0 and following != 59:         # jumbogram (RFC 2675) or segmentation offload
         length = end - at - 40
-    if length < 0:
+    if length < 0 or at + 40 > end:
         return BAD_IP
-    if at + 40 + length > end:
-        return cut_or_bad(captured, wire)
+    cut = at + 40 + length > end
+    if cut:
+        if not loose:
+            return BAD_IP
+        length = end - at - 40
     end = at + 40 + length
     header = at + 40
     decoder.fragment = WHOLE
@@ -106,6 +109,7 @@ def read_v6(data: Any, base: int, captured: int, wire: int, end: int, at: int, d
         if later:
             break
     decoder.version = 6
+    decoder.cut = 1 if cut else 0
     decoder.ip_at = at
     decoder.l4_at = header
     decoder.end = end

@@ -36,13 +36,13 @@ LINK_TYPES = (NULL, ETHERNET, PPP, RAW_BSD, RAW_OPENBSD, PPP_HDLC, PPP_ETHER, RA
 
 
 @kernel
-def follows(layer: int, at: int) -> int:
+def follows(layer: int, at: int) -> Any:
     """A step's answer."""
     return (layer << 32) | at
 
 
 @kernel
-def link_layer(data: Any, base: int, captured: int, link: int) -> int:
+def link_layer(data: Any, base: int, captured: int, link: int) -> Any:
     """What follows the link header of the frame at data[base : base + captured]; `link` is its LINKTYPE number."""
     if link == ETHERNET:
         return follows(LAYER_ETHERNET, 0)
@@ -52,8 +52,6 @@ def link_layer(data: Any, base: int, captured: int, link: int) -> int:
         return follows(IPV4, 0)
     if link == LINK_IPV6:
         return follows(IPV6, 0)
-    if link == PPP or link == PPP_HDLC:
-        return follows(LAYER_PPP, 0)
     if link == PPP_ETHER:
         return follows(PPPOE, 0)
     if link == SLL:
@@ -74,12 +72,14 @@ def link_layer(data: Any, base: int, captured: int, link: int) -> int:
         if family == 2 or family == 24 or family == 28 or family == 30 or family == 10 or family == 23:
             return follows(LAYER_IP, 4)
         return -NOT_IP
-    if link == C_HDLC:
+    if link == PPP or link == PPP_HDLC or link == C_HDLC:
         if captured < 4:
             return -TRUNCATED_LINK
-        if be16(data, base) == 0xFF03:
-            return follows(LAYER_PPP, 0)
-        return follows(be16(data, base + 2), 4)
+        # Cisco HDLC under the name of PPP and the reverse: the address byte tells (0F unicast, 8F broadcast; PPP has FF or none)
+        first = octet(data, base)
+        if first == 0x0F or first == 0x8F or (link == C_HDLC and be16(data, base) != 0xFF03):
+            return follows(be16(data, base + 2), 4)
+        return follows(LAYER_PPP, 0)
     if link == IEEE802_11:
         return wireless(data, base, captured, 0, 0)
     if link == RADIOTAP:
@@ -88,7 +88,7 @@ def link_layer(data: Any, base: int, captured: int, link: int) -> int:
 
 
 @kernel
-def sll_protocol(protocol: int, at: int) -> int:
+def sll_protocol(protocol: int, at: int) -> Any:
     """Linux cooked capture: an EtherType, or 1 and 4 for frames that begin with an 802.3 or 802.2 header (LINKTYPE_LINUX_SLL)."""
     if protocol == 4:
         return follows(LAYER_LLC, at)
@@ -100,7 +100,7 @@ def sll_protocol(protocol: int, at: int) -> int:
 
 
 @kernel
-def radiotap(data: Any, base: int, captured: int) -> int:
+def radiotap(data: Any, base: int, captured: int) -> Any:
     """A radiotap header (radiotap.org), then IEEE 802.11."""
     if captured < 8:
         return -TRUNCATED_LINK
@@ -123,7 +123,7 @@ def radiotap(data: Any, base: int, captured: int) -> int:
 
 
 @kernel
-def wireless(data: Any, base: int, captured: int, at: int, padded: int) -> int:
+def wireless(data: Any, base: int, captured: int, at: int, padded: int) -> Any:
     """An IEEE 802.11 header at `at`; `padded`: it is followed by filling to a multiple of four (radiotap flag 0x20)."""
     if at + 2 > captured:
         return -TRUNCATED_LINK
@@ -153,7 +153,7 @@ def wireless(data: Any, base: int, captured: int, at: int, padded: int) -> int:
 
 
 @kernel
-def llc(data: Any, base: int, captured: int, at: int) -> int:
+def llc(data: Any, base: int, captured: int, at: int) -> Any:
     """IEEE 802.2 with SNAP (RFC 1042), or IP by its own SAP."""
     if at + 3 > captured:
         return -TRUNCATED_LINK
@@ -172,7 +172,7 @@ def llc(data: Any, base: int, captured: int, at: int) -> int:
 
 
 @kernel
-def ppp(data: Any, base: int, captured: int, at: int) -> int:
+def ppp(data: Any, base: int, captured: int, at: int) -> Any:
     """A PPP protocol field (RFC 1661 section 2), with or without address and control, whole or compressed to one byte."""
     if at + 1 > captured:
         return -TRUNCATED_LINK

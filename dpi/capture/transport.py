@@ -18,22 +18,29 @@ BAD_TRANSPORT = REFUSALS.index("bad_transport")
 
 ICMP, IGMP, TCP, UDP, DCCP, ICMPV6, SCTP, UDP_LITE = 1, 2, 6, 17, 33, 58, 132, 136
 SYN = 0x02
+MANGLED = -1            # an answer: the ports are known, the rest of the header is not to be used
 
 
 @kernel
-def short(at: int, need: int, end: int) -> int:
-    """Why a header of `need` bytes at `at` cannot be read: the packet ends before it does, or the capture does."""
-    return BAD_TRANSPORT if at + need > end else TRUNCATED_TRANSPORT
+def mangled(data: Any, base: int, captured: int, end: int, at: int, packet: Any) -> Any:
+    """A header that is cut or impossible: MANGLED where the ports are there all the same, else why not."""
+    if at + 4 > captured or at + 4 > end:
+        return BAD_TRANSPORT if at + 4 > end else TRUNCATED_TRANSPORT
+    no_transport(packet)
+    packet.source_port = be16(data, base + at)
+    packet.target_port = be16(data, base + at + 2)
+    payload(captured, end, end, packet)
+    return MANGLED
 
 
 @kernel
-def tcp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, packet: Any) -> int:
+def tcp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, packet: Any) -> Any:
     """Read a TCP header at `at`; the IP packet ends at `end` (on the wire). `whole`: it is no fragment."""
     if at + 20 > captured or at + 20 > end:
-        return short(at, 20, end)
+        return mangled(data, base, captured, end, at, packet)
     length = (octet(data, base + at + 12) >> 4) << 2
     if length < 20 or (at + length > end and whole):
-        return BAD_TRANSPORT
+        return mangled(data, base, captured, end, at, packet)
     flags = octet(data, base + at + 13)
     packet.source_port = be16(data, base + at)
     packet.target_port = be16(data, base + at + 2)
@@ -49,7 +56,7 @@ def tcp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, pac
 
 
 @kernel
-def segment_size(data: Any, start: int, length: int) -> int:
+def segment_size(data: Any, start: int, length: int) -> Any:
     """The MSS option of a TCP header of which `length` bytes (at most 60) are there, or 0."""
     at = 20
     while at + 4 <= length:
@@ -69,20 +76,22 @@ def segment_size(data: Any, start: int, length: int) -> int:
 
 
 @kernel
-def udp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, packet: Any) -> int:
-    """Read a UDP header at `at`. A length of 0 (jumbograms, segmentation offload) means all there is."""
+def udp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, packet: Any) -> Any:
+    """Read a UDP header at `at`. A length of 0 (jumbograms, segmentation offload) means all there is, and so does an impossible one."""
     if at + 8 > captured or at + 8 > end:
-        return short(at, 8, end)
+        return mangled(data, base, captured, end, at, packet)
     length = be16(data, base + at + 4)
+    status = 0
     if whole and length:
         if length < 8 or at + length > end:
-            return BAD_TRANSPORT
-        end = at + length
+            status = MANGLED
+        else:
+            end = at + length
     no_transport(packet)
     packet.source_port = be16(data, base + at)
     packet.target_port = be16(data, base + at + 2)
     payload(captured, end, at + 8, packet)
-    return 0
+    return status
 
 
 @kernel
@@ -108,7 +117,7 @@ def payload(captured: int, end: int, at: int, packet: Any) -> None:
 
 
 @kernel
-def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: int, whole: bool, packet: Any) -> int:
+def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: int, whole: bool, packet: Any) -> Any:
     """Read what is neither TCP nor UDP."""
     no_transport(packet)
     header = np.int64(0)
@@ -120,7 +129,9 @@ def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: i
     elif ip_protocol == SCTP or ip_protocol == DCCP:
         header, need = 12, 12
     if at + need > captured or at + need > end:
-        return short(at, need, end)
+        if need == 2:
+            return BAD_TRANSPORT if at + need > end else TRUNCATED_TRANSPORT
+        return mangled(data, base, captured, end, at, packet)
     if need == 2:
         packet.icmp_type = octet(data, base + at)
         packet.icmp_code = octet(data, base + at + 1)
@@ -128,7 +139,7 @@ def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: i
         if ip_protocol == DCCP:
             header = octet(data, base + at + 4) << 2
             if header < 12 or (at + header > end and whole):
-                return BAD_TRANSPORT
+                return mangled(data, base, captured, end, at, packet)
         packet.source_port = be16(data, base + at)
         packet.target_port = be16(data, base + at + 2)
     payload(captured, end, min(at + header, end), packet)
@@ -136,11 +147,11 @@ def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: i
 
 
 @kernel
-def transport(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: int, whole: bool, packet: Any) -> int:
+def transport(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: int, whole: bool, packet: Any) -> Any:
     """Read the layer-4 header at `at` of a whole packet or a first fragment.
 
     Offsets count from the frame, which begins at data[base] and of which `captured` bytes are there; `end` is where the IP packet ends.
-    Writes ports, TCP fields, ICMP fields and the three payload fields of `packet`; returns 0 or a number of REFUSALS.
+    Writes ports, TCP fields, ICMP fields and the three payload fields of `packet`; returns 0, MANGLED or a number of REFUSALS.
     """
     if ip_protocol == TCP:
         return tcp(data, base, captured, end, at, whole, packet)

@@ -47,6 +47,7 @@ DECODER = np.dtype((np.record, [
     ("any_way", "u8"),                      # address of `decode_any`
     # ---- the layer read last (private)
     ("version", "u1"), ("ip_protocol", "u1"), ("fragment_protocol", "u1"), ("fragment", "u1"), ("ttl", "u1"), ("dscp", "u1"), ("extensions", "u1"),
+    ("cut", "u1"),
     ("inner_tunnel", "u2"),
     ("inner_id", "u4"), ("fragment_id", "u4"),
     ("ip_at", "i8"), ("l4_at", "i8"), ("end", "i8"), ("addresses_at", "i8"),
@@ -54,6 +55,8 @@ DECODER = np.dtype((np.record, [
     ("refused", "u8", (len(REFUSALS),)),    # by reason; [0] counts the decoded
     ("tunnels", "u8", (len(TUNNELS),)),     # frames whose packet has TUNNELS[i] around it
     ("snapped", "u8"),                      # frames cut by the snap length
+    ("overlong", "u8"),                     # packets longer, by their header, than the frame was on the link
+    ("mangled", "u8"),                      # packets of whose transport header only the ports could be used
     ("fragments_first", "u8"), ("fragments_later", "u8"),
     ("fragments_matched", "u8"),            # later fragments that got the ports of their first one
 ]))
@@ -67,7 +70,7 @@ PORT_VXLAN, PORT_GTP = 4789, 2152
 
 
 @kernel
-def plausible(data: Any, base: int, captured: int, at: int) -> bool:
+def plausible(data: Any, base: int, captured: int, at: int) -> Any:
     """Is there an Ethernet header at `at` with IP, or a VLAN tag and IP, behind it?"""
     if at + 15 > captured:
         return False
@@ -82,7 +85,7 @@ def plausible(data: Any, base: int, captured: int, at: int) -> bool:
 
 
 @kernel
-def below_mpls(data: Any, base: int, captured: int, at: int) -> int:
+def below_mpls(data: Any, base: int, captured: int, at: int) -> Any:
     """What follows the last label: nothing says it, so IP by its version, or Ethernet (with or without a control word) where that is plain."""
     if at >= captured:
         return -TRUNCATED_LINK
@@ -100,7 +103,7 @@ def below_mpls(data: Any, base: int, captured: int, at: int) -> int:
 
 
 @kernel
-def plausible_ip(data: Any, base: int, captured: int, at: int) -> bool:
+def plausible_ip(data: Any, base: int, captured: int, at: int) -> Any:
     """Could an IP header be at `at`, by the fields with little freedom?"""
     first = octet(data, base + at)
     if first >> 4 == 6:
@@ -109,7 +112,7 @@ def plausible_ip(data: Any, base: int, captured: int, at: int) -> bool:
 
 
 @kernel
-def gre(data: Any, base: int, captured: int, at: int, decoder: Any) -> int:
+def gre(data: Any, base: int, captured: int, at: int, decoder: Any) -> Any:
     """What a GRE header at `at` carries, or 0 where it carries nothing that is read."""
     if at + 8 > captured:
         return 0
@@ -148,7 +151,7 @@ def gre(data: Any, base: int, captured: int, at: int, decoder: Any) -> int:
 
 
 @kernel
-def gtp(data: Any, base: int, captured: int, at: int, decoder: Any) -> int:
+def gtp(data: Any, base: int, captured: int, at: int, decoder: Any) -> Any:
     """What a GTP-U header at `at` carries: version 1, message G-PDU, extension headers skipped; else 0."""
     if at + 8 > captured:
         return 0
@@ -177,7 +180,7 @@ def gtp(data: Any, base: int, captured: int, at: int, decoder: Any) -> int:
 
 
 @kernel
-def inside(data: Any, base: int, captured: int, decoder: Any) -> int:
+def inside(data: Any, base: int, captured: int, decoder: Any) -> Any:
     """What the IP packet read last carries if it is a tunnel; 0 if it is a conversation of its own. Sets inner_tunnel and inner_id."""
     at = np.int64(decoder.l4_at)
     protocol = np.int64(decoder.ip_protocol)
@@ -208,14 +211,14 @@ def inside(data: Any, base: int, captured: int, decoder: Any) -> int:
 
 
 @kernel
-def walk(data: Any, base: int, captured: int, wire: int, link: int, allowed: int, packet: Any, decoder: Any) -> int:
+def walk(data: Any, base: int, captured: int, wire: int, link: int, allowed: int, packet: Any, decoder: Any) -> Any:
     """Find the innermost IP packet of a frame, entering at most `allowed` - 1 tunnels.
 
     Leaves it in the decoder's layer fields, and VLAN, tunnel and outer fields in `packet`. Answers the reason of a refusal (0: none) +
     256 * the number of IP headers that stand (that were read without a flaw, outermost first).
     """
     step = link_layer(data, base, captured, link)
-    end = wire
+    end: Any = wire
     layers = np.int64(0)
     depth = np.int64(0)
     tunnel = np.int64(0)
@@ -234,10 +237,11 @@ def walk(data: Any, base: int, captured: int, wire: int, link: int, allowed: int
         if layer == LAYER_IP:
             layer = IPV6 if at < captured and octet(data, base + at) >> 4 == 6 else IPV4
         if layer == IPV4 or layer == IPV6:
+            loose = depth == 0 or decoder.cut == 1
             if layer == IPV4:
-                status = read_v4(data, base, captured, wire, end, at, decoder)
+                status = read_v4(data, base, captured, end, at, loose, decoder)
             else:
-                status = read_v6(data, base, captured, wire, end, at, decoder)
+                status = read_v6(data, base, captured, end, at, loose, decoder)
             if status:
                 return TOO_DEEP if status == TOO_DEEP else status + (depth << 8)
             layers += np.int64(decoder.extensions)
@@ -296,7 +300,7 @@ def walk(data: Any, base: int, captured: int, wire: int, link: int, allowed: int
 
 
 @kernel
-def ethernet(data: Any, base: int, captured: int, at: int) -> int:
+def ethernet(data: Any, base: int, captured: int, at: int) -> Any:
     """An Ethernet header: by EtherType, or IEEE 802.3 with 802.2 behind it."""
     if at + 14 > captured:
         return -TRUNCATED_LINK
@@ -304,7 +308,7 @@ def ethernet(data: Any, base: int, captured: int, at: int) -> int:
 
 
 @kernel
-def ethertype(number: int, at: int) -> int:
+def ethertype(number: int, at: int) -> Any:
     """What an EtherType names; below 0x0600 it is the length of an 802.2 frame."""
     return follows(LAYER_LLC, at) if number < 0x600 else follows(number, at)
 

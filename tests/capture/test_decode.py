@@ -72,7 +72,8 @@ def test_every_reason_and_every_tunnel_has_a_sample() -> None:
     assert {name for i, name in enumerate(TUNNELS) if seen >> i & 1} == set(TUNNELS) - {"teredo"}
 
 
-@pytest.mark.parametrize("name", ["tcp", "udp6", "vlan", "gre, all fields", "gtp-u", "vlan, pppoe, gre, vxlan", "radiotap qos", "extension headers", "dccp"])
+@pytest.mark.parametrize("name", ["tcp", "udp6", "vlan", "gre, all fields", "gtp-u", "vlan, pppoe, gre, vxlan", "radiotap qos",
+                                  "extension headers", "dccp"])
 def test_every_cut_equals_the_twin(name: str) -> None:
     """A frame cut at each length, by the snap length and as if it had been that short."""
     one = next(one for one in SAMPLES if one.name == name)
@@ -125,7 +126,7 @@ def test_tunnels_say_their_id_and_outer_header() -> None:
 
 
 def test_what_carries_an_unreadable_inside_is_the_flow() -> None:
-    for name, protocol in (("gre, no IP", 47), ("4 inside, broken", 4), ("4 inside, tcp cut", 4), ("vxlan, arp", 17), ("gtp-u echo", 17),
+    for name, protocol in (("gre, no IP", 47), ("4 inside, broken", 4), ("4 inside, ports cut", 4), ("vxlan, arp", 17), ("gtp-u echo", 17),
                            ("gtp-u, endless extension", 17), ("not vxlan", 17), ("gre, pptp acknowledgement", 47), ("icmp error", 1)):
         packet = packet_of(name)
         assert (packet.status, packet.ip_protocol, packet.tunnel) == (0, protocol, 0), name
@@ -162,6 +163,18 @@ def test_padding_and_trailers_are_not_counted() -> None:
     assert packet_of("udp, trailing bytes").payload_bytes == 8
     packet = packet_of("snapped within payload")
     assert packet.payload_captured == 6 and packet.payload_bytes == len(made.TEXT)
+
+
+def test_what_is_mangled_is_still_counted_in_its_flow() -> None:
+    packets, decoder = decoded([one for one in SAMPLES if one.name == "longer than the frame"])
+    packet = packets[0]
+    assert (packet.status, packet.ip_bytes, packet.target_port, decoder.overlong) == (0, len(made.HTTP4) - 5, 80, 1)
+    for name in ("impossible header length", "snapped within tcp"):
+        packets, decoder = decoded([one for one in SAMPLES if one.name == name])
+        packet = packets[0]
+        assert (packet.status, packet.source_port, packet["flags"], packet.payload_bytes, decoder.mangled) == (0, 49152, 0, 0, 1), name
+    packet = packet_of("udp too long")
+    assert (packet.target_port, packet.payload_bytes) == (40000, 5)
 
 
 @settings(max_examples=200, deadline=None)

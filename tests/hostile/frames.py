@@ -57,7 +57,7 @@ class Frames:
 
 
 @entry(np.dtype("u1"), I64)
-def read_at(data: Any, index: int) -> int:
+def read_at(data: Any, index: int) -> Any:
     """The planted fault."""
     return octet(data, index)
 

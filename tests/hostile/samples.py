@@ -97,7 +97,14 @@ def _plain() -> Iterator[Sample]:
     yield Sample("snapped within tcp", ETHERNET, ether(0x0800, HTTP4)[:44], len(HTTP4) + 14)
     yield Sample("snapped within ip", ETHERNET, ether(0x0800, HTTP4)[:30], len(HTTP4) + 14)
     yield Sample("snapped within ethernet", ETHERNET, ether(0x0800, HTTP4)[:13], len(HTTP4) + 14)
+    yield Sample("snapped before the ports", ETHERNET, ether(0x0800, HTTP4)[:37], len(HTTP4) + 14)
     yield Sample("longer than the frame", ETHERNET, ether(0x0800, HTTP4)[:-5])
+    yield Sample("longer than the frame 6", ETHERNET, ether(0x86DD, HTTP6)[:-5])
+    yield Sample("tunnel longer than the frame", ETHERNET, ether(0x0800, ip4(4, HTTP4, FOUR_OUTER))[:-5])
+    yield Sample("no room for ports", ETHERNET, ether(0x0800, ip4(6, b"\0\x50\1")))
+    yield Sample("impossible header length", ETHERNET, ether(0x0800, ip4(6, tcp()[:12] + b"\x20" + tcp()[13:])))
+    yield Sample("impossible version", ETHERNET, ether(0x0800, b"\x95" + HTTP4[1:]))
+    yield Sample("udp too long", ETHERNET, ether(0x0800, ip4(17, struct.pack(">HHHH", 53, 40000, 900, 0) + b"bytes")))
     for protocol in (1, 2, 6, 17, 33, 46, 47, 50, 51, 58, 59, 88, 89, 103, 112, 132, 136, 253, 255):
         body = bytes.fromhex("0800f7ff0001000205000000") + b"protocol's own bytes"
         yield Sample(f"protocol {protocol}", ETHERNET, ether(0x0800, ip4(protocol, body)))
@@ -142,6 +149,7 @@ def _links() -> Iterator[Sample]:
     yield Sample("ppp lcp", PPP, b"\xff\x03\xc0\x21\1\1\0\4")
     yield Sample("ppp hdlc", PPP_HDLC, b"\xff\x03\0\x57" + HTTP6)
     yield Sample("cisco hdlc", C_HDLC, b"\x0f\0\x08\0" + HTTP4)
+    yield Sample("cisco hdlc called ppp", PPP_HDLC, b"\x0f\0\x08\0" + HTTP4)
     yield Sample("cisco hdlc, slarp", C_HDLC, b"\x8f\0\x80\x35" + bytes(18))
     yield Sample("pppoe link", PPPOE_LINK, pppoe(0x21, HTTP4))
     yield Sample("sll", SLL, bytes.fromhex("00000001000602000000000100000800") + HTTP4)
@@ -157,8 +165,9 @@ def _links() -> Iterator[Sample]:
     addresses = bytes(18)
     packet = snap + b"\x08\0" + HTTP4
     radiotap = b"\0\0\x08\0\0\0\0\0"
-    for name, control, rest in (("data", b"\x08\x01", b"\x10\0"), ("qos", b"\x88\x01", b"\x10\0\0\0"), ("four addresses", b"\x08\x03", b"\x10\0" + bytes(6)),
-                                ("qos with ht control", b"\x88\x81", b"\x10\0\0\0" + bytes(4)), ("encrypted", b"\x08\x41", b"\x10\0"),
+    for name, control, rest in (("data", b"\x08\x01", b"\x10\0"), ("qos", b"\x88\x01", b"\x10\0\0\0"),
+                                ("four addresses", b"\x08\x03", b"\x10\0" + bytes(6)), ("qos with ht control", b"\x88\x81", b"\x10\0\0\0" + bytes(4)),
+                                ("encrypted", b"\x08\x41", b"\x10\0"),
                                 ("null", b"\x48\x01", b"\x10\0"), ("beacon", b"\x80\0", b"\x10\0"), ("a-msdu", b"\x88\x01", b"\x10\0\x80\0"),
                                 ("later part", b"\x08\x01", b"\x11\0")):
         yield Sample(f"wireless {name}", WIRELESS, control + b"\0\0" + addresses + rest + packet)
@@ -212,7 +221,7 @@ def _tunnels() -> Iterator[Sample]:
     yield from around("6 inside", 41, HTTP6)
     yield from around("mpls inside", 137, label(5, True) + HTTP4)
     yield from around("4 inside, broken", 4, b"\x95" + bytes(30))
-    yield from around("4 inside, tcp cut", 4, ip4(6, tcp()[:12]))
+    yield from around("4 inside, ports cut", 4, ip4(6, tcp()[:3]))
     yield from around("vxlan", 17, udp(50000, 4789, vxlan(four)))
     yield from around("vxlan, arp", 17, udp(50000, 4789, vxlan(ether(0x0806, bytes(28)))))
     yield from around("vxlan, tagged", 17, udp(50000, 4789, vxlan(ether(0x8100, b"\0\x21\x08\0" + DNS4))))

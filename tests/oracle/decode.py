@@ -22,6 +22,7 @@ class Around:
     tunnel_id: int = 0
     outers: tuple[int, ...] = ()        # offsets of the IP headers passed
     end: int = 0
+    loose: bool = True                  # a packet may say it is longer than `end`
 
 
 @dataclass
@@ -58,8 +59,6 @@ class Twin:
             return self.layer("ip", 0, around)
         if link in (228, 229):
             return self.layer(0x0800 if link == 228 else 0x86DD, 0, around)
-        if link in (9, 50):
-            return self.layer("ppp", 0, around)
         if link == 51:
             return self.layer(0x8864, 0, around)
         if link in (113, 276):
@@ -76,11 +75,11 @@ class Twin:
             if not {int.from_bytes(self.frame[:4], "big"), int.from_bytes(self.frame[:4], "little")} & {2, 10, 23, 24, 28, 30}:
                 raise Refused("not_ip")
             return self.layer("ip", 4, around)
-        if link == 104:
+        if link in (9, 50, 104):
             self.number(0, 4, cut)
-            if self.frame[:2] == b"\xff\x03":
-                return self.layer("ppp", 0, around)
-            return self.layer(self.number(2, 2, cut), 4, around)
+            if self.frame[0] in (0x0F, 0x8F) or (link == 104 and self.frame[:2] != b"\xff\x03"):
+                return self.layer(self.number(2, 2, cut), 4, around)
+            return self.layer("ppp", 0, around)
         if link == 105:
             return self.wireless(0, False, around)
         if link == 127:
@@ -199,21 +198,26 @@ class Twin:
         return self.peek(at, 20) >= 0 and self.frame[at] & 15 >= 5 and self.peek(at + 2, 2) >= 20 and self.frame[at + 8] != 0
 
     # ---- IP
-    def too_long(self) -> Refused:
-        return Refused("truncated_ip" if len(self.frame) < self.wire else "bad_ip")
+    @staticmethod
+    def fit(end: int, around: Around) -> tuple[int, bool]:
+        """(end, cut) of a packet that says it ends at `end`."""
+        if end <= around.end:
+            return end, False
+        if not around.loose:
+            raise Refused("bad_ip")
+        return around.end, True
 
     def v4(self, at: int, around: Around) -> dict[str, Any]:
         cut = "truncated_ip"
         self.number(at, 20, cut)
         header = (self.frame[at] & 15) * 4
         total = self.number(at + 2, 2, cut) or around.end - at
-        if self.frame[at] >> 4 != 4 or header < 20 or total < header:
+        if self.frame[at] >> 4 != 4 or header < 20 or total < header or at + header > around.end:
             raise Refused("bad_ip")
-        if at + total > around.end:
-            raise self.too_long()
+        end, cut_short = self.fit(at + total, around)
         self.number(at, header, cut)
         word = self.number(at + 6, 2, cut)
-        return {"version": 4, "ip_at": at, "l4_at": at + header, "end": at + total, "ip_protocol": self.frame[at + 9],
+        return {"version": 4, "ip_at": at, "l4_at": at + header, "end": end, "cut": cut_short, "ip_protocol": self.frame[at + 9],
                 "fragment": 2 if word & 0x1FFF else 1 if word & 0x2000 else 0, "fragment_id": self.number(at + 4, 2, cut),
                 "fragment_protocol": self.frame[at + 9], "ttl": self.frame[at + 8], "dscp": self.frame[at + 1] >> 2, "extensions": 0,
                 "source": self.frame[at + 12:at + 16], "target": self.frame[at + 16:at + 20]}
@@ -226,11 +230,10 @@ class Twin:
         length, following = self.number(at + 4, 2, cut), self.frame[at + 6]
         if not length and following != 59:
             length = around.end - at - 40
-        if length < 0:
+        if length < 0 or at + 40 > around.end:
             raise Refused("bad_ip")
-        end, here = at + 40 + length, at + 40
-        if end > around.end:
-            raise self.too_long()
+        here = at + 40
+        end, cut_short = self.fit(here + length, around)
         found: dict[str, Any] = {"fragment": 0, "fragment_id": 0, "fragment_protocol": 0}
         steps = 0
         while following in (0, 43, 44, 60) and found["fragment"] != 2:
@@ -252,7 +255,7 @@ class Twin:
             here += size
             if here > end:
                 raise Refused("bad_ip")
-        return {"version": 6, "ip_at": at, "l4_at": here, "end": end, "ip_protocol": following, "ttl": self.frame[at + 7],
+        return {"version": 6, "ip_at": at, "l4_at": here, "end": end, "cut": cut_short, "ip_protocol": following, "ttl": self.frame[at + 7],
                 "dscp": (self.number(at, 2, cut) >> 4 & 0xFF) >> 2, "extensions": steps, **found,
                 "source": self.frame[at + 8:at + 24], "target": self.frame[at + 24:at + 40]}
 
@@ -265,7 +268,7 @@ class Twin:
                 raise Refused("too_deep")
             try:
                 return self.layer(kind, at, replace(around, tunnels=around.tunnels | {name}, tunnel_id=number,
-                                                    outers=(*around.outers, header["ip_at"]), end=header["end"]))
+                                                    outers=(*around.outers, header["ip_at"]), end=header["end"], loose=header["cut"]))
             except Refused as refused:
                 if refused.args[0] == "too_deep":
                     raise
@@ -347,14 +350,7 @@ class Twin:
             if known and abs(self.time - known[0]) <= 30_000_000:
                 _, found["source_port"], found["target_port"], protocol = known
         else:
-            try:
-                start, end = self.transport(protocol, at, end, header["fragment"] == 0, found)
-            except Refused as refused:
-                if refused.args[0] != "bad_transport" or not header["fragment"] or protocol not in (6, 17) \
-                        or at + 4 > min(end, len(self.frame)):
-                    raise
-                found["source_port"], found["target_port"] = self.peek(at, 2), self.peek(at + 2, 2)
-                start = end
+            start, end = self.transport(protocol, at, end, header["fragment"] == 0, found)
             if header["fragment"] == 1:
                 self.firsts[datagram] = (self.time, found["source_port"], found["target_port"], protocol)
         result = {name: header[name] for name in ("version", "ip_at", "l4_at", "ttl", "dscp", "fragment")}
@@ -383,17 +379,17 @@ class Twin:
         sizes = {6: 20, 17: 8, 132: 12, 33: 12, 136: 8}
         if protocol not in sizes:
             return at, end
-        need(sizes[protocol])
+        need(4)
+        found["source_port"], found["target_port"] = self.peek(at, 2), self.peek(at + 2, 2)
         size = sizes[protocol]
+        if at + size > min(end, len(self.frame)):
+            return end, end
         if protocol in (6, 33):
             size = (self.frame[at + 12] >> 4 if protocol == 6 else self.frame[at + 4]) * 4
             if size < sizes[protocol] or (whole and at + size > end):
-                raise Refused("bad_transport")
-        if protocol == 17 and whole and (length := self.peek(at + 4, 2)):
-            if length < 8 or at + length > end:
-                raise Refused("bad_transport")
-            end = at + length
-        found["source_port"], found["target_port"] = self.peek(at, 2), self.peek(at + 2, 2)
+                return end, end
+        if protocol == 17 and whole and 8 <= self.peek(at + 4, 2) <= end - at:
+            end = at + self.peek(at + 4, 2)
         if protocol == 6:
             found.update(seq=self.peek(at + 4, 4), ack=self.peek(at + 8, 4), flags=self.frame[at + 13], window=self.peek(at + 14, 2))
             if found["flags"] & 2:
