@@ -14,7 +14,7 @@ import numpy as np
 
 from dpi.batch import Batch, Sink
 from dpi.capture.block import Block
-from dpi.capture.decode import DECODER, decode_batch, new_decoder
+from dpi.capture.decode import DECODER, decode_any, decode_batch, new_decoder, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
@@ -30,11 +30,11 @@ from dpi.flow import memory as flow_memory
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
-from dpi.flow.rows import batch
+from dpi.flow.rows import Naming, batch, gather
 from dpi.flow.stream import Arena
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
 from dpi.flow.track import TCP, UDP, advance_clock, born, count, drop, expired, flush, sweep
-from dpi.jit import I64, entry, kernel, pointed, records, world, world_dtype
+from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
 from dpi.rules import RuleSet
 
 BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
@@ -182,6 +182,7 @@ class Shard:
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
         self.origin = Origin("")
+        self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, lambda reason: rules.reasons[reason].words, rules.version)
         e, t, r, d = self.exports, self.table, rules, self.resolutions
         self._arrays = {
             "packets": records(BATCH, PACKET), "decoder": self.decoder, "fragments": fragment_table(), "seconds": self.seconds, "cursor": self.cursor,
@@ -231,7 +232,7 @@ class Shard:
         exported = int(row.exports)
         if exported:
             settle_rows(self.world)
-            out.append(batch(self.exports, exported, self.rules.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+            out.append(batch(self.exports, exported, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                              boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time))
         row.exports = row.export_facts = row.export_tunnels = 0
         if row.outbox:
@@ -240,7 +241,23 @@ class Shard:
             row.outbox = 0
         return out
 
+    def take_seconds(self) -> Any:
+        """The per-second counts so far, SECOND[k], and forget them."""
+        taken = self.seconds[:int(self.counters.seconds)].copy()
+        self.counters.seconds = 0
+        return taken.view(np.ndarray)
+
     def refusals(self) -> dict[str, int]:
         """Frames in no flow, by reason."""
         counted = self.decoder[0].refused
         return {reason: int(counted[i]) for i, reason in enumerate(REFUSALS) if i and counted[i]}
+
+
+def entries(rules: RuleSet) -> list[Entry]:
+    """Every kernel a replay calls, for `dpi.jit.warm`."""
+    from dpi.capture import pcap, pcapng
+
+    found = [pipeline, flush_all, settle_rows, gather, decode_any, *rules.parsers]
+    for module in (pcap, pcapng):
+        found += [value for value in vars(module).values() if isinstance(value, Entry)]
+    return found

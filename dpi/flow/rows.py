@@ -1,6 +1,7 @@
 """Exported records become a columnar Batch of the `flows` table: the last step that knows working state."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,13 +83,20 @@ def tunnel_words() -> list[str]:
 class Naming:
     """The words behind the numbers of a verdict."""
 
-    def __init__(self, protocols: list[str], applications: list[str], categories: list[str], protocol_categories: list[str], reasons: list[str],
-                 version: str) -> None:
-        self.protocols, self.applications, self.reasons, self.version = protocols, applications, reasons, version
+    def __init__(self, protocols: list[str], applications: list[str], categories: list[str], protocol_categories: list[str],
+                 evidence: Callable[[int], str], version: str) -> None:
+        self.protocols, self.applications, self.version = protocols, applications, version
+        self._evidence, self._words = evidence, {0: ""}
         self.categories = sorted({"", *categories, *protocol_categories})
         place = {word: i for i, word in enumerate(self.categories)}
         self.of_application = np.array([place[word] for word in categories], np.uint16)
         self.of_protocol = np.array([place[word] for word in protocol_categories], np.uint16)
+
+    def words(self, reason: int) -> str:
+        """The evidence in words, made when first met."""
+        if reason not in self._words:
+            self._words[reason] = self._evidence(reason)
+        return self._words[reason]
 
 
 def _mac(raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -156,7 +164,8 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
     columns["application"] = Coded(application, naming.applications)
     columns["category"] = Coded(np.where(application != 0, naming.of_application[application], naming.of_protocol[protocol]), naming.categories)
     columns["confidence"] = Coded(extra["confidence"].astype(np.uint16), list(CONFIDENCES))
-    columns["evidence"] = Coded(extra["reason"].copy(), naming.reasons)
+    reasons, codes = np.unique(extra["reason"], return_inverse=True)
+    columns["evidence"] = Coded(codes.astype(np.uint16).ravel(), [naming.words(int(reason)) for reason in reasons])
     columns["rules_version"] = Coded.same(naming.version, count)
     columns["stored_time"] = np.full(count, stored_time, np.int64)
     columns["tags"] = _bits_list(extra["folded"].astype(np.uint64), ("folded",))

@@ -1,0 +1,225 @@
+"""A replay: captures in order, each through a shard, rows to the sinks, and what happened as an Outcome."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dpi.batch import Batch, Coded, Lists, Sink, Texts
+from dpi.capture.inputs import Input, find
+from dpi.capture.selection import Selection
+from dpi.capture.trace import Trace, open_trace
+from dpi.engine import Limits, Origin, Shard, entries
+from dpi.jit import warm
+from dpi.rules import RuleSet, load
+from dpi.settings import Settings
+
+FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
+_LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
+          113: "LINUX_SLL", 127: "IEEE802_11_RADIO", 228: "IPV4", 229: "IPV6", 276: "LINUX_SLL2"}
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What the command line may ask. Times are int64 us."""
+    rules: str | None = None
+    filter: str | None = None
+    since: int | None = None
+    until: int | None = None
+    time_shift: int | None = None
+    max_flows: int | None = None
+    workers: int | None = None
+    joined: bool = False
+    dedup: bool = False
+    append: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a replay is. `position` and `size` are bytes of the files; `size` 0: not known."""
+    packets: int = 0
+    bytes: int = 0
+    position: int = 0
+    size: int = 0
+
+
+@dataclass
+class Captured:
+    """One capture as it was read. Times us; `refused` counts frames in no flow by reason."""
+    name: str
+    path: str
+    size: int = 0
+    sha256: str = ""
+    link_types: list[str] = field(default_factory=list)
+    first_time: int = 0
+    last_time: int = 0
+    packets: int = 0
+    wire_bytes: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    damage: str = ""
+    capture_id: int = 0
+
+
+@dataclass
+class Outcome:
+    """What a replay did."""
+    captures: list[Captured] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    per_second: Any = None              # int64[k,3]: second, packets, wire bytes
+    interrupted: bool = False
+    skipped: list[str] = field(default_factory=list)
+    rules_version: str = ""
+
+
+#: Counters of the shard that are shown to people, in their order.
+COUNTERS = ("flows", "evicted", "folded", "epochs", "streams_full", "facts_full", "tunnels_full", "outbox_full", "stream_gaps", "seconds_missed")
+
+
+def limits(settings: Settings, options: ReplayOptions) -> Limits:
+    """The shard's sizes and times from the settings and the command line."""
+    flow = settings.flow
+    return Limits(flows=options.max_flows or flow.max_flows, idle_tcp=flow.idle_tcp, idle_half_open=flow.idle_half_open, idle_closed=flow.idle_closed,
+                  idle_udp=flow.idle_udp, idle_other=flow.idle_other)
+
+
+class Replay:
+    """State of one replay."""
+
+    def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
+        self.sinks, self.options, self.report = list(sinks), options, progress
+        self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
+        warm(entries(self.rules), lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
+        self.shard = Shard(self.rules, limits(settings, options), self.sinks)
+        self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
+        self.outcome = Outcome(rules_version=self.rules.version)
+        self.progress = Progress()
+        self._seconds: list[Any] = []
+        self.store = next((sink for sink in sinks if hasattr(sink, "replace_capture")), None)
+
+    def run(self, inputs: Sequence[Input]) -> Outcome:
+        """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""
+        self.progress.size = sum(one.size for one in inputs) if all(one.size for one in inputs) else 0
+        done = 0
+        try:
+            if self.options.joined:
+                self._joined(inputs)
+            else:
+                for one in inputs:
+                    self._capture(one, done)
+                    done += one.size
+        except KeyboardInterrupt:
+            self.outcome.interrupted = True
+        self._finish()
+        return self.outcome
+
+    def _joined(self, inputs: Sequence[Input]) -> None:
+        """One rotated capture: the files by the time of their first packet, flows living on from file to file."""
+        traces = [open_trace(one) for one in inputs]
+        starts: list[tuple[int, int]] = []
+        for i, trace in enumerate(traces):
+            block = next(iter(trace.blocks(1)), None)
+            starts.append((int(block.frames[0].time) if block is not None and block.count else 1 << 62, i))
+            trace.close()
+        if any(one.stream for one in inputs):
+            from dpi.errors import UserError
+            raise UserError("standard input cannot be part of a rotated capture", "--joined", "save it to a file first")
+        done = 0
+        for _, i in sorted(starts):
+            self._capture(inputs[i], done, last=i == sorted(starts)[-1][1])
+            done += inputs[i].size
+
+    def _capture(self, one: Input, done: int, last: bool = True) -> None:
+        trace = open_trace(one)
+        captured = Captured(trace.name, str(trace.path))
+        self.outcome.captures.append(captured)
+        keeps = self.store is not None
+        if keeps:
+            from dpi.store import new_capture_id
+            captured.capture_id = new_capture_id()
+            trace.hash_ahead()
+        self.shard.begin(Origin(trace.name, captured.capture_id, interfaces=trace.interfaces))
+        before, refused_before, bytes_before = int(self.shard.counters.packets), self.shard.refusals(), int(self.shard.counters.wire_bytes)
+        try:
+            self._blocks(trace, captured, done)
+        finally:
+            self.shard.finish() if last else self.shard.drain()
+            captured.packets = int(self.shard.counters.packets) - before
+            captured.wire_bytes = int(self.shard.counters.wire_bytes) - bytes_before
+            captured.refused = {k: v - refused_before.get(k, 0) for k, v in self.shard.refusals().items() if v - refused_before.get(k, 0)}
+            captured.damage, captured.size = trace.damage, trace.size
+            captured.link_types = [_LINKS.get(link, str(link)) for link in sorted(trace.link_types)]
+            if keeps and trace.finished:
+                captured.sha256 = trace.sha256()
+            if keeps:
+                self._keep(captured, trace)
+            trace.close()
+
+    def _blocks(self, trace: Trace, captured: Captured, done: int) -> None:
+        for block in trace.blocks(FRAMES_PER_BLOCK):
+            if self.selection.active:
+                block = self.selection.apply(block)
+            if not block.count:
+                continue
+            times = block.frames[:block.count].time
+            low, high = int(times.min()), int(times.max())
+            captured.first_time = low if not captured.first_time else min(captured.first_time, low)
+            captured.last_time = max(captured.last_time, high)
+            self.shard.process(block)
+            if self.report is not None:
+                row = self.shard.counters
+                self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), done + trace.position
+                self.report(self.progress)
+
+    def _keep(self, captured: Captured, trace: Trace) -> None:
+        """The capture's row and its minutes of coverage; an earlier replay of the same bytes makes room."""
+        now = self.shard.stored_time
+        store: Any = self.store
+        reasons = list(captured.refused)
+        store.write(Batch("captures", 1, {
+            "capture_id": np.array([captured.capture_id], np.uint64), "path": Texts.of([captured.path]), "source": Coded.same(captured.name, 1),
+            "size": np.array([captured.size], np.uint64), "sha256": Texts.of([captured.sha256]), "link_types": Lists.of([captured.link_types]),
+            "first_time": np.array([captured.first_time], np.int64), "last_time": np.array([captured.last_time], np.int64),
+            "packets": np.array([captured.packets], np.uint64), "wire_bytes": np.array([captured.wire_bytes], np.uint64),
+            "refused": np.array([sum(captured.refused.values())], np.uint64), "refused_reasons": Lists.of([reasons]),
+            "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([captured.refused[r] for r in reasons], np.uint64)),
+            "damage": Texts.of([captured.damage]), "rules_version": Coded.same(self.rules.version, 1), "stored_time": np.array([now], np.int64)}))
+        seconds = self.shard.take_seconds()
+        if len(seconds):
+            minute, at = np.unique(seconds["second"] // 60, return_inverse=True)
+            n = len(minute)
+            store.write(Batch("coverage", n, {
+                "time": minute * 60_000_000, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
+                "capture_id": np.full(n, captured.capture_id, np.uint64),
+                "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
+                "stored_time": np.full(n, now, np.int64)}))
+            self._seconds.append(seconds)
+        if captured.sha256 and not self.options.append and not self.outcome.interrupted:
+            store.replace_capture(captured.sha256, captured.capture_id)
+
+    def _finish(self) -> None:
+        row, outcome = self.shard.counters, self.outcome
+        outcome.counters = {name: int(row[name]) for name in COUNTERS}
+        for name in ("filtered", "outside", "duplicates"):
+            outcome.counters[name] = int(getattr(self.selection, name))
+        decoder = self.shard.decoder[0]
+        for name in decoder.dtype.names or ():
+            if name.startswith("fragments_"):
+                outcome.counters[name] = int(decoder[name])
+        self._seconds.append(self.shard.take_seconds())
+        every = np.concatenate(self._seconds)
+        outcome.per_second = np.stack([every["second"], every["packets"], every["wire_bytes"]], axis=1) if len(every) else np.zeros((0, 3), np.int64)
+
+
+def run(arguments: Sequence[str], *, sinks: Sequence[Sink], options: ReplayOptions | None = None, progress: Callable[[Progress], None] | None = None,
+        settings: Settings | None = None) -> Outcome:
+    """Replay captures (files, directories, patterns, '-') into the sinks. UserError: an argument is no capture, a rule is wrong, ..."""
+    from dpi.settings import load as load_settings
+
+    inputs = find(list(arguments), sys.stdin.buffer if "-" in arguments else None)
+    replay = Replay(sinks, options or ReplayOptions(), settings or load_settings(), progress)
+    outcome = replay.run(inputs)
+    outcome.skipped = [f"{one.name}: {one.why}" for one in inputs.skipped]
+    return outcome
