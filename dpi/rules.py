@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from dpi.classify.verdict import CONFIDENCE, WORDS
 from dpi.errors import UserError
 from dpi.jit import Entry, cache_directory
 
@@ -93,7 +94,18 @@ class RuleSet:
 
     def evidence(self) -> list[str]:
         """The words of every reason, by number."""
-        return [reason.words for reason in self.reasons]
+        return [self.words(number) for number in range(self.reason_table.size)]
+
+    def words(self, number: int) -> str:
+        """Why a flow got a name, as a person can check it: the `evidence` column. Empty for 0."""
+        kinds, values, files, lines = self._columns
+        said = WORDS[kinds[number]].format(self.values[values[number]])
+        place = self.places[files[number]]
+        return said if not place else f"{said} ({place}:{lines[number]})" if lines[number] else f"{said} ({place})"
+
+    @functools.cached_property
+    def _columns(self) -> tuple[list[int], ...]:
+        return tuple(self.arrays[key].tolist() for key in ("reason_kind", "reason_value", "reason_file", "reason_line"))
 
 
 class Reasons(Sequence[Reason]):
@@ -121,14 +133,10 @@ class Reasons(Sequence[Reason]):
         return (self._make(i) for i in range(len(self)))
 
     def _make(self, number: int) -> Reason:
-        from dpi.classify.verdict import CONFIDENCE, WORDS
-
         rules, row = self._rules, self._rules.reason_table[number]
-        file, line = rules.places[int(rules.arrays["reason_file"][number])], int(rules.arrays["reason_line"][number])
-        words = WORDS[int(rules.arrays["reason_kind"][number])].format(rules.values[int(rules.arrays["reason_value"][number])])
-        if file:
-            words += f" ({file}:{line})" if line else f" ({file})"
-        return Reason(number, int(row["protocol"]), int(row["application"]), CONFIDENCE[int(row["confidence"])], words, file, line)
+        _, _, files, lines = rules._columns
+        return Reason(number, int(row["protocol"]), int(row["application"]), CONFIDENCE[int(row["confidence"])], rules.words(number),
+                      rules.places[files[number]], lines[number])
 
 
 # ---------------------------------------------------------------- where rules are
