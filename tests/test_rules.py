@@ -182,6 +182,13 @@ def test_ports_claimed_twice_are_told():
     assert [found.protocols[reason.protocol] for reason in reasons] == ["B", "B"] and reasons[1].words.startswith("port tcp/80 ")
 
 
+def test_a_light_row_is_told():
+    made = book('[[protocol]]\nname = "A"\ncategory = "x"\n[[protocol.bytes]]\ntransport = "udp"\nmatch = [{hex = "80"}]\n'
+                '[[protocol.bytes]]\ntransport = "udp"\nmatch = [{hex = "8081"}]\n[[protocol.bytes]]\ntransport = "ip:132"')
+    assert [note.partition(": ")[0] for note in made.lists["notes"]] == ["a.toml:4"]
+    assert "132" in made.lists["values"]
+
+
 # ---------------------------------------------------------------- the package's own rules
 
 def test_the_package_rules():

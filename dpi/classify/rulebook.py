@@ -10,7 +10,7 @@ import numpy as np
 from dpi.classify import names, networks, signature_table
 from dpi.classify.inspection import Claim
 from dpi.classify.registry import ALSO_MAX, Parser
-from dpi.classify.signature_table import Piece, Signature
+from dpi.classify.signature_table import LENGTH_MAX, Piece, Signature
 from dpi.classify.signatures import ANY, BYTES, FROM_END
 from dpi.classify.stanzas import Place, Stanza, pattern, transport_number
 from dpi.classify.verdict import (
@@ -40,6 +40,7 @@ from dpi.jit import records
 #: Protocols that carry applications ('' is a flow without one): an address may tell which. A protocol file adds itself with extra={"carrier": True}.
 CARRIERS = frozenset(("", "TLS", "DTLS", "QUIC", "HTTP", "HTTP2", "WebSocket", "STUN", "RTP", "RTCP", "RTMP", "SOCKS"))
 BY_PORT, BY_NETWORK = 1, 2          # bits of `carriers`
+LIGHT = 16                          # bits under which a row is told to be too light
 
 
 @dataclass
@@ -146,7 +147,9 @@ class _Compiler:
                 self.notes.append(f"{place}: {value} is also claimed at {owner[1]}; the later one is used")
             self.port_rows.append((layer, number, low, high, reason))
         for signature, place in stanza.signatures:
-            bare = not signature.pieces and signature.ip_protocol not in (6, 17, 132)
+            bare = not signature.pieces and signature.lengths == ((0, LENGTH_MAX),)
+            if not bare and signature.weight() < LIGHT:
+                self.notes.append(f"{place}: this row of {stanza.name} pins little and will fit other traffic; add bytes, a port, a length or packets")
             reason = self.reason(spoken, application, PAYLOAD, IP_PROTOCOL if bare else FIRST_BYTES, str(signature.ip_protocol) if bare else "",
                                  place.file, place.line)
             self.rows.append(Signature(signature.ip_protocol, signature.direction, signature.ports, signature.lengths, signature.pieces,
