@@ -15,6 +15,11 @@ from dpi.jit import kernel
 Array = np.ndarray[Any, Any]
 
 
+def spelling(word: bytes) -> Array:
+    """A word for `find`, as kernels take constants."""
+    return np.frombuffer(word.lower(), np.uint8).copy()
+
+
 def name_hash(word: bytes) -> int:
     """The hash of a field name or method, as `word_hash` finds it. A constant for kernels."""
     value = 0
@@ -105,6 +110,22 @@ def decimal(data: Array, at: int, stop: int) -> int:
 def begins(data: Array, at: int, stop: int, size: int, wanted: int) -> bool:
     """Do data[at:stop] begin with the `size` bytes whose `name_hash` is `wanted`?"""
     return stop - at >= size and word_hash(data, at, at + size) == wanted
+
+
+@kernel
+def find(data: Array, at: int, stop: int, word: Array) -> int:
+    """Offset of the first place of `word` (lower case) in data[at:stop], letters compared without regard to case; -1 where there is none."""
+    size = word.size
+    for i in range(at, stop - size + 1):
+        for j in range(size):
+            c = np.int64(data[i + j])
+            if 65 <= c <= 90:
+                c += 32
+            if c != word[j]:
+                break
+        else:
+            return i
+    return -1
 
 
 @kernel
