@@ -1,0 +1,242 @@
+"""What a TLS or DTLS server answers in clear: ServerHello and the first certificate.
+
+Source: RFC 8446 sections 4.1.3 and 4.1.4, RFC 5246 sections 7.4.1.3 and 7.4.2. `risks` are bits of dpi.classify.inspection.RISKS.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.classify.inspection import NAME_CERTIFICATE, NAME_SNI
+from dpi.classify.wire.certificate import (
+    CERTIFICATE_END, CERTIFICATE_PLACES, ISSUER, ISSUER_END, NAMES, NAMES_END, NOT_AFTER, NOT_BEFORE, SELF_SIGNED, SUBJECT, SUBJECT_END, covers,
+    element, find_certificate,
+)
+from dpi.classify.wire.client_hello import learn_alpn, learn_name
+from dpi.classify.wire.fingerprint import TEXT_BYTES, comma, decimal, extension_decimals, nibble, two
+from dpi.classify.wire.md5 import md5
+from dpi.classify.wire.rows import TLS, byte, number, open_row, text
+from dpi.classify.wire.scratch import scratch_bytes, scratch_numbers
+from dpi.classify.wire.sha256 import sha256
+from dpi.jit import kernel
+
+Array = np.ndarray[Any, Any]
+
+OBSOLETE_TLS, WEAK_CIPHER, SELF_SIGNED_CERTIFICATE, EXPIRED_CERTIFICATE, NAME_MISMATCH = 2, 4, 8, 16, 32
+
+#: The random of a HelloRetryRequest: SHA-256 of that word (RFC 8446 section 4.1.3)
+RETRY = np.frombuffer(bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"), np.uint8).copy()
+
+#: What `server_hello` returns: not one; an ordinary one; a HelloRetryRequest; with ALPN_CHOSEN added where it names a protocol
+NONE, ANSWER, RETRY_REQUEST, ALPN_CHOSEN = 0, 1, 2, 4
+
+
+@kernel
+def is_weak(cipher: int) -> bool:
+    """True for suites without encryption or authentication, and those of RC2, RC4, DES, 3DES and export strength (IANA registry)."""
+    if cipher <= 0x001B:
+        return True         # NULL, export, RC4, RC2, IDEA, DES, 3DES, anonymous DH
+    if 0x001E <= cipher <= 0x002E:
+        return True         # Kerberos with DES, 3DES, RC4; NULL with pre-shared keys
+    if cipher == 0x0034 or cipher == 0x003A or cipher == 0x003B or cipher == 0x0046 or cipher == 0x006C or cipher == 0x006D:
+        return True         # anonymous DH, NULL
+    if 0x0060 <= cipher <= 0x0066:
+        return True         # export 1024
+    if cipher == 0x0089 or cipher == 0x008A or cipher == 0x008B or cipher == 0x008E or cipher == 0x008F or cipher == 0x0092 or cipher == 0x0093:
+        return True
+    if cipher == 0x009B or cipher == 0x00A6 or cipher == 0x00A7 or cipher == 0x00BF or cipher == 0x00C5:
+        return True
+    if cipher == 0x00B0 or cipher == 0x00B1 or cipher == 0x00B4 or cipher == 0x00B5 or cipher == 0x00B8 or cipher == 0x00B9:
+        return True
+    if 0xC001 <= cipher <= 0xC019:
+        low = cipher - 0xC001           # five suites for each key exchange: NULL, RC4, 3DES, AES-128, AES-256
+        return low % 5 < 3 or low >= 20     # the last five are anonymous
+    if 0xC01A <= cipher <= 0xC01C or cipher == 0xC033 or cipher == 0xC034 or 0xC039 <= cipher <= 0xC03B:
+        return True
+    return False
+
+
+@kernel
+def server_hello(data: Array, start: int, stop: int, inspection: Array, facts: Array, chosen: Array) -> int:
+    """Take in the ServerHello body data[start:stop]: JA3S, version, ALPN, risks. chosen (int64[2]) gets version and cipher.
+
+    Returns NONE where it is none (nothing is learned then), else ANSWER or RETRY_REQUEST, with ALPN_CHOSEN.
+    """
+    if start < 0 or stop > data.size or stop - start < 38:
+        return NONE
+    legacy = two(data, start)
+    if legacy >> 8 != 3 and legacy >> 8 != 0xFE:
+        return NONE
+    at = start + 34
+    size = np.int64(data[at])
+    if size > 32 or at + 4 + size > stop:
+        return NONE
+    cipher = two(data, at + 1 + size)
+    at += 4 + size
+    version = legacy
+    first = 0
+    end = 0
+    alpn = 0
+    alpn_end = 0
+    if at + 2 <= stop:
+        first = at + 2
+        end = min(stop, first + two(data, at))
+        at = first
+        while at + 4 <= end:
+            kind = two(data, at)
+            inside = at + 4
+            at = inside + two(data, at + 2)
+            if at > end:
+                return NONE
+            if kind == 43 and at - inside == 2:
+                version = two(data, inside)
+            elif kind == 16 and at - inside >= 3:
+                size = np.int64(data[inside + 2])
+                if size > 0 and inside + 3 + size <= at:
+                    alpn = inside + 3
+                    alpn_end = alpn + size
+    row = facts[0]
+    inspection[0].learned = 1
+    chosen[0] = version
+    chosen[1] = cipher
+    row.tls_version = version
+    if version < 0x0303 or version == 0xFEFF:
+        row.risks = np.uint64(row.risks) | np.uint64(OBSOLETE_TLS)
+    if is_weak(cipher):
+        row.risks = np.uint64(row.risks) | np.uint64(WEAK_CIPHER)
+    line = scratch_bytes(TEXT_BYTES)
+    end_of_line = comma(line, decimal(line, 0, legacy))
+    end_of_line = comma(line, decimal(line, end_of_line, cipher))
+    end_of_line = extension_decimals(line, end_of_line, data, first, end)
+    digest = scratch_bytes(16)
+    md5(line, 0, end_of_line, digest, 0)
+    kept = row.ja3s
+    for i in range(16):
+        kept[i] = digest[i]
+    row.has_ja3s = 1
+    answer = RETRY_REQUEST
+    for i in range(32):
+        if data[start + 2 + i] != RETRY[i]:
+            answer = ANSWER
+            break
+    if alpn_end > 0:
+        learn_alpn(facts, data, alpn, alpn_end)
+        answer |= ALPN_CHOSEN
+    return answer
+
+
+@kernel
+def certificate(data: Array, start: int, stop: int, places: Array, inspection: Array, facts: Array) -> int:
+    """Take in the certificate data[start:stop]: server name where no hello gave one, risks. places is filled as `find_certificate` says.
+
+    Returns 1, or 0 where it is none.
+    """
+    part = scratch_numbers(2)
+    if find_certificate(data, start, stop, places, part) == 0:
+        return 0
+    inspection[0].learned = 1
+    row = facts[0]
+    risks = 0
+    if places[SELF_SIGNED] != 0:
+        risks |= SELF_SIGNED_CERTIFICATE
+    now = np.int64(inspection[0].time) // 1000000
+    if (places[NOT_AFTER] != 0 and now > places[NOT_AFTER]) or (places[NOT_BEFORE] != 0 and now < places[NOT_BEFORE]):
+        risks |= EXPIRED_CERTIFICATE
+    covered = False
+    named = np.int64(row.name_source) == NAME_SNI
+    size = np.int64(row.server_name_length)
+    first = 0
+    first_end = 0
+    at = places[NAMES]
+    for _ in range(512):
+        tag = element(data, at, places[NAMES_END], part)
+        if tag < 0:
+            break
+        at = part[1]
+        if tag == 0x82:
+            if first_end == 0:
+                first = part[0]
+                first_end = part[1]
+            if named and covers(data, part[0], part[1], row.server_name, size):
+                covered = True
+                break
+    if named:
+        if not covered and places[SUBJECT_END] > 0:
+            covered = covers(data, places[SUBJECT], places[SUBJECT_END], row.server_name, size)
+        if not covered and (first_end > 0 or places[SUBJECT_END] > 0):
+            risks |= NAME_MISMATCH
+    else:
+        taken = 0
+        if looks_like_host(data, places[SUBJECT], places[SUBJECT_END]):
+            taken = learn_name(facts, data, places[SUBJECT], places[SUBJECT_END], NAME_CERTIFICATE)
+        if taken == 0 and first_end > 0:
+            learn_name(facts, data, first, first_end, NAME_CERTIFICATE)
+    row.risks = np.uint64(row.risks) | np.uint64(risks)
+    return 1
+
+
+@kernel
+def looks_like_host(data: Array, start: int, stop: int) -> bool:
+    """True if data[start:stop] could be a host name with a dot (a wildcard included), not a person's or a firm's name."""
+    dots = 0
+    for k in range(start, stop):
+        value = np.int64(data[k])
+        if value == 46:
+            dots += 1
+        elif not (48 <= value <= 57 or 65 <= value <= 90 or 97 <= value <= 122 or value == 45 or value == 95 or value == 42):
+            return False
+    return dots > 0
+
+
+@kernel
+def server_row(data: Array, start: int, stop: int, places: Array, version: int, cipher: int, with_alpn: bool, inspection: Array, facts: Array,
+               outbox: Array) -> None:
+    """Write the server flight's row. The certificate is data[start:stop] with its `places`; stop 0 where there was none in clear.
+
+    JA3S and ALPN (if with_alpn) are taken from facts.
+    """
+    row = facts[0]
+    out = open_row(outbox, inspection, TLS)
+    number(outbox, out, 0, 1)
+    number(outbox, out, 1, version)
+    number(outbox, out, 2, cipher)
+    if with_alpn:
+        text(outbox, out, 1, row.alpn, 0, np.int64(row.alpn_length))
+    if row.has_ja3s != 0:
+        hexadecimal_text(outbox, out, 3, row.ja3s, 16)
+    if stop <= start:
+        return
+    number(outbox, out, 3, places[NOT_BEFORE])
+    number(outbox, out, 4, places[NOT_AFTER])
+    text(outbox, out, 5, data, places[SUBJECT], min(places[SUBJECT_END], places[SUBJECT] + 128))
+    part = scratch_numbers(2)
+    at = places[NAMES]
+    written = 0
+    for _ in range(512):
+        tag = element(data, at, places[NAMES_END], part)
+        if tag < 0:
+            break
+        at = part[1]
+        size = part[1] - part[0]
+        if tag != 0x82 or written + size + 1 > 440:     # issuer and digest need room too: names that do not fit whole are left out
+            continue
+        if written > 0:
+            written += byte(outbox, out, 6, 44)
+        written += text(outbox, out, 6, data, part[0], part[1])
+    text(outbox, out, 7, data, places[ISSUER], min(places[ISSUER_END], places[ISSUER] + 128))
+    digest = scratch_bytes(32)
+    sha256(data, start, min(stop, places[CERTIFICATE_END]), digest, 0)
+    hexadecimal_text(outbox, out, 8, digest, 32)
+
+
+@kernel
+def hexadecimal_text(outbox: Array, row: int, k: int, data: Array, count: int) -> None:
+    """Append data[:count] in hexadecimal to text field k of a row."""
+    for i in range(count):
+        byte(outbox, row, k, nibble(np.int64(data[i]) >> 4))
+        byte(outbox, row, k, nibble(np.int64(data[i]) & 15))
+
+
+#: Room for `places` of a certificate
+PLACES = CERTIFICATE_PLACES
