@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,9 +35,33 @@ def command(sql: str | None, url: str | None, form: str | None) -> None:
 
     store = open_store(url or settings.load().store.url, create=False, readonly=True)
     try:
-        show(overview(store) if sql is None else store.query(_one(sql)), form)
+        show(_interruptible(lambda: overview(store) if sql is None else store.query(_one(sql))), form)
     finally:
         store.close()
+
+
+def _interruptible(ask: Callable[[], Result]) -> Result:
+    """Ask in a thread: the embedded engine does not return before it has the answer, and Ctrl-C must not wait for that."""
+    answers: list[Result | BaseException] = []
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:      # raised again where the person waits
+            answers.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        sys.stdout.flush()
+        os._exit(130)                       # nothing was being written: the store was opened for reading
+    if isinstance(answers[0], BaseException):
+        raise answers[0]
+    return answers[0]
 
 
 def _one(sql: str) -> str:

@@ -1,20 +1,22 @@
 """The embedded store: ClickHouse inside this process (chDB), one directory, owned by one process at a time."""
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.store import Address, Result, plain, tables
-from dpi.store.native import Buffer, block, columns_of
+from dpi.store.native import block, columns_of
 from dpi.store.writer import Writer
 
-_CHUNK = 1 << 20        # bytes handed over at once: larger ones are fresh memory each time, which costs more than the copy
+_OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
+_VECTOR = 512           # buffers written in one call; the kernel takes at most 1024
 _PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
 
 
@@ -26,13 +28,15 @@ class EmbeddedStore:
         self._path = where.path
         self._lock = threading.RLock()
         self._writing = False
+        self._memory = -1
         self._check_path(create)
         import chdb
 
         try:
             self._engine: Any = chdb.connect(str(where.path))
         except Exception as error:
-            raise self._told(error) from None
+            raise _in_use(str(self._path)) if str(self._path) not in _OPEN and self._held() else self._told(error) from None
+        _OPEN[str(self._path)] = _OPEN.get(str(self._path), 0) + 1
         try:
             if where.database != "default":
                 self._run(f"CREATE DATABASE IF NOT EXISTS {where.database}")
@@ -41,7 +45,7 @@ class EmbeddedStore:
             if readonly:
                 self._run("SET readonly = 2")
         except BaseException:
-            self._engine.close()
+            self._let_go()
             raise
         self._writer = Writer(self._insert)
 
@@ -50,7 +54,7 @@ class EmbeddedStore:
         path = self._path
         if path.exists() and not path.is_dir():
             raise UserError("this is a file, the store is a directory", str(path), "name another path with --store chdb:///path")
-        if path.is_dir() and any(path.iterdir()) and not (path / "metadata").exists() and not (path / "store").exists():
+        if path.is_dir() and any(path.iterdir()) and not (path / "metadata").is_dir():
             raise UserError("this directory holds something else than a store", str(path), "name another path with --store chdb:///path")
         if not path.exists() and not create:
             raise UserError("there is no store here", str(path), "make one with: fullspan replay FILE, or name it with --store chdb:///path")
@@ -58,6 +62,21 @@ class EmbeddedStore:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"the store cannot be made: {error.strerror}", str(path), "name another path with --store chdb:///path") from None
+        if str(path) not in _OPEN and self._held():
+            raise _in_use(str(path))
+
+    def _held(self) -> bool:
+        """Whether another process has locked the store: asked first, because the engine prints its own complaint."""
+        try:
+            with (self._path / "status").open("rb") as status:
+                try:
+                    fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+                fcntl.flock(status, fcntl.LOCK_UN)
+        except OSError:
+            pass            # no such file: nobody has it open
+        return False
 
     # ---- writing
 
@@ -75,12 +94,29 @@ class EmbeddedStore:
             if not self._writing:
                 self._begin()
             try:
-                with self._engine.send_insert(f"INSERT INTO {table} ({names}) SETTINGS deduplicate_insert = 'disable'", "Native") as stream:
-                    for chunk in _chunks(batches):
-                        stream.append(chunk)
-                    stream.finish()
+                self._fill(batches)
+                # chDB's own streaming insert reports success where the disk is full; reading a file in memory does not
+                self._engine.query(f"INSERT INTO {table} ({names}) FROM INFILE '/proc/self/fd/{self._memory}' "
+                                   "SETTINGS deduplicate_insert = 'disable' FORMAT Native")
             except Exception as error:
                 raise self._told(error) from None
+
+    def _fill(self, batches: list[Batch]) -> None:
+        """Write the Native bytes of the batches into the file in memory; its pages are kept from one insert to the next."""
+        if self._memory < 0:
+            self._memory = os.memfd_create("fullspan-insert", os.MFD_CLOEXEC)
+        os.lseek(self._memory, 0, os.SEEK_SET)
+        size = 0
+        for batch in batches:
+            buffers = [memoryview(buffer) for buffer in block(batch)]
+            while buffers:
+                written = os.writev(self._memory, buffers[:_VECTOR])
+                size += written
+                while buffers and written >= len(buffers[0]):
+                    written -= len(buffers.pop(0))
+                if written:
+                    buffers[0] = buffers[0][written:]
+        os.ftruncate(self._memory, size)
 
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
@@ -160,8 +196,17 @@ class EmbeddedStore:
             self._writer.close()
         finally:
             with self._lock:
-                self._engine.close()
-                self._engine = None
+                self._let_go()
+                if self._memory >= 0:
+                    os.close(self._memory)
+                    self._memory = -1
+
+    def _let_go(self) -> None:
+        self._engine.close()
+        self._engine = None
+        _OPEN[str(self._path)] -= 1
+        if not _OPEN[str(self._path)]:
+            del _OPEN[str(self._path)]
 
     # ---- errors
 
@@ -170,7 +215,9 @@ class EmbeddedStore:
         text = str(error)
         where = str(self._path)
         if "Cannot lock file" in text or "already running" in text or "CANNOT_OPEN_FILE" in text and "lock" in text.lower():
-            return UserError("the store is in use by another process", where, "wait for it to end, or name another path with --store")
+            return _in_use(where)
+        if "already initialized with path" in text:
+            return UserError("this process has another store open", where, "close that one first: an embedded engine serves one path at a time")
         if "No space left" in text or "NOT_ENOUGH_SPACE" in text or "Cannot reserve" in text or "ENOSPC" in text:
             return UserError("the disk is full", where, "free some space, or name a store on another disk with --store")
         if "Permission denied" in text or "Read-only file system" in text:
@@ -180,26 +227,13 @@ class EmbeddedStore:
         return UserError(_first_line(text), where if not sql else "query", "" if sql else "see `fullspan doctor`")
 
 
+def _in_use(where: str) -> UserError:
+    return UserError("the store is in use by another process", where, "wait for it to end, or name another path with --store chdb:///path")
+
+
 def _first_line(text: str) -> str:
     """The engine's message without its code, stack and version."""
     found = re.search(r"DB::Exception: (.*)", text, re.DOTALL)
     line = " ".join((found.group(1) if found else text).split())
     line = re.sub(r"(:? While executing .*|\. Expected one of.*|Stack trace.*|\. In scope .*|\(version .*|\([A-Z_]+\)$)", "", line)
     return line[:300].strip(". ")
-
-
-def _chunks(batches: list[Batch]) -> Iterator[bytes]:
-    """The Native bytes of the batches in pieces of about _CHUNK."""
-    pieces: list[Buffer] = []
-    size = 0
-    for batch in batches:
-        for buffer in block(batch):
-            view = memoryview(buffer)
-            while size + len(view) >= _CHUNK:
-                taken = _CHUNK - size
-                yield b"".join([*pieces, view[:taken]])
-                pieces, size, view = [], 0, view[taken:]
-            pieces.append(view)
-            size += len(view)
-    if size:
-        yield b"".join(pieces)
