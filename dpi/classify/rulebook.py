@@ -149,7 +149,7 @@ class _Compiler:
         for signature, place in stanza.signatures:
             bare = not signature.pieces and signature.lengths == ((0, LENGTH_MAX),)
             if not bare and signature.weight() < LIGHT:
-                self.notes.append(f"{place}: this row of {stanza.name} pins little and will fit other traffic; add bytes, a port, a length or packets")
+                self.notes.append(f"{place}: this row of {stanza.name} pins little and will fit other traffic; add bytes, a port or a length")
             reason = self.reason(spoken, application, PAYLOAD, IP_PROTOCOL if bare else FIRST_BYTES, str(signature.ip_protocol) if bare else "",
                                  place.file, place.line)
             self.rows.append(Signature(signature.ip_protocol, signature.direction, signature.ports, signature.lengths, signature.pieces,
