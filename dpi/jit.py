@@ -98,20 +98,26 @@ class Kernel:
         self.__doc__ = function.__doc__
         self.__module__ = function.__module__
         self._dispatcher: Any = None
+        self._direct: Any = None        # with a wrapper for Python, for tests
 
     def dispatcher(self) -> Any:
-        """The numba dispatcher (numba is imported here, not before)."""
+        """The numba dispatcher for other kernels (numba is imported here, not before)."""
         if self._dispatcher is None:
             import numba
 
             _teach_numba()
-            self._dispatcher = _plain_types(numba.njit(nogil=True, _nrt=False, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func))
+            self._dispatcher = _plain_types(numba.njit(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func))
         return self._dispatcher
 
     def __call__(self, *args: Any) -> Any:
         if BUILD == "off":
             return self.py_func(*args)
-        return self.dispatcher()(*args)
+        if self._direct is None:
+            import numba
+
+            _teach_numba()
+            self._direct = numba.njit(nogil=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func)
+        return self._direct(*args)
 
 
 def _plain_types(dispatcher: Any) -> Any:
@@ -467,6 +473,7 @@ class Entry:
                 return result
 
         signature = sigutils.normalize_signature(types.int64(*kinds))
+        _optimise_once()
         compiled = Collected(names["wrapper"], signature, locals={}, options={
             "nopython": True, "nogil": True, "error_model": "numpy", "boundscheck": BUILD == "checked"})
         compiled.compile()
@@ -508,6 +515,27 @@ class Entry:
         native = self._native or self._bind()
         flat = self._flatten(args)
         return _checked(native, flat) if BUILD == "checked" else int(native(*flat))
+
+
+def _optimise_once() -> None:
+    """Let LLVM optimise an entry's whole code once, not each inner kernel again at every level above it (about a third of a cold compile).
+
+    numba links a kernel's code into each of its callers and optimises there again; only the last of these, the entry's own library, counts.
+    Should numba change, the attribute is gone and kernels compile as slowly as they would without this.
+    """
+    from numba.core import codegen
+
+    library = getattr(codegen, "CPUCodeLibrary", None)
+    optimise = getattr(library, "_optimize_final_module", None)
+    if library is None or optimise is None or hasattr(optimise, "of_entries"):
+        return
+
+    def only_entries(self: Any) -> None:
+        if self.name.startswith("wrapper"):
+            optimise(self)
+
+    only_entries.of_entries = True      # type: ignore[attr-defined]
+    library._optimize_final_module = only_entries
 
 
 ENTRIES: dict[str, Entry] = {}
@@ -573,8 +601,11 @@ def _compile_beside(missing: Sequence[Entry]) -> None:
 
 def main(labels: Sequence[str]) -> None:
     """Compile the named entries into the cache."""
+    import gc
+
     from dpi import jit     # the module other modules registered with, not __main__
 
+    gc.disable()            # a compiler's garbage is its working set
     for label in labels:
         module = label.rpartition(".")[0]
         importlib.import_module(module)
