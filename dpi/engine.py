@@ -14,7 +14,7 @@ import numpy as np
 
 from dpi.batch import Batch, Sink
 from dpi.capture.block import Block
-from dpi.capture.decode import DECODER, decode_any, decode_batch, new_decoder, new_decoder
+from dpi.capture.decode import DECODER, decode_any, decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
@@ -193,7 +193,7 @@ class Shard:
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
             "parsers": r.address_array(), "parser_flags": r.parser_flags, "parser_protocol": r.parser_protocol, "parser_also": r.parser_also,
             "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
-            "names": r.names, "certificate_names": r.certificate_names, "agents": r.agents, "agent_bytes": r.agent_bytes,
+            "names": r.names, "certificate_names": r.certificate_names, "alpns": r.alpns, "agents": r.agents, "agent_bytes": r.agent_bytes,
             "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,
             "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
         }

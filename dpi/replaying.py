@@ -75,7 +75,7 @@ class Outcome:
 
 
 #: Counters of the shard that are shown to people, in their order.
-COUNTERS = ("flows", "evicted", "folded", "epochs", "streams_full", "facts_full", "tunnels_full", "outbox_full", "stream_gaps", "seconds_missed")
+COUNTERS = ("flows", "evicted", "folded", "epochs", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "stream_gaps", "seconds_missed")
 
 
 def limits(settings: Settings, options: ReplayOptions) -> Limits:

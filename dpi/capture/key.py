@@ -1,11 +1,11 @@
 """The canonical flow key of a packet, and its seeded hash.
 
 Both directions of a conversation give the same key: the end with the smaller (address, port) is the low side. An IPv4 key holds the
-5-tuple and VLAN themselves in two words; an IPv6 key is two hashes of 64 and 63 bits, seeded apart (the addresses stay in the packet).
+5-tuple and VLAN themselves in two words; an IPv6 key is two hashes of 64 and 48 bits, seeded apart (the addresses stay in the packet).
 
     IPv4  key0 = low address << 32 | high address
           key1 = low port << 48 | high port << 32 | VLAN id << 16 | IP protocol           (bit 15 clear)
-    IPv6  key0, key1 = hashes of addresses, ports, VLAN id and IP protocol; bit 15 of key1 set
+    IPv6  key0, key1 = hashes of addresses, ports, VLAN id and IP protocol; the low 16 bits of key1 are bit 15 and the IP protocol
 
 The mixing step is the folded 128-bit product of two words that were first xored with secrets, the step of wyhash (public domain,
 Wang Yi): without the secrets nobody can choose addresses or ports that collide. The seed is four random words per run.
@@ -87,7 +87,7 @@ def key_v6(data: Any, at: int, source_port: int, target_port: int, vlan: int, ip
     # each half of the key has its own pair of inner products, so that a collision in one says nothing of the other
     key0 = fold(fold(low0 ^ seed[0], low1 ^ seed[1]) ^ rest, fold(high0 ^ seed[2], high1 ^ seed[3]) ^ seed[1])
     key1 = fold(fold(low0 ^ seed[2], low1 ^ seed[0]) ^ seed[3], fold(high0 ^ seed[3], high1 ^ seed[1]) ^ rest ^ seed[2])
-    key1 = key1 | np.uint64(VERSION_6)
+    key1 = (key1 & ~np.uint64(0xFFFF)) | np.uint64(VERSION_6 | ip_protocol)
     packet.key0 = key0
     packet.key1 = key1
     packet.hash = hash_of(key0, key1, seed)

@@ -14,6 +14,7 @@ from dpi.classify.inspection import GOING, MINE, MORE, NAME_CERTIFICATE, NO, PAC
 from dpi.classify.memory import (
     agent_bytes_of,
     agents_of,
+    alpns_of,
     arena_of,
     buckets_of,
     certificate_names_of,
@@ -46,6 +47,8 @@ from dpi.jit import kernel
 PATIENCE = 12           # payload packets looked at before a flow without any verdict is left unknown
 MIDSTREAM_PATIENCE = 5  # packets whose beginning is tried as a stream's beginning when the real one was not seen
 LONGEST = 31            # payload packets (the counter's end) after which a parser that wants the stream is not fed any more
+RECLAIM_SCAN = 32       # slots looked at for one that can be taken from its flow
+SILENT_US = 2_000_000   # a flow that is not named keeps its slot at least so long
 ROWS_TRIED = 64         # matching rows considered per packet
 
 
@@ -96,7 +99,7 @@ def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
         if (told >> 33) & 1 and 0 < distance < SPAN:
             # the stream's first bytes are still on their way: keep these at their place
             if slot == 0:
-                slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, 0)
+                slot = slot_for(w, number, 0)
                 flow.stream = np.uint32(slot)
             if slot != 0:
                 streams_of(w)[slot].open[d] = 1
@@ -111,6 +114,41 @@ def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
                 return 0
     judge(w, data[at:at + n], number, d, p.seq)
     return 0
+
+
+@kernel
+def slot_for(w: Any, number: Any, with_memory: Any) -> Any:
+    """A slot for the flow, 0 when none can be had (counted).
+
+    When all are taken, the inspection of another flow ends: of a few under the hand, one that is named already and only waits for further
+    transactions, else one that has been silent for a while.
+    """
+    slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, with_memory)
+    if slot != 0:
+        return slot
+    row = shard_of(w)[0]
+    flows, streams = flows_of(w), streams_of(w)
+    best = np.int64(0)
+    silence = np.int64(SILENT_US)
+    for _ in range(RECLAIM_SCAN):
+        row.stream_hand += 1
+        if row.stream_hand >= streams.size:
+            row.stream_hand = 1
+        owner = np.int64(streams[row.stream_hand].owner)
+        if owner == 0 or owner == number:
+            continue
+        silent = row.clock - flows[owner].last
+        if flows[owner].phase & PHASE_GOING:
+            silent += 60_000_000
+        if silent > silence:
+            silence = silent
+            best = owner
+    if best == 0:
+        row.streams_full += 1
+        return np.int64(0)
+    row.streams_reclaimed += 1
+    finish(w, best)
+    return open_slot(streams_of(w), arena_of(w), shard_of(w), number, with_memory)
 
 
 @kernel
@@ -209,7 +247,7 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     fresh = False
     if wants_memory:
         if slot == 0:
-            slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, 1)
+            slot = slot_for(w, number, 1)
             if slot == 0:
                 return NO
             flow.stream = np.uint32(slot)
@@ -278,7 +316,7 @@ def follow(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any, answer
         finish(w, number)
         return 0
     if slot == 0 and (stateful or stream_wanted):
-        slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, 0)
+        slot = slot_for(w, number, 0)
         if slot == 0:
             if not (flow.phase & PHASE_GOING):
                 flow.parser = 0
@@ -326,6 +364,8 @@ def verdict(w: Any, number: Any, parser: Any) -> Any:
         reason = find_name(fact.server_name, 0, np.int64(fact.server_name_length), names_of(w))
     elif fact.name_source == NAME_CERTIFICATE and fact.server_name_length != 0:
         reason = find_name(fact.server_name, 0, np.int64(fact.server_name_length), certificate_names_of(w))
+    if reason == 0 and fact.alpn_length != 0:
+        reason = find_name(fact.alpn, 0, np.int64(fact.alpn_length), alpns_of(w))
     if reason == 0 and fact.user_agent_length != 0:
         reason = find_agent(fact.user_agent, 0, np.int64(fact.user_agent_length), agents_of(w), agent_bytes_of(w))
     if reason != 0:

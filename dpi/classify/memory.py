@@ -27,6 +27,7 @@ ARRAYS = {"inspection": INSPECTION,
           "reasons": REASON,
           "names": NAME,
           "certificate_names": NAME,
+          "alpns": NAME,
           "agents": AGENT,
           "agent_bytes": U1,
           "resolutions": RESOLUTION,
@@ -53,6 +54,7 @@ parser_reason_of = pointed("parser_reason", U4)
 reasons_of = pointed("reasons", REASON)
 names_of = pointed("names", NAME)
 certificate_names_of = pointed("certificate_names", NAME)
+alpns_of = pointed("alpns", NAME)
 agents_of = pointed("agents", AGENT)
 agent_bytes_of = pointed("agent_bytes", U1)
 resolutions_of = pointed("resolutions", RESOLUTION)

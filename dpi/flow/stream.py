@@ -39,7 +39,7 @@ class Arena:
 
 @kernel
 def open_slot(streams: Any, arena: Any, shard: Any, owner: Any, with_memory: Any) -> Any:
-    """A clean slot, 0 when the arena is full (counted)."""
+    """A clean slot, 0 when the arena is full."""
     row = shard[0]
     slot = row.streams_free
     if slot != 0:
@@ -48,7 +48,6 @@ def open_slot(streams: Any, arena: Any, shard: Any, owner: Any, with_memory: Any
         slot = row.streams_high
         row.streams_high += 1
     else:
-        row.streams_full += 1
         return np.int64(0)
     stream = streams[slot]
     stream.owner = np.uint32(owner)

@@ -85,12 +85,12 @@ SHARD = np.dtype((np.record, [
     ("cursor", "i8"),                           # next frame of the block
     ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("seconds", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
-    ("names_head", "i8"),
+    ("stream_hand", "i8"),
     # limits, us
     ("idle_tcp", "i8"), ("idle_half_open", "i8"), ("idle_closed", "i8"), ("idle_udp", "i8"), ("idle_other", "i8"),
     # counters
     ("packets", "i8"), ("wire_bytes", "i8"), ("refused", "i8"), ("refused_bytes", "i8"), ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"), ("epochs", "i8"),
-    ("streams_full", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),
+    ("streams_full", "i8"), ("streams_reclaimed", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),
     ("fragments", "i8"), ("snapped", "i8"), ("seconds_missed", "i8"), ("inspected", "i8"), ("parser_calls", "i8"),
 ]))
 

@@ -420,7 +420,7 @@ class Twin:
         else:
             a, b, c, d = (int.from_bytes((low + high)[i:i + 8], "big") for i in (0, 8, 16, 24))
             key0 = fold(fold(a ^ s[0], b ^ s[1]) ^ rest, fold(c ^ s[2], d ^ s[3]) ^ s[1])
-            key1 = fold(fold(a ^ s[2], b ^ s[0]) ^ s[3], fold(c ^ s[3], d ^ s[1]) ^ rest ^ s[2]) | 0x8000
+            key1 = fold(fold(a ^ s[2], b ^ s[0]) ^ s[3], fold(c ^ s[3], d ^ s[1]) ^ rest ^ s[2]) & ~0xFFFF | 0x8000 | protocol
         return {"key0": key0, "key1": key1, "hash": fold(fold(key0 ^ s[0], key1 ^ s[1]) ^ s[2], s[3]), "low": int(source <= target)}
 
 
