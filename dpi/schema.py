@@ -236,7 +236,7 @@ TLS = (
     C("version", "code", "version offered (client) or chosen (server)", "", "RFC 8446 4.2.1", "number 1"),
     C("cipher", "code", "cipher suite chosen", "", "RFC 8446 B.4", "number 2"),
     C("hello_number", "u32", "number of the hello within its flow, from 0", "", "", "number 5"),
-    C("server_name", "text", "SNI", "", "RFC 6066 3", "text 0"),
+    C("server_name", "text", "name asked for in the hello (SNI)", "", "RFC 6066 3", "text 0"),
     C("alpn", "text", "protocols offered or chosen", "", "RFC 7301", "text 1"),
     C("ja3", "text", "JA3 of the client hello", "", "github.com/salesforce/ja3", "text 2"),
     C("ja3s", "text", "JA3S of the server hello", "", "github.com/salesforce/ja3", "text 3"),
@@ -253,7 +253,7 @@ TLS = (
 HTTP = (
     *_TRANSACTION,
     C("method", "code", "GET, POST ...", "", "RFC 9110 9", "text 0"),
-    C("host", "text", "host asked for", "", "RFC 9110 7.2", "text 1"),
+    C("host", "text", "host asked for, with its port where given", "", "RFC 9110 7.2", "text 1"),
     C("path", "text", "path without its query", "", "RFC 9110 4.2", "text 2"),
     C("version", "code", "1.0, 1.1, 2", "", "RFC 9112 2.3", "number 4"),
     C("status", "u16?", "status code of the response", "", "RFC 9110 15", "number 0"),

@@ -1,0 +1,260 @@
+"""The embedded store, on a real engine: what goes in comes out, what is replaced is gone, what is wrong is told in one line."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dpi.batch import Batch, Lists, Texts
+from dpi.errors import UserError
+from dpi.schema import TABLES, Column
+from dpi.store import NoStore, Store, address, open_store, tables
+from dpi.store.writer import Writer
+from tests.oracle import columns as twin
+from tests.rows import START, batch
+
+DAY = 86_400_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A fresh store; one path is open at a time in a process."""
+    opened = open_store(f"chdb://{tmp_path}/store")
+    yield opened
+    opened.close()
+
+
+def _shown(column: Column, value: Any) -> Any:
+    """The twin's value as a query shows it."""
+    if column.kind in ("time", "time?") and value is not None:
+        return value.replace("T", " ").rstrip("Z")
+    return int(value) if column.kind == "id" else value
+
+
+@pytest.mark.parametrize("table", [name for name in TABLES if not name.startswith("flows_")])
+def test_every_kind_comes_out_as_it_went_in(store: Store, table: str) -> None:
+    rows = batch(table, 300, **({"capture_id": np.arange(300, dtype=np.uint64)} if table == "captures" else {}))
+    store.write(rows)
+    store.flush()
+    names = [name for name in TABLES[table].names if name != "stored_time"]
+    got = store.query(f"SELECT {', '.join(names)} FROM {table}")
+    want = [tuple(_shown(column, row[column.name]) for column in TABLES[table].columns if column.name in row) for row in twin.rows(rows)]
+    assert sorted(map(repr, got.rows)) == sorted(map(repr, want))
+
+
+def test_missing_columns_get_defaults(store: Store) -> None:
+    store.write(Batch("flows", 2, {"flow_id": np.array([5, 6], np.uint64)}))
+    store.flush()
+    row = store.query("SELECT * FROM flows WHERE flow_id = 5").dicts()[0]
+    assert row.pop("stored_time") > "2020"
+    for column in TABLES["flows"].columns[1:-1]:
+        assert row[column.name] == _shown(column, twin.default(column)), column.name
+
+
+def test_captures_of_2012_and_of_a_thousand_days_go_in_whole(store: Store) -> None:
+    """Partitions follow the time of writing: a batch over more than 100 days of packet time is not refused."""
+    many = batch("flows", 3000, 3, interval_start=START + DAY * (np.arange(3000) % 1000))
+    wild = batch("flows", 4, 4, interval_start=np.array([0, -5_000_000, -62_135_596_800_000_000, 4_000_000_000_000_000], np.int64))
+    dns = batch("dns", 2000, 5, time=START + DAY * np.arange(2000))
+    for one in (many, wild, dns):
+        store.write(one)
+    store.flush()
+    assert store.query("SELECT count(), uniqExact(toDate(interval_start)) FROM flows WHERE interval_start BETWEEN '2012-01-01' AND '2015-12-31'").rows == [(3000, 1000)]
+    assert store.query("SELECT count() FROM flows").value() == 3004
+    assert store.query("SELECT count() FROM dns").value() == 2000
+    for rollup in ("flows_1m", "flows_5m", "flows_1h"):
+        assert store.query(f"SELECT sum(client_packets) FROM {rollup}").value() == store.query("SELECT sum(client_packets) FROM flows").value()
+
+
+def test_rollups_are_the_sums_of_flows(store: Store) -> None:
+    for seed in (1, 2):
+        store.write(batch("flows", 2000, seed, interval=(np.arange(2000) % 3).astype(np.uint32), start=-100_000_000 if seed == 1 else START))
+        store.flush()
+    assert store.query("SELECT sum(flows) FROM flows_1m").value() == 2 * 667
+    for table, step in (("flows_1m", 60), ("flows_5m", 300), ("flows_1h", 3600)):
+        sums = "sum(client_packets), sum(server_packets), sum(client_bytes), sum(server_bytes), sum(client_wire_bytes), sum(server_wire_bytes)"
+        got = store.query(f"SELECT toUnixTimestamp64Second(time) AS slot, probe, capture_id, protocol, application, category, {sums}, sum(flows) FROM {table} "
+                          "GROUP BY ALL ORDER BY ALL").rows
+        want = store.query(f"SELECT toInt64(floor(toUnixTimestamp64Micro(interval_start) / 1e6 / {step})) * {step} AS slot, probe, capture_id, protocol, application, "
+                           f"category, {sums}, countIf(interval = 0) FROM flows GROUP BY ALL ORDER BY ALL").rows
+        assert got == want, table
+
+
+def test_small_batches_are_gathered_into_few_parts(store: Store) -> None:
+    for seed in range(40):
+        store.write(batch("flows", 5, seed, application=Texts.of(["a"] * 5)))
+    store.write(Batch("flows", 1, {"flow_id": np.array([1], np.uint64)}))       # other columns: an insert of its own
+    store.flush()
+    assert store.query("SELECT count() FROM flows").value() == 201
+    assert store.query("SELECT count() FROM system.parts WHERE active AND table = 'flows'").value() == 2
+
+
+def _capture(number: int, sha256: str) -> Batch:
+    return Batch("captures", 1, {"capture_id": np.array([number], np.uint64), "sha256": Texts.of([sha256])})
+
+
+def test_replaying_a_capture_replaces_its_rows(store: Store) -> None:
+    for number, sha256 in ((1, "aa"), (2, "bb"), (3, "aa")):
+        for table in ("flows", "dns", "tls", "http", "coverage"):
+            store.write(batch(table, 50, number, capture_id=np.full(50, number, np.uint64)))
+        store.write(_capture(number, sha256))
+        if number == 1:
+            store.flush()               # a part of its own is dropped whole; 2 and 3 share theirs
+    assert store.replace_capture("aa", keep=3) == 1
+    assert store.replace_capture("aa", keep=3) == 0
+    assert store.replace_capture("", keep=9) == 0
+    for table in ("flows", "dns", "tls", "http", "coverage", "flows_1m", "flows_1h"):
+        assert store.query(f"SELECT groupUniqArray(capture_id) FROM {table}").value() in ([2, 3], [3, 2]), table
+    assert store.query("SELECT sum(client_packets) FROM flows_1m").value() == store.query("SELECT sum(client_packets) FROM flows").value()
+    store.write(_capture(4, "bb"))
+    assert store.replace_capture("bb", keep=4) == 1         # mixed parts: rewritten without its rows
+    assert store.query("SELECT groupUniqArray(capture_id) FROM flows").value() == [3]
+    assert store.query("SELECT count() FROM flows").value() == 50
+    assert store.query("SELECT sum(flows) FROM flows_5m").value() == store.query("SELECT countIf(interval = 0) FROM flows").value()
+
+
+def test_a_later_row_of_a_capture_replaces_the_former(store: Store) -> None:
+    for packets in (1, 2):
+        store.write(Batch("captures", 1, {"capture_id": np.array([7], np.uint64), "packets": np.array([packets], np.uint64)}))
+        store.flush()
+    assert store.query("SELECT packets FROM captures FINAL").rows == [(2,)]
+
+
+def test_a_store_is_found_again_and_gains_new_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"chdb://{tmp_path}/store"
+    first = open_store(url)
+    first.write(batch("flows", 10))
+    first.close()
+    grown = TABLES["dns"].columns[:4] + (Column("added", "u32?", "a column of tomorrow"),) + TABLES["dns"].columns[4:]
+    monkeypatch.setitem(TABLES, "dns", type(TABLES["dns"])(**{**TABLES["dns"].__dict__, "columns": grown}))
+    second = open_store(url)
+    assert second.query("SELECT count() FROM flows").value() == 10
+    second.write(Batch("dns", 1, {"added": np.array([3], np.uint32)}))
+    second.write(batch("flows", 10, 2))
+    second.flush()
+    assert second.query("SELECT added FROM dns").rows == [(3,)]
+    assert [row[0] for row in second.query("DESCRIBE dns").rows][:6] == [column.name for column in grown][:6]
+    assert second.query("SELECT sum(flows) FROM flows_1h").value() == second.query("SELECT countIf(interval = 0) FROM flows").value()
+    second.close()
+
+
+def test_a_store_of_a_newer_fullspan_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"chdb://{tmp_path}/store"
+    monkeypatch.setattr(tables, "VERSION", 9)
+    monkeypatch.setattr(tables, "MIGRATIONS", {number: () for number in range(10)})
+    open_store(url).close()
+    monkeypatch.setattr(tables, "VERSION", 1)
+    with pytest.raises(UserError, match="newer Fullspan"):
+        open_store(url)
+
+
+def test_questions_have_answers_and_errors_one_line(store: Store) -> None:
+    answer = store.query("SELECT {n:UInt64} AS number, 'x' AS word", {"n": 1 << 63})
+    assert answer.columns == ["number", "word"] and answer.rows == [(1 << 63, "x")] and answer.dicts() == [{"number": 1 << 63, "word": "x"}]
+    assert store.query("SELECT toIPv6('::ffff:1.2.3.4') AS a, [toIPv6('::ffff:1.2.3.4'), toIPv6('2001:db8::1')] AS b").rows == [("1.2.3.4", ["1.2.3.4", "2001:db8::1"])]
+    assert store.arrow("SELECT number AS n FROM numbers(3)")["n"].to_pylist() == [0, 1, 2]
+    for wrong in ("SELEC 1", "SELECT nothing FROM flows", "SELECT 1 FROM absent"):
+        with pytest.raises(UserError) as caught:
+            store.query(wrong)
+        assert "\n" not in str(caught.value) and "DB::Exception" not in str(caught.value) and len(str(caught.value)) < 320
+
+
+def test_reading_only_allows_no_change(tmp_path: Path) -> None:
+    url = f"chdb://{tmp_path}/store"
+    open_store(url).close()
+    reader = open_store(url, create=False, readonly=True)
+    try:
+        for change in ("DROP TABLE flows", "INSERT INTO flows (flow_id) VALUES (1)", "SET readonly = 0"):
+            with pytest.raises(UserError, match="only reading"):
+                reader.query(change)
+        assert reader.query("SELECT count() FROM flows").value() == 0
+    finally:
+        reader.close()
+
+
+def test_a_held_store_is_told(store: Store) -> None:
+    code = f"from dpi.cli.main import run; import sys; sys.exit(run(['query', '--store', {store.url!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "in use by another process" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    again = open_store(store.url)       # the same process may open it twice
+    again.close()
+    assert store.query("SELECT 1").value() == 1
+    with pytest.raises(UserError, match="another store open"):
+        open_store(store.url + "-other")
+
+
+def test_wrong_addresses_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter").write_text("x")
+    for url, what in (("chdb://", "needs a path"), ("mysql://x", "not a store URL"), ("clickhouse://", "not a store URL"),
+                      (f"chdb://{tmp_path}/file", "is a file"), (f"chdb://{tmp_path}/other", "something else than a store"),
+                      (f"chdb://{tmp_path}/x?database=a-b", "database name")):
+        with pytest.raises(UserError, match=what):
+            open_store(url)
+    with pytest.raises(UserError, match="no store here"):
+        open_store(f"chdb://{tmp_path}/absent", create=False)
+    assert not (tmp_path / "absent").exists()
+    assert address("").path == Path("fullspan.chdb").absolute()
+    there = address("clickhouse://me:secret@host:9001/db")
+    assert (there.host, there.port, there.user, there.password, there.database) == ("host", 9001, "me", "secret", "db")
+    assert "secret" not in repr(there)
+
+
+def test_no_store_keeps_nothing_and_says_so() -> None:
+    none = open_store("none")
+    assert isinstance(none, NoStore)
+    none.write(batch("flows", 1))
+    none.flush()
+    assert none.replace_capture("aa", 1) == 0
+    with pytest.raises(UserError, match="no store"):
+        none.query("SELECT 1")
+    none.close()
+
+
+def test_the_writer_tells_the_first_error_and_counts_what_was_lost() -> None:
+    def full(_batches: list[Batch]) -> None:
+        raise UserError("the disk is full", "somewhere")
+
+    writer = Writer(full, rows=10)
+    writer.write(batch("flows", 10))
+    with pytest.raises(UserError, match="disk is full"):
+        writer.flush()
+    with pytest.raises(UserError, match="disk is full"):
+        writer.write(batch("flows", 10))
+    with pytest.raises(UserError, match="disk is full"):
+        writer.close()
+    assert (writer.rows, writer.lost) == (0, 10)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted")
+def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(tmp_path / "small")], check=True)
+    try:
+        opened = open_store(f"chdb://{tmp_path}/small/store")
+        with pytest.raises(UserError, match="disk is full"):
+            for seed in range(6):
+                opened.write(batch("flows", 20_000, seed, interval_start=START + np.arange(20_000)))
+                opened.flush()
+        count = opened.query("SELECT count() FROM flows").value()
+        assert count % 20_000 == 0
+        with pytest.raises(UserError, match="disk is full"):
+            opened.close()
+    finally:
+        subprocess.run(["umount", str(tmp_path / "small")], check=False)
+
+
+def test_lists_of_numbers(store: Store) -> None:
+    store.write(Batch("captures", 1, {"refused_reasons": Lists.of([["x", "y"]]), "refused_counts": Lists(np.array([0, 2]), np.array([3, 4], np.uint64))}))
+    store.flush()
+    assert store.query("SELECT refused_reasons, refused_counts FROM captures").rows == [(["x", "y"], [3, 4])]
+    assert json.dumps(store.query("SELECT * FROM captures").dicts())
