@@ -43,6 +43,7 @@ PROTOCOL = Protocol(
         Claim("udp", ((1, "54 30 35 ??"),), length=(7, 65535)),
         Claim("udp", ((9, "51 30 ?? ??"),), length=(20, 65535)),
         Claim("udp", ((1, "00 00 00 00"),), ports=_PORTS, length=(11, 512)),
+        *(Claim("udp", ((1, f"{high:x}a"),), length=(1200, 65535)) for high in range(16)),     # reserved versions, by first Initials only
     ),
     fields=("server_name", "alpn", "ja3", "ja4", "ja4_all", "user_agent", "tls"),
     memory=True,
@@ -121,8 +122,11 @@ def gather(memory: Array, state: Array, offset: int, data: Array, at: int, size:
 
 
 @kernel
-def frames(plain: Array, n: int, memory: Array, state: Array) -> None:
-    """Gather the CRYPTO frames of an opened Initial (RFC 9000 section 12.4: PADDING, PING, ACK, CRYPTO, CONNECTION_CLOSE)."""
+def frames(plain: Array, n: int, crypto: int, memory: Array, state: Array) -> None:
+    """Gather the CRYPTO frames of an opened Initial (RFC 9000 section 12.4: PADDING, PING, ACK, CRYPTO, CONNECTION_CLOSE).
+
+    crypto: the type of CRYPTO frames, 6, or 8 in Google's Q050, T050 and T051.
+    """
     at = 0
     for _ in range(PLAIN_MAX):
         while at < n and plain[at] == 0:
@@ -133,7 +137,7 @@ def frames(plain: Array, n: int, memory: Array, state: Array) -> None:
         at += 1
         if kind == 1:
             continue
-        if kind == 6:
+        if kind == crypto:
             size = varint_size(plain, at, n)
             if size == 0:
                 return
@@ -215,7 +219,7 @@ def initial(data: Array, first: int, number_at: int, end: int, salt: int, state:
             memory[READY] = 1
         got = open_initial(data, first, number_at, end, keys, plain)
         if got >= 0:
-            frames(plain, got, memory, state)
+            frames(plain, got, 8 if salt >= 5 else 6, memory, state)
             return 1
     memory[READY] = 0
     return 0
@@ -230,7 +234,7 @@ def hello(memory: Array, inspection: Array, facts: Array, outbox: Array) -> int:
         return 0
     at = STREAM
     if memory[at] == 0x43 and memory[at + 1] == 0x48 and memory[at + 2] == 0x4C and memory[at + 3] == 0x4F:
-        return tags(memory, at, at + have, inspection, facts, outbox)
+        return tags(memory, at, at + have, True, inspection, facts, outbox)
     if memory[at] != 1:
         return -1
     size = np.int64(memory[at + 1]) << 16 | two(memory, at + 2)
@@ -245,8 +249,11 @@ def hello(memory: Array, inspection: Array, facts: Array, outbox: Array) -> int:
 
 
 @kernel
-def tags(data: Array, at: int, stop: int, inspection: Array, facts: Array, outbox: Array) -> int:
-    """Google's CHLO message at data[at]: SNI and user agent among its tags. 1 if its table is whole, 0 if more is needed, -1 if it is none."""
+def tags(data: Array, at: int, stop: int, wait: bool, inspection: Array, facts: Array, outbox: Array) -> int:
+    """Google's CHLO message at data[at]: SNI and user agent among its tags. 1 if taken, 0 if more is needed, -1 if it is none.
+
+    wait: more of the message may come; without, the tags whose values are there do.
+    """
     if at + 8 > stop:
         return 0
     count = np.int64(data[at + 4]) | np.int64(data[at + 5]) << 8
@@ -254,6 +261,10 @@ def tags(data: Array, at: int, stop: int, inspection: Array, facts: Array, outbo
         return -1
     values = at + 8 + 8 * count
     if values > stop:
+        return 0
+    last = values - 4
+    whole = np.int64(data[last]) | np.int64(data[last + 1]) << 8 | np.int64(data[last + 2]) << 16
+    if wait and values + whole > stop and whole < STREAM_MAX // 2:
         return 0
     name = 0
     name_end = 0
@@ -286,7 +297,7 @@ def find_tags(data: Array, inspection: Array, facts: Array, outbox: Array) -> in
     """Look for a CHLO in clear behind the headers of versions Q024 to Q046. Same returns as `tags`, 0 where there is none."""
     for at in range(12, min(data.size - 8, 96)):
         if data[at] == 0x43 and data[at + 1] == 0x48 and data[at + 2] == 0x4C and data[at + 3] == 0x4F:
-            return tags(data, at, data.size, inspection, facts, outbox)
+            return tags(data, at, data.size, False, inspection, facts, outbox)
     return 0
 
 
@@ -385,8 +396,11 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     late = decimal_version(data, 1)
     if late >= 0 and late < 50:
         return google(data, inspection, facts, outbox)
-    if salt_of(version) < 0 and version >> 8 != 0xFF0000:
+    reserved = version & 0x0F0F0F0F == 0x0A0A0A0A
+    if salt_of(version) < 0 and version >> 8 != 0xFF0000 and not reserved:
         return GOING if known else NO
+    if reserved and not known and (n < 1200 or data[5] < 8):
+        return NO
     if not known and version != 0x51303530 and data[0] & 0x40 == 0:
         return NO
     at = 0
