@@ -47,24 +47,25 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
                             time_shift=length(time_shift, "--time-shift"), max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append)
     _check_report(report_path)
     summary = Summary()
-    store = open_store(store_url)
-    sinks: list[Any] = [summary]
     started = time.perf_counter()
+    store = open_store(store_url)
+    files_out: list[Any] = []
     try:
-        if store.url != "none":
-            sinks.append(store)
         if outs:
-            from dpi.sinks.files import open_file
-            sinks += [open_file(out) for out in outs]
+            from dpi.sinks.files import FileSink
+            files_out += [FileSink(out) for out in outs]
         bar = Bar() if sys.stderr.isatty() and not as_json else None
         try:
-            outcome = run(list(files), sinks=sinks, options=options, progress=bar)
+            outcome = run(files, sinks=[summary, *([] if store.url == "none" else [store]), *files_out], options=options, progress=bar)
         finally:
             if bar:
                 bar.close()
-        for sink in sinks[1:]:
-            if sink is not store:
-                sink.close()
+        for out in files_out:
+            out.close()
+    except BaseException:
+        for out in files_out:
+            out.discard()
+        raise
     finally:
         store.close()
     took = time.perf_counter() - started

@@ -301,6 +301,21 @@ def _plain(value: Any, name: str = "") -> Any:
     return value
 
 
+def merged(shares: Iterable[Share]) -> list[Share]:
+    """Lines of one name made one: an application and a protocol may be called the same. The larger gives the category."""
+    out: dict[str, Share] = {}
+    for share in sorted(shares, key=lambda share: (-share.bytes, not share.named)):
+        total = out.get(share.name)
+        if total is None:
+            out[share.name] = share
+            continue
+        total.flows, total.packets, total.bytes = total.flows + share.flows, total.packets + share.packets, total.bytes + share.bytes
+        total.named = total.named or share.named
+        for word, count in share.confidence.items():
+            total.confidence[word] = total.confidence.get(word, 0) + count
+    return list(out.values())
+
+
 def ranked(shares: Iterable[Share], top: int = TOP, by: str = "bytes") -> list[Share]:
     """Most first; ties by name, so that two ways to the same figures agree."""
     return sorted((share for share in shares if share.flows or share.packets or share.bytes),

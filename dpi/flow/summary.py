@@ -27,6 +27,7 @@ from dpi.flow.figures import (
     Timeline,
     address,
     endpoint,
+    merged,
     ranked,
     transport,
 )
@@ -262,11 +263,11 @@ class Summary:
         if rows:
             out.first, out.last = self._first, self._last
         labels = self._label_shares()
-        out.applications = ranked(labels.values())
         out.distinct["applications"] = sum(share.named for share in labels.values())
+        out.categories = ranked(_folded(labels.values(), lambda share: share.category))
+        out.applications = ranked(merged(labels.values()))
         protocols = self._by_protocol.shares(self._protocols.words.__getitem__)
         out.protocols, out.distinct["protocols"] = ranked(protocols), sum(bool(share.name) for share in protocols)
-        out.categories = ranked(_folded(labels.values(), lambda share: share.category))
         by_confidence = self._labels.reshape(3, -1, 8).sum(axis=1)
         words = self._confidences.words
         out.confidences = ranked(Share(words[k], *(int(x) for x in by_confidence[:, k])) for k in range(min(8, len(words))))
@@ -289,7 +290,7 @@ class Summary:
         out.timeline = self._times.timeline(self)
         out.largest = self._largest()
         out.samples = self._examples()
-        out.capped = {what: tally.dropped for what, tally in (("clients", self._hosts[0]), ("servers", self._hosts[1]), ("flows", self._parts),
+        out.capped = {what: tally.dropped for what, tally in (("clients", self._hosts[0]), ("servers", self._hosts[1]),
                       ("unknown_ports", self._ports)) if tally.dropped}
         if outcome is not None:
             _take_outcome(out, outcome)

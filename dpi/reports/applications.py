@@ -1,7 +1,7 @@
 """Which applications, protocols and categories, and how surely?"""
 from __future__ import annotations
 
-from dpi.flow.figures import TOP, Figures, Share, ranked
+from dpi.flow.figures import TOP, Figures, Share, merged, ranked
 from dpi.reports.question import LABEL, NAMED, SUMS, Question
 
 
@@ -14,8 +14,8 @@ def answer(ask: Question, out: Figures) -> None:
         line.flows, line.packets, line.bytes = line.flows + int(flows), line.packets + int(packets), line.bytes + int(octets)
         if int(octets):
             line.confidence[str(confidence)] = line.confidence.get(str(confidence), 0) + int(octets)
-    out.applications = ranked(lines.values())
     out.distinct["applications"] = sum(named for _, named in lines)
+    out.applications = ranked(merged(lines.values()))
     protocols = ask.shares("protocol", 100_000)
     out.protocols, out.distinct["protocols"] = protocols[:TOP], sum(bool(share.name) for share in protocols)
     out.categories = ask.shares("category", TOP)

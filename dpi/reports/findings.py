@@ -35,7 +35,7 @@ def _coverage(f: Figures, say: Language) -> list[Finding]:
         out.append(Finding(say("finding.refused", share=say.percent(_share(real, f.read_packets))), True))
     if f.tcp.packets > 200 and f.bytes and not 0 < f.client_bytes < f.bytes:
         out.append(Finding(say("finding.one_way"), True))
-    unknown = sum(share.bytes for share in f.protocols if not share.name)
+    unknown = sum(share.bytes for share in f.confidences if not share.name)
     if _share(unknown, f.bytes) > 0.1:
         out.append(Finding(say("finding.unknown", share=say.percent(_share(unknown, f.bytes)))))
     if f.clients and f.distinct.get("clients", 0) >= 10 and _share(f.clients[0].bytes, f.bytes) > 0.3:

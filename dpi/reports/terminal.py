@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dpi.flow.figures import Delays, Figures, Host, Share
 from dpi.reports.findings import findings
@@ -77,9 +77,8 @@ def sections(f: Figures, say: Language) -> list[Section]:
     out.append(_applications(f, say))
     out.append(Section(say("title.protocols"), lines=[" · ".join(f"{clean(share.name) or say('label.unknown')} {say.percent(share.bytes / max(1, f.bytes))}"
                                                           for share in f.protocols[:_ROWS])]))
-    carriers = [f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in (*f.transports[:6], *f.versions)]
-    carriers += [f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in f.tunnels[:6]]
-    carriers += [f"VLAN {share.name} {say.percent(share.bytes / max(1, f.bytes))}" for share in f.vlans[:6]]
+    carried = [*f.transports, *f.versions, *f.tunnels, *(replace(share, name=f"VLAN {share.name}") for share in f.vlans)]
+    carriers = [f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in carried if share.bytes >= f.bytes / 1000][:20]
     out.append(Section(say("title.carriers"), lines=[" · ".join(carriers)]))
     out += [_hosts(say("title.clients"), f.clients, f, say), _hosts(say("title.servers"), f.servers, f, say)]
     out += [*_quality(f, say), *_services(f, say), *_unknown(f, say), *_refused(f, say)]
@@ -102,8 +101,10 @@ def _head(f: Figures, say: Language) -> list[Sequence[str]]:
     if f.rows:
         rows.append((say("fact.bytes"), say("fact.bytes_detail", bytes=say.bytes(f.bytes), up=say.bytes(f.client_bytes), down=say.bytes(f.bytes - f.client_bytes))))
         width = say("fact.peak_second") if f.peak_width == 1 else say("fact.peak_slot", span=say.span(f.peak_width))
-        rows.append((say("fact.rate"), say("unit.comma").join((say("fact.rate_mean", mean=say.rate(f.mean_bits)),
-                                                  say("fact.rate_peak", peak=say.rate(f.peak_bits), time=say.time(f.peak_time, clock=True), width=width)))))
+        rates = [say("fact.rate_mean", mean=say.rate(f.mean_bits))]
+        if f.peak_bits > f.mean_bits:       # in less than a second there is no busiest second
+            rates.append(say("fact.rate_peak", peak=say.rate(f.peak_bits), time=say.time(f.peak_time, clock=True), width=width))
+        rows.append((say("fact.rate"), say("unit.comma").join(rates)))
         rows.append((say("fact.flows"), say("fact.flows_detail", flows=say.count(f.flows), clients=say.count(f.distinct.get("clients", 0)),
                                             servers=say.count(f.distinct.get("servers", 0)))))
         rows.append((say("fact.named"), say("fact.named_detail", share=say.percent(named(f)[0]), flows=say.percent(named(f)[1]))))
