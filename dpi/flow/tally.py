@@ -29,23 +29,61 @@ def halves(addresses: Array) -> tuple[Array, Array]:
     return words[:, 0], words[:, 1]
 
 
-_powers = np.empty(0, np.uint64)
-
-
 def text_keys(texts: Texts) -> Array:
-    """A hash uint64[n] of each string; the low 16 bits are zero."""
-    global _powers
+    """A hash uint64[n] of each string, eight bytes at a time; the low 16 bits are zero."""
     offsets = np.asarray(texts.offsets, np.int64)
-    lengths = np.diff(offsets)
-    longest = int(lengths.max()) if len(lengths) else 0
-    if longest >= len(_powers):
-        _powers = np.cumprod(np.full(max(1024, 2 * longest), 0xD6E8FEB86659FD93, np.uint64))
-    data = texts.data[offsets[0]:offsets[-1]] if len(lengths) else texts.data[:0]
-    place = np.arange(len(data), dtype=np.int64) - np.repeat(offsets[:-1] - offsets[0], lengths)
-    sums = np.zeros(len(data) + 1, np.uint64)
-    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * _powers[place], out=sums[1:])
-    ends = offsets - offsets[0] if len(offsets) else offsets
-    return mix(sums[ends[1:]] - sums[ends[:-1]], lengths)
+    left = np.diff(offsets)
+    hashes = left.astype(np.uint64) * _MIX[1]
+    data = np.zeros(len(texts.data) + 8, np.uint8)
+    data[:len(texts.data)] = texts.data
+    words = np.ndarray((len(texts.data) + 1,), "<u8", data, strides=(1,))       # the eight bytes from each byte on
+    begin, rows, open_ = offsets[:-1], np.arange(len(left)), hashes
+    while True:
+        more = left > 0
+        if not more.all():
+            hashes[rows] = open_
+            begin, rows, open_, left = begin[more], rows[more], open_[more], left[more]
+        if not len(rows):
+            return mix(hashes)
+        word = words[begin]
+        if (left < 8).any():
+            word = word & _MASKS[np.minimum(left, 8)]
+        open_ = (open_ ^ word) * _MIX[0]
+        open_ ^= open_ >> np.uint64(29)
+        begin, left = begin + 8, left - 8
+
+
+_MASKS = np.array([(1 << 8 * k) - 1 for k in range(9)], np.uint64)
+
+
+class Keyed:
+    """A text column with its keys, so that two tallies hash it once."""
+
+    def __init__(self, column: Texts | Coded, keys: Array) -> None:
+        self.column, self.keys = column, keys
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    def __getitem__(self, row: int) -> str:
+        return self.column[row]
+
+
+def keyed(column: Any) -> Keyed | None:
+    """A Texts or Coded column with its keys; None for None."""
+    if column is None:
+        return None
+    return Keyed(column, text_keys(Texts.of(column.words))[column.codes] if isinstance(column, Coded) else text_keys(column))
+
+
+def coded(texts: Texts) -> Coded:
+    """Texts of which few differ, as Coded."""
+    if not len(texts):
+        return Coded(np.zeros(0, np.uint32), [""])
+    order, starts = grouped(text_keys(texts))
+    codes = np.empty(len(texts), np.int64)
+    codes[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    return Coded(codes, [texts[row] for row in order[starts].tolist()])
 
 
 def grouped(keys: Array) -> tuple[Array, Array]:
@@ -134,6 +172,8 @@ class TextTally:
                 self.words[key] = column[row if rows is None else int(rows[row])]
 
     def _keys(self, column: Any) -> Array:
+        if isinstance(column, Keyed):
+            return column.keys
         if isinstance(column, Coded):
             if self._coded is None or self._coded[0] is not column.words or len(self._coded[1]) != len(column.words):
                 self._coded = (column.words, text_keys(Texts.of(column.words)))
@@ -181,7 +221,7 @@ class Registry:
         if column is None:
             return np.zeros(count, np.int64)
         if not isinstance(column, Coded):
-            column = Coded.of(column)
+            column = coded(column) if isinstance(column, Texts) else Coded.of(column)
         if self._seen is None or self._seen[0] is not column.words or len(self._seen[1]) != len(column.words):
             used = np.flatnonzero(np.bincount(column.codes, minlength=len(column.words)))
             if len(used) * 4 < len(column.words):           # a large dictionary of which little is used: number only that

@@ -7,7 +7,7 @@ import numpy as np
 
 from dpi.batch import Array, Batch, Coded, Texts
 from dpi.flow.figures import BOUNDS, TOP, Delays, Figures, Share, ranked
-from dpi.flow.tally import Registry, TextTally
+from dpi.flow.tally import Registry, TextTally, keyed
 
 _BOUNDS = np.array(BOUNDS, np.int64)
 _NO_STATUS = 0xFFFF
@@ -36,7 +36,8 @@ class _Codes:
         return ranked((Share(self.registry.words[k], int(self.counts[k])) for k in np.flatnonzero(self.counts).tolist() if k), by="flows")
 
 
-def _delays(histogram: Array, column: Any) -> None:
+def delays(histogram: Array, column: Any) -> None:
+    """Add the measured values of a nullable uint32 column [n] to a histogram int64[len(BOUNDS)]."""
     if column is not None:
         values = np.asarray(column)
         values = values[values != 0xFFFFFFFF].astype(np.int64)
@@ -61,13 +62,14 @@ class DnsFold:
         ones = np.ones(n, np.int64)
         self.codes.add(columns.get("response_code"), n, response)
         self.types.add(columns.get("query_type"), n, ~response)
-        self.names.add(columns.get("query_name"), ones, only=~response)
+        names = keyed(columns.get("query_name"))
+        self.names.add(names, ones, only=~response)
         code = columns.get("response_code")
         if code is not None:
             coded = code if isinstance(code, Coded) else Coded.of(code)     # type: ignore[arg-type]
             good = np.array([word in ("NOERROR", "") for word in coded.words])
-            self.failing.add(columns.get("query_name"), ones, only=response & ~good[coded.codes])
-        _delays(self.delays, columns.get("response_time_us"))
+            self.failing.add(names, ones, only=response & ~good[coded.codes])
+        delays(self.delays, columns.get("response_time_us"))
 
     def into(self, out: Figures) -> None:
         out.dns.queries, out.dns.responses = self.queries, self.responses
@@ -137,7 +139,7 @@ class HttpFold:
         self.types.add(columns.get("content_type"), n)
         self.hosts.add(columns.get("host"), ones)
         self.agents.add(columns.get("user_agent"), ones)
-        _delays(self.delays, columns.get("response_time_us"))
+        delays(self.delays, columns.get("response_time_us"))
 
     def into(self, out: Figures) -> None:
         http = out.http

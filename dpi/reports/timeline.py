@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dpi.flow.figures import BINS, WIDTHS, Figures
-from dpi.flow.summary import stacked
+from dpi.flow.times import stacked
 from dpi.reports.question import LABEL, NAMED, WIRE, Question
 
 
