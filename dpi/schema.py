@@ -212,7 +212,8 @@ COVERAGE = (
     _STORED,
 )
 
-_TRANSACTION = (_FLOW, C("time", "time", "packet that carried it"), _PROBE, _SOURCE, _CAPTURE, C("direction", "code", "who sent it: client or server"))
+_SENDER = C("direction", "code", "who sent it: client or server")
+_TRANSACTION = (_FLOW, C("time", "time", "packet that carried it"), _PROBE, _SOURCE, _CAPTURE, _SENDER)
 
 DNS = (
     *_TRANSACTION,
@@ -286,8 +287,8 @@ _ROLLUP = (
     C("protocol", "code", "as in flows"),
     C("application", "code", "as in flows"),
     C("category", "code", "as in flows"),
-    *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", unit) for what, unit in (("packets", "packets"), ("bytes", "bytes"), ("wire_bytes", "bytes"))
-      for side in ("client", "server")),
+    *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", unit)
+      for what, unit in (("packets", "packets"), ("bytes", "bytes"), ("wire_bytes", "bytes")) for side in ("client", "server")),
     C("flows", "u64", "flows opened in the slot: countIf(interval = 0)", "flows"),
 )
 _KEY = ("time", "probe", "capture_id", "protocol", "application", "category")

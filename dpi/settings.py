@@ -34,7 +34,7 @@ class Flow:
 @dataclass(frozen=True)
 class Store:
     """Where rows are kept."""
-    url: str = _value("chdb:fullspan.chdb", "chdb:///path, clickhouse://user@host:9000/database or none")
+    url: str = _value("chdb:///fullspan.chdb", "chdb:///path (a bare name: in the working directory), clickhouse://user@host:9000/database or none")
     insert_rows: int = _value(131_072, "rows of a table gathered before they are inserted", 1, 1 << 22)
 
 

@@ -37,7 +37,9 @@ def batch(table: str, count: int, seed: int = 1, start: int = START, span: int =
             np.cumsum(rng.integers(0, 4, count), out=offsets[1:])
             total = int(offsets[-1])
             words = [WORDS[i] for i in rng.integers(0, len(WORDS), total)]
-            values: Any = rng.integers(0, 1 << 40, total).astype(np.uint64) if kind == "u64s" else Coded.of(words) if rng.integers(2) else Texts.of(words)
+            values: Any = Coded.of(words) if rng.integers(2) else Texts.of(words)
+            if kind == "u64s":
+                values = rng.integers(0, 1 << 40, total).astype(np.uint64)
             columns[column.name] = Lists(offsets, values)
         elif kind in ("time", "time?"):
             columns[column.name] = start + rng.integers(0, span, count)

@@ -66,7 +66,8 @@ def test_captures_of_2012_and_of_a_thousand_days_go_in_whole(store: Store) -> No
     for one in (many, wild, dns):
         store.write(one)
     store.flush()
-    assert store.query("SELECT count(), uniqExact(toDate(interval_start)) FROM flows WHERE interval_start BETWEEN '2012-01-01' AND '2015-12-31'").rows == [(3000, 1000)]
+    days = store.query("SELECT count(), uniqExact(toDate(interval_start)) FROM flows WHERE interval_start BETWEEN '2012-01-01' AND '2015-12-31'")
+    assert days.rows == [(3000, 1000)]
     assert store.query("SELECT count() FROM flows").value() == 3004
     assert store.query("SELECT count() FROM dns").value() == 2000
     for rollup in ("flows_1m", "flows_5m", "flows_1h"):
@@ -80,10 +81,10 @@ def test_rollups_are_the_sums_of_flows(store: Store) -> None:
     assert store.query("SELECT sum(flows) FROM flows_1m").value() == 2 * 667
     for table, step in (("flows_1m", 60), ("flows_5m", 300), ("flows_1h", 3600)):
         sums = "sum(client_packets), sum(server_packets), sum(client_bytes), sum(server_bytes), sum(client_wire_bytes), sum(server_wire_bytes)"
-        got = store.query(f"SELECT toUnixTimestamp64Second(time) AS slot, probe, capture_id, protocol, application, category, {sums}, sum(flows) FROM {table} "
-                          "GROUP BY ALL ORDER BY ALL").rows
-        want = store.query(f"SELECT toInt64(floor(toUnixTimestamp64Micro(interval_start) / 1e6 / {step})) * {step} AS slot, probe, capture_id, protocol, application, "
-                           f"category, {sums}, countIf(interval = 0) FROM flows GROUP BY ALL ORDER BY ALL").rows
+        by = "probe, capture_id, protocol, application, category"
+        got = store.query(f"SELECT toUnixTimestamp64Second(time) AS slot, {by}, {sums}, sum(flows) FROM {table} GROUP BY ALL ORDER BY ALL").rows
+        want = store.query(f"SELECT toInt64(floor(toUnixTimestamp64Micro(interval_start) / 1e6 / {step})) * {step} AS slot, {by}, {sums}, "
+                           "countIf(interval = 0) FROM flows GROUP BY ALL ORDER BY ALL").rows
         assert got == want, table
 
 
@@ -158,7 +159,8 @@ def test_a_store_of_a_newer_fullspan_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_questions_have_answers_and_errors_one_line(store: Store) -> None:
     answer = store.query("SELECT {n:UInt64} AS number, 'x' AS word", {"n": 1 << 63})
     assert answer.columns == ["number", "word"] and answer.rows == [(1 << 63, "x")] and answer.dicts() == [{"number": 1 << 63, "word": "x"}]
-    assert store.query("SELECT toIPv6('::ffff:1.2.3.4') AS a, [toIPv6('::ffff:1.2.3.4'), toIPv6('2001:db8::1')] AS b").rows == [("1.2.3.4", ["1.2.3.4", "2001:db8::1"])]
+    addresses = store.query("SELECT toIPv6('::ffff:1.2.3.4') AS a, [toIPv6('::ffff:1.2.3.4'), toIPv6('2001:db8::1')] AS b")
+    assert addresses.rows == [("1.2.3.4", ["1.2.3.4", "2001:db8::1"])]
     assert store.arrow("SELECT number AS n FROM numbers(3)")["n"].to_pylist() == [0, 1, 2]
     for wrong in ("SELEC 1", "SELECT nothing FROM flows", "SELECT 1 FROM absent"):
         with pytest.raises(UserError) as caught:
@@ -203,7 +205,8 @@ def test_wrong_addresses_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no store here"):
         open_store(f"chdb://{tmp_path}/absent", create=False)
     assert not (tmp_path / "absent").exists()
-    assert address("").path == Path("fullspan.chdb").absolute()
+    assert address("").path == address("chdb:///fullspan.chdb").path == address("chdb:fullspan.chdb").path == Path("fullspan.chdb").absolute()
+    assert address("chdb:///a/b").path == Path("/a/b")
     there = address("clickhouse://me:secret@host:9001/db")
     assert (there.host, there.port, there.user, there.password, there.database) == ("host", 9001, "me", "secret", "db")
     assert "secret" not in repr(there)
@@ -254,7 +257,8 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None
 
 
 def test_lists_of_numbers(store: Store) -> None:
-    store.write(Batch("captures", 1, {"refused_reasons": Lists.of([["x", "y"]]), "refused_counts": Lists(np.array([0, 2]), np.array([3, 4], np.uint64))}))
+    counts = Lists(np.array([0, 2]), np.array([3, 4], np.uint64))
+    store.write(Batch("captures", 1, {"refused_reasons": Lists.of([["x", "y"]]), "refused_counts": counts}))
     store.flush()
     assert store.query("SELECT refused_reasons, refused_counts FROM captures").rows == [(["x", "y"], [3, 4])]
     assert json.dumps(store.query("SELECT * FROM captures").dicts())

@@ -29,7 +29,7 @@ class Finding:
 
 
 @click.command("doctor", short_help="Check that everything Fullspan needs is here.")
-@click.option("--store", "url", metavar="URL", help="The store to look at.  [default: chdb:fullspan.chdb]")
+@click.option("--store", "url", metavar="URL", help="The store to look at.  [default: chdb:///fullspan.chdb, in the working directory]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(url: str | None, as_json: bool) -> int:
     """Check Python, the compiler and its cache, the store, tshark, disk space and limits. Exit 1 where something is bad."""
@@ -47,7 +47,7 @@ def command(url: str | None, as_json: bool) -> int:
 
 def findings(url: str | None) -> Iterator[Finding]:
     """Look at each thing in turn; a check that fails in an unforeseen way is a finding too."""
-    checks: list[Callable[[], Finding]] = [_python, *(lambda name=name: _package(name) for name in ("numpy", "numba", "pyarrow")),     # type: ignore[misc]
+    checks: list[Callable[[], Finding]] = [_python, *(lambda name=name: _package(name) for name in ("numpy", "numba", "pyarrow")),
                                            _settings, _compiled, _rules, _engine, lambda: _store(url), _tshark, lambda: _disk(url), _files, _memory]
     for check in checks:
         try:

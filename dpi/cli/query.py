@@ -21,7 +21,7 @@ _EXACT = 1 << 53        # JSON numbers beyond are not exact everywhere
 
 @click.command("query", short_help="Ask the store in SQL; without SQL, show what it holds.")
 @click.argument("sql", required=False)
-@click.option("--store", "url", metavar="URL", help="chdb:///path or clickhouse://user@host:9000/database.  [default: chdb:fullspan.chdb]")
+@click.option("--store", "url", metavar="URL", help="chdb:///path or clickhouse://user@host:9000/database.  [default: chdb:///fullspan.chdb, in the working directory]")
 @click.option("--json", "form", flag_value="json", help="Print JSON: a list of rows.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 def command(sql: str | None, url: str | None, form: str | None) -> None:

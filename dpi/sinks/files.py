@@ -93,7 +93,8 @@ class FileSink:
             self._part.unlink(missing_ok=True)
 
     def _told(self, error: OSError) -> UserError:
-        return UserError(f"the file could not be written: {error.strerror or error}", str(self.path), "free some space, or name another place with --out")
+        what = f"the file could not be written: {error.strerror or error}"
+        return UserError(what, str(self.path), "free some space, or name another place with --out")
 
     # ---- JSON lines
 
@@ -142,8 +143,7 @@ def _arrow(column: Column, batch: Batch, as_text: bool) -> pa.Array:
         lists = values if isinstance(values, Lists) else None
         if as_text:
             return text.list_array(lists) if lists else pa.array(["[]"] * batch.count, pa.string())
-        return pa.array([], pa.list_(inner)) if not batch.count else arrow_column(column, lists).cast(pa.list_(inner)) if lists else pa.array(
-            [[]] * batch.count, pa.list_(inner))
+        return arrow_column(column, lists).cast(pa.list_(inner)) if lists else pa.array([[]] * batch.count, pa.list_(inner))
     if values is None:
         if kind == "ip":
             return pa.array(["::"] * batch.count, pa.string())

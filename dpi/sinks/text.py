@@ -125,7 +125,8 @@ def _quoted(values: Texts) -> pa.Array:
     rows = rows[(rows >= 0) & (rows < len(values))]
     mask = np.zeros(len(values), bool)
     mask[rows] = True
-    return pa.compute.replace_with_mask(whole, pa.array(mask), pa.array([json.dumps(values[row], ensure_ascii=False) for row in rows.tolist()], pa.string()))
+    written = pa.array([json.dumps(values[row], ensure_ascii=False) for row in rows.tolist()], pa.string())
+    return pa.compute.replace_with_mask(whole, pa.array(mask), written)
 
 
 def json_column(column: Column, values: Array | Texts | Coded | Lists) -> pa.Array | str:

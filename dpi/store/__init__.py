@@ -1,7 +1,7 @@
 """The store: ClickHouse, embedded (chDB) or a server. Open it with `open_store(url)`.
 
-chdb:///path          embedded, the path owned by one process at a time (default: chdb:fullspan.chdb, in the working directory);
-                      ?database=name for another than `default`
+chdb:///path          embedded, the path owned by one process at a time; a bare name (chdb:///fullspan.chdb, the default) is in the working
+                      directory; ?database=name for another database than `default`
 clickhouse://user@host:9000/database
 none                  keeps nothing
 """
@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from dpi.batch import Batch
 from dpi.errors import UserError
 
-DEFAULT = "chdb:fullspan.chdb"         # in the working directory
+DEFAULT = "chdb:///fullspan.chdb"       # a bare name: in the working directory
 
 __all__ = ["DEFAULT", "Address", "NoStore", "Result", "Store", "address", "new_capture_id", "open_store"]
 
@@ -103,7 +103,7 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Take a store URL apart; '' is the default. `chdb:path` and `chdb://path` are relative to the working directory."""
+    """Take a store URL apart; '' is the default. A bare name, chdb:path and chdb://path are relative to the working directory."""
     url = url or DEFAULT
     if url == "none":
         return Address("none")
@@ -119,6 +119,8 @@ def address(url: str) -> Address:
         path = unquote(parts.netloc + parts.path)
         if not path.strip("/"):
             raise UserError("a chdb store needs a path", url, "use chdb:///path/to/fullspan.chdb")
+        if path.count("/") == 1:        # chdb:///name: nobody keeps a store in the root directory
+            path = path.lstrip("/")
         return Address("chdb", Path(path).absolute(), database=database)
     if parts.scheme == "clickhouse" and parts.hostname:
         return Address("clickhouse", host=parts.hostname, port=port, user=unquote(parts.username or "default"),
@@ -136,10 +138,11 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
     if where.scheme == "none":
         return NoStore()
     if where.scheme == "clickhouse":
-        from dpi.store.server import ServerStore
-        return ServerStore(url, where, readonly=readonly)
+        raise UserError("a ClickHouse server as the store comes with the probe", url, "use chdb:///path")
     from dpi.store.embedded import EmbeddedStore
-    return EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly)
+
+    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly)
+    return opened
 
 
 def new_capture_id() -> int:

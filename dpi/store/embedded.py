@@ -121,7 +121,8 @@ class EmbeddedStore:
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
         self._writing = True
-        parts = self._run("SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table)")
+        parts = self._run("SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
+                          "WHERE active AND database = currentDatabase() GROUP BY table)")
         if int(parts.value() or 0) < _PARTS:
             for name in TABLES:
                 self._run(f"SYSTEM STOP MERGES {name}")

@@ -35,7 +35,7 @@ def _string(text: str) -> bytes:
 
 
 def _raw(values: Array) -> memoryview:
-    return memoryview(np.ascontiguousarray(values)).cast("B") if values.size else memoryview(b"")
+    return np.ascontiguousarray(values).data.cast("B") if values.size else memoryview(b"")
 
 
 def _texts(column: Texts) -> memoryview:

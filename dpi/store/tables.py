@@ -16,7 +16,7 @@ VERSION = 1
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
 
 _STATE = "fullspan_schema"
-_SETTINGS = "min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000, non_replicated_deduplication_window = 100"
+_SETTINGS = "min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000"
 Rows = Sequence[Sequence[object]]
 Run = Callable[[str], Rows]
 
@@ -38,7 +38,8 @@ def create(table: Table) -> str:
         engine = f"SummingMergeTree(({', '.join(sums)}))"
     order = ", ".join((*table.order, "stored_day") if table.folds else table.order)
     columns = ",\n  ".join(_define(column) for column in table.columns)
-    return f"CREATE TABLE IF NOT EXISTS {table.name} (\n  {columns}\n) ENGINE = {engine}\nPARTITION BY {stored}\nORDER BY ({order})\nSETTINGS {_SETTINGS}"
+    return (f"CREATE TABLE IF NOT EXISTS {table.name} (\n  {columns}\n) ENGINE = {engine}\nPARTITION BY {stored}\nORDER BY ({order})\n"
+            f"SETTINGS {_SETTINGS}")
 
 
 def view_name(table: Table) -> str:
@@ -58,7 +59,8 @@ def view(table: Table) -> str:
         if column.name in keys:
             chosen.append(f"{keys[column.name]} AS {column.name}")
         elif column.kind == "u64":
-            chosen.append(f"countIf(src.interval = 0) AS {column.name}" if from_flows and column.name == "flows" else f"sum(src.{column.name}) AS {column.name}")
+            opened = from_flows and column.name == "flows"
+            chosen.append(f"{'countIf(src.interval = 0)' if opened else f'sum(src.{column.name})'} AS {column.name}")
         else:
             chosen.append(f"src.{column.name} AS {column.name}")
     grouped = ", ".join(column.name for column in table.columns if column.kind != "u64")
@@ -86,7 +88,8 @@ def prepare(run: Run, where: str) -> None:
     if str(list(run(f"EXISTS TABLE {_STATE}"))[0][0]) == "1":
         known = list(run(f"SELECT version, digest FROM {_STATE} ORDER BY applied DESC LIMIT 1"))
     else:
-        run(f"CREATE TABLE {_STATE} (version UInt32, digest String, applied DateTime64(6, 'UTC') DEFAULT now64(6)) ENGINE = MergeTree ORDER BY applied")
+        run(f"CREATE TABLE {_STATE} (version UInt32, digest String, applied DateTime64(6, 'UTC') DEFAULT now64(6)) "
+            "ENGINE = MergeTree ORDER BY applied")
         known = []
     version = int(str(known[0][0])) if known else VERSION
     if version > VERSION:

@@ -131,7 +131,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     sink = FileSink(tmp_path / "flows.jsonl")
     assert sink._file is not None
     sink._file.close()
-    sink._file = open("/dev/full", "wb", buffering=0)
+    sink._file = open("/dev/full", "wb", buffering=0)       # noqa: SIM115  the sink closes it
     with pytest.raises(UserError, match="No space left"):
         sink.write(batch("flows", 10))
     assert list(tmp_path.iterdir()) == []
