@@ -120,8 +120,8 @@ def payload(captured: int, end: int, at: int, packet: Any) -> None:
 def other(data: Any, base: int, captured: int, end: int, at: int, ip_protocol: int, whole: bool, packet: Any) -> Any:
     """Read what is neither TCP nor UDP."""
     no_transport(packet)
-    header = np.int64(0)
-    need = np.int64(0)
+    header: Any = np.int64(0)
+    need: Any = np.int64(0)
     if ip_protocol == ICMP or ip_protocol == ICMPV6:
         header, need = 8, 2
     elif ip_protocol == UDP_LITE:
