@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Array, Batch
+from dpi.batch import Array, Batch, Coded, Texts
 from dpi.flow.figures import FlowLine, address, endpoint, transport
 
 
@@ -66,6 +66,36 @@ class Chunk:
         return FlowLine(str(number("flow_id")), number("flow_start_time") or number("interval_start"), number("interval_end"), client, server,
                         transport(number("ip_protocol")), text("protocol"), text("application"), text("confidence"), text("evidence"),
                         text("server_name"), number("client_packets") + number("server_packets"), number("client_wire_bytes") + number("server_wire_bytes"))
+
+
+def together(batches: list[Batch], names: tuple[str, ...]) -> Batch:
+    """The named columns of batches of one table as one batch. Words of coded columns may then repeat."""
+    if len(batches) == 1:
+        return batches[0]
+    columns: dict[str, Any] = {}
+    for name in names:
+        parts: list[Any] = [batch.columns.get(name) for batch in batches]
+        if any(part is None for part in parts):
+            continue                                    # a table's batches all have the same columns
+        if isinstance(parts[0], Texts):
+            columns[name] = _joined_texts(parts)
+        elif isinstance(parts[0], Coded):
+            bases = np.cumsum([0, *(len(part.words) for part in parts)])
+            columns[name] = Coded(np.concatenate([part.codes + base for part, base in zip(parts, bases, strict=False)]), [word for part in parts for word in part.words])
+        else:
+            columns[name] = np.concatenate(parts)
+    return Batch(batches[0].table, sum(batch.count for batch in batches), columns)
+
+
+def _joined_texts(parts: list[Texts]) -> Texts:
+    begins, data = 0, []
+    offsets = [np.zeros(1, np.int64)]
+    for part in parts:
+        first, last = int(part.offsets[0]), int(part.offsets[-1])
+        data.append(part.data[first:last])
+        offsets.append(part.offsets[1:] - first + begins)
+        begins += last - first
+    return Texts(np.concatenate(data), np.concatenate(offsets))
 
 
 def _joined(parts: list[Array]) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import Array, Batch
-from dpi.flow.chunk import Chunk
+from dpi.flow.chunk import Chunk, together
 from dpi.flow.figures import BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, merged, ranked, transport
 from dpi.flow.lines import Lines
 from dpi.flow.tally import Registry, Tally, grouped, halves, mix
@@ -54,6 +54,7 @@ class Summary:
         self._waiting: list[Batch] = []
         self._codes: list[dict[str, Array]] = []
         self._waiting_rows = 0
+        self._transactions: dict[str, list[Batch]] = {"dns": [], "tls": [], "http": []}
         for word in CONFIDENCES:
             self._confidences.number(word)
         self._labels = np.zeros((3, 2 * LABELS * 8), np.float64)        # flows, packets, bytes by label * 8 + confidence
@@ -86,10 +87,19 @@ class Summary:
             if self._waiting_rows >= _TOGETHER:
                 self._fold()
         elif batch.table in ("dns", "tls", "http"):
-            getattr(self, batch.table).write(batch)
+            fold, waiting = getattr(self, batch.table), self._transactions[batch.table]
+            waiting.append(Batch(batch.table, batch.count, {name: batch.columns[name] for name in fold.USED if name in batch.columns}))
+            if sum(one.count for one in waiting) >= _TOGETHER:
+                self._fold_transactions(batch.table)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _fold_transactions(self, table: str) -> None:
+        waiting, self._transactions[table] = self._transactions[table], []
+        if waiting:
+            fold = getattr(self, table)
+            fold.write(together(waiting, fold.USED))
 
     def _fold(self) -> None:
         """Fold the rows that wait."""
@@ -178,6 +188,8 @@ class Summary:
     def figures(self, outcome: Any = None) -> Figures:
         """The figures so far; `outcome` (dpi.replaying.Outcome) adds captures, counters and per-second totals."""
         self._fold()
+        for table in self._transactions:
+            self._fold_transactions(table)
         out = Figures()
         rows, flows, packets, wire, ip, payload, up = (int(x) for x in self._totals)
         out.rows, out.flows, out.packets, out.bytes, out.ip_bytes, out.payload_bytes, out.client_bytes = rows, flows, packets, wire, ip, payload, up

@@ -48,6 +48,8 @@ def delays(histogram: Array, column: Any) -> None:
 class DnsFold:
     """Questions, answers, codes, names, response times."""
 
+    USED = ("query_name", "query_type", "is_response", "response_code", "response_time_us")
+
     def __init__(self) -> None:
         self.queries = self.responses = 0
         self.codes, self.types = _Codes(), _Codes()
@@ -81,6 +83,8 @@ class DnsFold:
 
 class TlsFold:
     """Hellos, versions, ciphers, names, fingerprints."""
+
+    USED = ("role", "version", "cipher", "server_name", "alpn", "ja4")
 
     def __init__(self) -> None:
         self.hellos = self.unnamed = 0
@@ -119,6 +123,8 @@ class TlsFold:
 
 class HttpFold:
     """Requests, status, hosts, agents."""
+
+    USED = ("method", "host", "status", "user_agent", "content_type", "response_time_us")
 
     def __init__(self) -> None:
         self.requests = 0
