@@ -1,0 +1,48 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+DEBIAN := tshark libpcap0.8
+.DEFAULT_GOAL := help
+.PHONY: help demo test check parts proof bench golden docs clean
+
+help: ## say what the targets do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.made: setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+demo: $(VENV)/.made ## set up, replay a capture of real programs into ./fullspan.chdb and report.html
+	$(BIN)/fullspan replay pcaps/demo.pcap --report report.html
+	@echo 'Next: $(BIN)/fullspan query   or open report.html'
+
+parts: ## Debian packages that tests need (tshark, libpcap)
+	@command -v tshark >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
+
+check: $(VENV)/.made ## lint, types, import rules, generated docs
+	$(BIN)/ruff check dpi tests pcaps benchmarks docs setup.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+test: $(VENV)/.made parts check ## everything CI runs: checks, then the suite with the JIT on, checked and off
+	FULLSPAN_JIT=off $(BIN)/pytest -m 'not compiled'
+	FULLSPAN_JIT=checked $(BIN)/pytest -m 'not compiled'
+	$(BIN)/pytest
+
+proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, scale; raw output to benchmarks/results/
+	$(BIN)/python -m benchmarks.proof
+
+bench: $(VENV)/.made parts ## timings against peers; raw output to benchmarks/results/
+	$(BIN)/python -m benchmarks.run
+
+golden: $(VENV)/.made ## write the golden rows of pcaps/ anew (look at the diff)
+	$(BIN)/python -m tests.golden.write
+
+docs: $(VENV)/.made ## write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+clean: ## remove what make made
+	rm -rf $(VENV) build *.egg-info fullspan.chdb report.html

@@ -1,0 +1,49 @@
+"""Package metadata of Fullspan. Tool settings are in pyproject.toml."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+RULES = [str(path.relative_to(HERE)) for path in sorted((HERE / "rules" / "apps").glob("*.toml"))]
+
+setup(
+    name="fullspan",
+    version="0.1.0",
+    description="Traffic measured, named and joined to customers: DPI and operations for network operators",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["dpi", "dpi.*"]),
+    package_data={"dpi": ["reports/html/*", "reports/language/*"]},
+    data_files=[("share/fullspan/rules/apps", RULES)],
+    install_requires=[
+        "chdb>=4.4,<5",
+        "click>=8.1",
+        "jinja2>=3.1",
+        "llvmlite>=0.50,<0.51",
+        "numba>=0.68,<0.69",       # kernels lean on how this release links and stores code: see dpi/jit.py
+        "numpy>=2.1,<3",
+        "pyarrow>=15",
+        "pyshark>=0.6",
+        "rich>=13",
+        "zstandard>=0.22",
+    ],
+    extras_require={
+        "cluster": ["clickhouse-driver>=0.2.9", "clickhouse-cityhash>=1.0", "lz4>=4"],
+        "pandas": ["pandas>=2.2"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "scapy>=2.6", "dpkt>=1.9.8", "cryptography>=43", "pandas>=2.2", "playwright>=1.45",
+                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-driver>=0.2.9"],
+    },
+    entry_points={
+        "console_scripts": ["fullspan = dpi.cli.main:main"],
+        "fullspan.commands": [
+            "replay = dpi.cli.replay:command",
+            "report = dpi.cli.report:command",
+            "query = dpi.cli.query:command",
+            "flow = dpi.cli.flow:command",
+            "rules = dpi.cli.rules:command",
+            "doctor = dpi.cli.doctor:command",
+        ],
+    },
+)
