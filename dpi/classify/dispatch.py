@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dpi.classify.call import call_parser
-from dpi.classify.inspection import GOING, MINE, MORE, NAME_CERTIFICATE, NO, PACKETS, ROOM
+from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_CERTIFICATE, NO, PACKETS, ROOM
 from dpi.classify.memory import (
     agent_bytes_of,
     agents_of,
@@ -40,7 +40,7 @@ from dpi.classify.signatures import next_row, row_matches
 from dpi.flow.facts import clear, keep
 from dpi.flow.memory import details_of, facts_of, flows_of, seed_of, shard_of, streams_of
 from dpi.flow.stream import MEMORY, SLOT_BYTES, SPAN, add_segment, clear_memory, close_slot, open_slot
-from dpi.flow.table import CLIENT_LOW, DATA_CLIENT, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_DONE, PHASE_GOING
+from dpi.flow.table import DATA_CLIENT, DATA_SERVER, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_DONE, PHASE_GOING
 from dpi.flow.track import TCP
 from dpi.jit import kernel
 
@@ -226,9 +226,10 @@ def judge(w: Any, data: Any, number: Any, d: Any, seq: Any) -> Any:
 def name_by_row(w: Any, number: Any, reason: Any) -> Any:
     """The row's reason names the flow."""
     flow = flows_of(w)[number]
-    flow.protocol = reasons_of(w)[reason].protocol
-    flow.application = reasons_of(w)[reason].application
-    flow.reason = np.uint32(reason)
+    if flow.protocol == 0:
+        flow.protocol = reasons_of(w)[reason].protocol
+        flow.application = reasons_of(w)[reason].application
+        flow.reason = np.uint32(reason)
     finish(w, number)
     return 0
 
@@ -290,8 +291,21 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     if answer == MINE:
         finish(w, number)
         return MINE
+    if answer == INSIDE:
+        begin_again(w, number)
+        return INSIDE
     follow(w, data, number, d, seq, parser, answer)
     return answer
+
+
+@kernel
+def begin_again(w: Any, number: Any) -> Any:
+    """The next segment of each side is a stream's beginning: another protocol inside this one. Its name is added to the facts only."""
+    finish(w, number)
+    flow = flows_of(w)[number]
+    flow.phase = PHASE_GOING
+    flow.marks &= ~(DATA_CLIENT | DATA_SERVER) & 0xFF
+    return 0
 
 
 @kernel
@@ -352,7 +366,7 @@ def verdict(w: Any, number: Any, parser: Any) -> Any:
     protocol = parser_protocol_of(w)[parser]
     if x.protocol != 0 and x.protocol <= 16:
         protocol = parser_also_of(w)[parser * 16 + np.int64(x.protocol) - 1]
-    if flow.protocol == 0 or x.protocol != 0:
+    if flow.protocol == 0 or (x.protocol != 0 and flow.protocol == parser_protocol_of(w)[parser]):
         flow.protocol = protocol
         if flow.application == 0:
             flow.reason = parser_reason_of(w)[parser]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, MORE, NAME_HOST, NO, PACKETS, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_HOST, NO, PACKETS, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk, set_agent, set_name
 from dpi.classify.wire.header_lines import begins, decimal, head_end, host_end, name_hash, next_field, put_lower, until, word_hash
 from dpi.classify.wire.http_message import CONNECT, DAV, POST, RPC, method_kind, request_line, status_line, target_parts
@@ -331,7 +331,9 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
                 response(data, n, status, version, after, inspection, facts, outbox, memory)
                 seen.protocol = state[1]
                 state[0] = flags | RESPONSE
-                if status == 101 or (state[3] == 1 and status < 300):
+                if state[3] == 1 and status < 300:
+                    return INSIDE
+                if status == 101:
                     return MINE
                 return PACKETS if flags & REQUEST or seen.midstream == 1 or seen.start == 0 else GOING
             at = end        # an interim response: the final one follows

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, MORE, NAME_HOST, NO, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_HOST, NO, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk, set_name
 from dpi.classify.wire.header_lines import host_end
+from dpi.jit import kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -28,6 +29,23 @@ PROTOCOL = Protocol(
 )
 
 CREDENTIALS = RISKS.index("clear_text_credentials")
+
+
+@kernel
+def replied(data: Array, n: int) -> int:
+    """The server's bytes after its choice of a method: GOING until its reply is whole (RFC 1928 section 6), then INSIDE, or MINE if it refused."""
+    at = 2
+    if data[1] == 2:                        # user name and password: two bytes of status first (RFC 1929 section 2)
+        at = 4
+    if n < at + 5:
+        return GOING
+    if data[at] != 5:
+        return MINE
+    kind = data[at + 3]
+    size = 10 if kind == 1 else (22 if kind == 4 else 7 + np.int64(data[at + 4]))
+    if n < at + size:
+        return GOING
+    return INSIDE if data[at + 1] == 0 else MINE
 
 
 @parser
@@ -61,9 +79,11 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         return MORE
     if seen.direction == 1:
         if state[1] != 0:
-            return GOING
+            return replied(data, n)
         if state[0] == 4:
-            return MINE if n == 8 and data[0] == 0 and 90 <= data[1] <= 93 else NO
+            if n != 8 or data[0] != 0 or data[1] < 90 or data[1] > 93:
+                return NO
+            return INSIDE if data[1] == 90 else MINE
         if n < 2:
             return MORE
         if data[0] != 5 or (n != 2 and data[1] != 0) or (9 < data[1] < 255):
@@ -86,4 +106,4 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             return GOING
         if host_end(data, at + 5, stop) == stop:
             set_name(facts, inspection, data, at + 5, stop, NAME_HOST)
-    return MINE
+    return GOING
