@@ -35,21 +35,18 @@ class Flow:
 class Store:
     """Where rows are kept."""
     url: str = _value("chdb:///fullspan.chdb", "chdb:///path (a bare name: in the working directory), clickhouse://user@host:9000/database or none")
-    insert_rows: int = _value(131_072, "rows of a table gathered before they are inserted", 1, 1 << 22)
 
 
 @dataclass(frozen=True)
 class Report:
     """What people see."""
     lang: str = _value("en", "language of the report: en or zh", among=("en", "zh"))
-    top: int = _value(10, "lines of each ranking in the terminal", 1, 1000)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Rule files beside those of the package."""
+    """Rule files beside those that come with Fullspan."""
     directory: str = _value("", "directory of further rule files")
-    local_networks: str = _value("", "networks of one's own: CIDR, CIDR, ...")
 
 
 @dataclass(frozen=True)

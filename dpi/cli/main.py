@@ -60,13 +60,25 @@ def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> No
         ctx.exit()
 
 
+#: Options that settings give a default to: parameter name -> section and name.
+_FROM_SETTINGS = {"store_url": ("store", "url"), "url": ("store", "url"), "lang": ("report", "lang")}
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Say which application every flow of a capture or mirrored port belongs to, keep the evidence, answer questions about it.
 
     Start with: fullspan replay FILE
     """
+    from dpi import settings
+
+    loaded, plain = settings.load(), settings.Settings()
+    defaults = {parameter: getattr(getattr(loaded, section), name) for parameter, (section, name) in _FROM_SETTINGS.items()
+                if getattr(getattr(loaded, section), name) != getattr(getattr(plain, section), name)}
+    if defaults and ctx.invoked_subcommand:
+        ctx.default_map = {ctx.invoked_subcommand: defaults}
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -85,6 +97,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         where = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         click.echo(f"fullspan: {error.format_message()}{where}", err=True)
         return 2
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 1 if done.code else 0
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return 130

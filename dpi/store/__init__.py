@@ -61,7 +61,8 @@ class Store(Protocol):
         """The same as a pyarrow.Table."""
 
     def replace_capture(self, sha256: str, keep: int) -> int:
-        """Drop every row of the captures with this hash but `keep`; returns how many captures went. Call it once the new rows are written."""
+        """Drop every row of the captures with this hash but `keep`; returns how many captures those are. They go at the next flush, once the new
+        rows are stored: nothing is lost where that fails."""
 
     def close(self) -> None:
         """Flush and let go. Raises UserError where rows could not be stored."""

@@ -29,6 +29,8 @@ class EmbeddedStore:
         self._lock = threading.RLock()
         self._writing = False
         self._memory = -1
+        self._captures: dict[str, set[int]] | None = None       # by hash, once asked for
+        self._replaced: set[int] = set()
         self._check_path(create)
         import chdb
 
@@ -82,10 +84,17 @@ class EmbeddedStore:
 
     def write(self, batch: Batch) -> None:
         columns_of(batch)
+        if batch.table == "captures" and {"sha256", "capture_id"} <= set(batch.columns):
+            known = self._known()
+            for sha256, number in zip(batch.columns["sha256"], batch.columns["capture_id"], strict=True):
+                known.setdefault(str(sha256), set()).add(int(number))
         self._writer.write(batch)
 
     def flush(self) -> None:
         self._writer.flush()
+        if self._replaced:
+            self.drop_captures(sorted(self._replaced))
+            self._replaced = set()
 
     def _insert(self, batches: list[Batch]) -> None:
         table = batches[0].table
@@ -163,12 +172,21 @@ class EmbeddedStore:
     # ---- captures
 
     def replace_capture(self, sha256: str, keep: int) -> int:
-        self.flush()
-        old = [int(row[0]) for row in self._run("SELECT DISTINCT toString(capture_id) FROM captures WHERE sha256 = {hash:String} AND sha256 != ''",
-                                                {"hash": sha256}) if int(row[0]) != keep]
-        if old:
-            self.drop_captures(old)
+        if not sha256:
+            return 0
+        known = self._known()
+        old = known.get(sha256, set()) - {keep}
+        known[sha256] = {keep}
+        self._replaced |= old
         return len(old)
+
+    def _known(self) -> dict[str, set[int]]:
+        """Captures by their hash: those stored, and those written since."""
+        if self._captures is None:
+            self._captures = {}
+            for sha256, number in self._run("SELECT DISTINCT sha256, toString(capture_id) FROM captures"):
+                self._captures.setdefault(str(sha256), set()).add(int(number))
+        return self._captures
 
     def drop_captures(self, captures: list[int]) -> None:
         """Drop every row of these captures: parts that hold nothing else are dropped whole, others rewritten without them.
@@ -181,10 +199,13 @@ class EmbeddedStore:
             parts = self._run(f"SELECT _part, countIf(capture_id IN ({chosen})) AS gone, count() AS held FROM {name} GROUP BY _part HAVING gone > 0")
             mixed = False
             for part, gone, held in parts:
-                if gone == held:
-                    self._run(f"ALTER TABLE {name} DROP PART '{part}'")
-                else:
-                    mixed = True
+                try:
+                    if gone == held:
+                        self._run(f"ALTER TABLE {name} DROP PART '{part}'")
+                        continue
+                except UserError:
+                    pass                # merged with another meanwhile
+                mixed = True
             if mixed:
                 self._run(f"SYSTEM START MERGES {name}")
                 self._run(f"ALTER TABLE {name} DELETE WHERE capture_id IN ({chosen}) SETTINGS mutations_sync = 1")
@@ -194,13 +215,19 @@ class EmbeddedStore:
         if self._engine is None:
             return
         try:
-            self._writer.close()
+            self.flush()
         finally:
-            with self._lock:
-                self._let_go()
-                if self._memory >= 0:
-                    os.close(self._memory)
-                    self._memory = -1
+            try:
+                self._writer.close()
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._let_go()
+            if self._memory >= 0:
+                os.close(self._memory)
+                self._memory = -1
 
     def _let_go(self) -> None:
         self._engine.close()

@@ -1,0 +1,107 @@
+"""Writes the pages that derive from the code: docs/commands.md, docs/schema.md and docs/settings.md.
+
+python docs/generate.py            write them
+python docs/generate.py --check    write nothing; exit 1 where a page is not what would be written (CI)
+"""
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+_NOTE = "<!-- Written by docs/generate.py: change the code, not this page. -->\n"
+
+
+def commands() -> str:
+    """Each command and its options, as `--help` says them."""
+    from dpi.cli.main import cli
+
+    context = click.Context(cli, info_name="fullspan")
+    lines = [_NOTE, "# Commands\n", (cli.help or "").split("\n\n")[0].replace("\n", " ") + "\n",
+             "Exit codes: 0 done; 1 finished, but an input was cut, damaged or skipped, or a rule was refused; 2 wrong use or wrong configuration; "
+             "130 interrupted, with what was done so far kept and shown.\n"]
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        if command is not None:
+            lines += _command(command, click.Context(command, info_name=name, parent=context), 2)
+    return "\n".join(lines)
+
+
+def _command(command: click.Command, context: click.Context, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {context.command_path}\n"
+    context.terminal_width = context.max_content_width = 110
+    yield f"```\n{command.get_help(context).rstrip()}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                yield from _command(inner, click.Context(inner, info_name=name, parent=context), level + 1)
+
+
+def schema() -> str:
+    """Each table and its columns."""
+    from dpi.schema import KINDS, TABLES
+
+    lines = [_NOTE, "# Tables and columns\n",
+             "Times are UTC with microseconds. Addresses are IPv6 with IPv4 mapped in the store, plain IPv4 in text. The client is the side that opened "
+             "the flow. `wire` bytes are the frame as sent without FCS (link load); `bytes` are the octets of the innermost IP packet (bills, IPFIX); "
+             "`payload` bytes are those of layer 4. In JSON and CSV every column keeps its name. Partitions and retention follow `stored_time`.\n"]
+    for table in TABLES.values():
+        lines += [f"## {table.name}\n", f"{table.words} Sorted by {', '.join(f'`{name}`' for name in table.order)}."
+                  + (f" Computed from `{table.folds}` as rows are stored." if table.folds else "") + "\n",
+                  "| column | store | JSON | unit | meaning | source |", "|---|---|---|---|---|---|"]
+        for column in table.columns:
+            cells = (f"`{column.name}`", f"`{column.type()}`", KINDS[column.kind].words, column.unit, column.words, column.source)
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append("")
+    lines += ["## Adding a column\n",
+              "Add its row to the table in `dpi/schema.py`: name, kind, meaning, unit, source. The numpy and Arrow types, the DDL, the JSON name and this page "
+              "follow; an existing store gains the column when it is next opened. Then give it values where rows are made: `dpi/flow/rows.py` for `flows`; "
+              "for `dns`, `tls`, `http` and `files` the row's `slot` names the field of the parser's record, and nothing else is needed.\n"]
+    return "\n".join(lines)
+
+
+def settings() -> str:
+    """Each setting, its default and its bounds."""
+    from dpi.settings import _SECTIONS
+
+    lines = [_NOTE, "# Settings\n", "Defaults, then `fullspan.toml` of the working directory (or the file `$FULLSPAN_CONFIG` names), then the environment: "
+             "`FULLSPAN_FLOW_IDLE_TCP=120` sets `idle_tcp` of `[flow]`. A wrong name or value is one error that says where. "
+             "`FULLSPAN_CACHE` is the directory of compiled kernels; `FULLSPAN_JIT` is `on`, `off` or `checked`.\n"]
+    for name, section in _SECTIONS.items():
+        lines += [f"## [{name}]\n", f"{(section.__doc__ or '').strip()}\n", "| name | default | allowed | meaning |", "|---|---|---|---|"]
+        for one in fields(section):
+            rule: Any = one.metadata
+            allowed = f"{rule['least']} to {rule['most']}" if rule["least"] is not None else ", ".join(rule["among"]) or "text"
+            lines.append(f"| `{one.name}` | `{one.default!r}` | {allowed} | {rule['words']} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"commands.md": commands, "schema.md": schema, "settings.md": settings}
+
+
+def main(check: bool) -> int:
+    """Write or compare the pages; returns the exit code."""
+    stale = 0
+    for name, make in PAGES.items():
+        page, text = HERE / name, make().rstrip() + "\n"
+        if page.exists() and page.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if check:
+            print(f"docs/{name} is not what the code says: run python docs/generate.py", file=sys.stderr)
+        else:
+            page.write_text(text, encoding="utf-8")
+            print(f"docs/{name} written")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
