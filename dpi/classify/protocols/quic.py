@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, MORE, NAME_SNI, NO, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, MINE, NAME_SNI, NO, Claim, Protocol, parser
 from dpi.classify.wire.aes import encrypt, expand_key
 from dpi.classify.wire.aes_gcm import open_sealed
 from dpi.classify.wire.client_hello import QUIC_HELLO, client_hello, learn_agent, learn_name

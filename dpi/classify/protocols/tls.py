@@ -12,11 +12,26 @@ from typing import Any
 import numpy as np
 
 from dpi.classify.inspection import GOING, MINE, MORE, NO, Claim, Protocol, parser
-from dpi.classify.wire.client_hello import TLS_HELLO, client_hello
+from dpi.classify.wire.client_hello import TLS_HELLO
 from dpi.classify.wire.fingerprint import two
+from dpi.classify.wire.handshake import (
+    CERTIFICATE,
+    CLIENT_HELLO,
+    FLAGS,
+    HELLOS,
+    SAW_CLIENT,
+    SAW_RECORD,
+    SAW_RETRY,
+    SAW_SERVER,
+    SERVER_ENDED,
+    first_certificate,
+    flush,
+    is_message,
+    message,
+)
 from dpi.classify.wire.rows import TLS, number, open_row
-from dpi.classify.wire.scratch import scratch_bytes, scratch_numbers
-from dpi.classify.wire.server_hello import ALPN_CHOSEN, NONE, OBSOLETE_TLS, PLACES, RETRY_REQUEST, certificate, server_hello, server_row
+from dpi.classify.wire.scratch import scratch_bytes
+from dpi.classify.wire.server_hello import OBSOLETE_TLS
 from dpi.jit import kernel
 
 Array = np.ndarray[Any, Any]
@@ -41,10 +56,9 @@ CHANGE, ALERT, HANDSHAKE, APPLICATION, HEARTBEAT = 20, 21, 22, 23, 24
 RECORD_MAX = 16384 + 2048
 JOINED = 8192           # bytes of a flight joined from several records; as many as a stream's buffer gives
 
-# inspection.state: FLAGS, where the next record of each direction starts, messages done in that flight, hellos seen, what the server chose
-FLAGS, OFFSET, DONE, HELLOS, CHOSEN = 0, 1, 3, 5, 6
-SAW_CLIENT, SAW_SERVER, SAW_RETRY, SAW_ALPN, SAW_RECORD, WROTE_SERVER, CLIENT_ENDED, SERVER_ENDED = 1, 2, 4, 8, 16, 32, 64, 128
-CHANGED = 256           # and 512 for the server: a change of cipher was seen in that direction
+# inspection.state beyond the handshake's: where the next record of each direction starts, messages done in that flight
+OFFSET, DONE = 3, 5
+CHANGED = 256           # of state FLAGS, and 512 for the server: a change of cipher was seen in that direction
 
 
 @kernel
@@ -60,106 +74,37 @@ def record_length(data: Array, at: int, n: int) -> int:
 
 
 @kernel
-def _flush(inspection: Array, facts: Array, outbox: Array) -> None:
-    """Write the server flight's row where its hello was seen and no certificate came."""
-    state = inspection[0].state
-    flags = np.int64(state[FLAGS])
-    if flags & SAW_SERVER != 0 and flags & WROTE_SERVER == 0:
-        state[FLAGS] = flags | WROTE_SERVER
-        none = scratch_bytes(1)
-        places = scratch_numbers(PLACES)
-        server_row(none, 0, 0, places, np.int64(state[CHOSEN]) >> 16, np.int64(state[CHOSEN]) & 0xFFFF, flags & SAW_ALPN != 0, inspection, facts, outbox)
-
-
-@kernel
-def _message(data: Array, kind: int, start: int, stop: int, inspection: Array, facts: Array, outbox: Array) -> int:
-    """Take in one handshake message whose body is data[start:stop]. Returns 0 where it cannot be what its type says."""
-    state = inspection[0].state
-    if kind == 1:
-        if client_hello(data, start, stop, TLS_HELLO, np.int64(state[HELLOS]), inspection, facts, outbox) == 0:
-            return 0
-        if facts[0].handshake_time == 0:
-            facts[0].handshake_time = inspection[0].time
-        state[HELLOS] = np.int64(state[HELLOS]) + 1
-        state[FLAGS] = np.int64(state[FLAGS]) | SAW_CLIENT
-    elif kind == 2:
-        chosen = scratch_numbers(2)
-        answer = server_hello(data, start, stop, inspection, facts, chosen)
-        if answer == NONE:
-            return 0
-        flags = np.int64(state[FLAGS]) & ~(WROTE_SERVER | SAW_ALPN) | SAW_SERVER
-        if answer & ALPN_CHOSEN != 0:
-            flags |= SAW_ALPN
-        state[CHOSEN] = chosen[0] << 16 | chosen[1]
-        state[FLAGS] = flags
-        if answer & RETRY_REQUEST != 0:
-            state[FLAGS] = flags | SAW_RETRY
-            _flush(inspection, facts, outbox)
-        elif chosen[0] >= 0x0304:       # the rest is sealed
-            _flush(inspection, facts, outbox)
-            state[FLAGS] = np.int64(state[FLAGS]) | SERVER_ENDED
-    return 1
-
-
-@kernel
-def _certificate(data: Array, start: int, stop: int, inspection: Array, facts: Array, outbox: Array) -> int:
-    """Take in the first certificate of the Certificate message body data[start:stop], which may go on. 1 if it was whole."""
-    if start + 6 > stop:
-        return 0
-    size = np.int64(data[start + 3]) << 16 | two(data, start + 4)
-    if size == 0 or size > stop - start - 6:
-        return 0
-    state = inspection[0].state
-    places = scratch_numbers(PLACES)
-    if certificate(data, start + 6, start + 6 + size, places, inspection, facts) != 0:
-        flags = np.int64(state[FLAGS])
-        server_row(data, start + 6, start + 6 + size, places, np.int64(state[CHOSEN]) >> 16, np.int64(state[CHOSEN]) & 0xFFFF, flags & SAW_ALPN != 0,
-                   inspection, facts, outbox)
-        state[FLAGS] = flags | WROTE_SERVER
-    return 1
-
-
-@kernel
 def _messages(data: Array, start: int, stop: int, direction: int, final: bool, inspection: Array, facts: Array, outbox: Array) -> int:
     """Take in the handshake messages of data[start:stop], passing over those done before.
 
     Returns 1 where they end exactly there, 0 where the last one goes on, -1 where they are no messages.
     """
     state = inspection[0].state
-    seen = 0
     at = start
-    for _ in range(64):
+    for seen in range(64):
         if at >= stop:
             return 1
         if at + 4 > stop:
             return 0
         kind = np.int64(data[at])
         size = np.int64(data[at + 1]) << 16 | two(data, at + 2)
-        if kind > 24 and kind != 67 and kind != 203 and kind != 254:
-            return -1
-        if (kind == 1 or kind == 2) and (size < 38 or size > 0x20000):
+        if not is_message(kind, size):
             return -1
         end = at + 4 + size
-        fresh = seen >= np.int64(state[DONE + direction])
-        if end > stop:
-            if fresh and kind == 11 and np.int64(state[FLAGS]) & (SAW_SERVER | WROTE_SERVER) == SAW_SERVER:
-                if _certificate(data, at + 4, stop, inspection, facts, outbox) != 0:
+        if seen < np.int64(state[DONE + direction]):
+            if end > stop:
+                return 0
+        elif end > stop:
+            if kind == CERTIFICATE:
+                if first_certificate(data, at + 4, stop, inspection, facts, outbox) != 0:
                     state[FLAGS] = np.int64(state[FLAGS]) | SERVER_ENDED
-            elif fresh and final and kind == 1:
-                _message(data, kind, at + 4, stop, inspection, facts, outbox)
+            elif final and kind == CLIENT_HELLO:
+                message(data, kind, at + 4, stop, TLS_HELLO, inspection, facts, outbox)
             return 0
-        if fresh:
-            if kind == 11 and np.int64(state[FLAGS]) & (SAW_SERVER | WROTE_SERVER) == SAW_SERVER:
-                _certificate(data, at + 4, end, inspection, facts, outbox)
-                _flush(inspection, facts, outbox)
-                state[FLAGS] = np.int64(state[FLAGS]) | SERVER_ENDED
-            elif kind == 14 and direction == 1:
-                _flush(inspection, facts, outbox)
-                state[FLAGS] = np.int64(state[FLAGS]) | SERVER_ENDED
-            elif _message(data, kind, at + 4, end, inspection, facts, outbox) == 0:
+        else:
+            if message(data, kind, at + 4, end, TLS_HELLO, inspection, facts, outbox) == 0:
                 return -1
             state[DONE + direction] = seen + 1
-        seen += 1
         at = end
     return 1
 
@@ -272,7 +217,7 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     final = np.int64(seen.final) != 0
     if n == 0:
         if final:
-            _flush(inspection, facts, outbox)
+            flush(inspection, facts, outbox)
             return MINE if np.int64(state[FLAGS]) & SAW_RECORD != 0 else NO
         return GOING if np.int64(state[FLAGS]) & SAW_RECORD != 0 else MORE
     if seen.start == 0 and data[0] != HANDSHAKE:
@@ -342,10 +287,8 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         return NO if final else MORE
     if ended or final:
         if direction == 1:
-            _flush(inspection, facts, outbox)
+            flush(inspection, facts, outbox)
             flags = np.int64(state[FLAGS]) | SERVER_ENDED
-        else:
-            flags |= CLIENT_ENDED
         state[FLAGS] = flags
     if flags & SERVER_ENDED != 0:
         return MINE

@@ -11,8 +11,20 @@ import numpy as np
 
 from dpi.classify.inspection import NAME_SNI
 from dpi.classify.wire.fingerprint import (
-    TEXT_BYTES, comma, decimal, decimals, extension_decimals, hexadecimal, hexadecimals, is_alphanumeric, is_grease, nibble, short_hash, sort,
-    two, version_code,
+    TEXT_BYTES,
+    comma,
+    decimal,
+    decimals,
+    extension_decimals,
+    hexadecimal,
+    hexadecimals,
+    is_alphanumeric,
+    is_grease,
+    nibble,
+    short_hash,
+    sort,
+    two,
+    version_code,
 )
 from dpi.classify.wire.md5 import md5
 from dpi.classify.wire.rows import TLS, byte, number, open_row, text

@@ -5,7 +5,7 @@ With the instruction, blocks are read reversed and multiplied as POLYVAL does (R
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,11 @@ def _made(plain: Callable[..., Any], names: tuple[str, ...], generate: Callable[
         return ir.Constant(ir.IntType(64), 0)
 
     lines = f"def {plain.__name__}(typing, {', '.join(names)}):\n    return signature(({', '.join(names)},)), emit\n"
-    space: dict[str, Any] = {"emit": emit, "signature": lambda kinds: types.int64(*(types.int64 if isinstance(k, types.Integer) else k for k in kinds))}
-    exec(compile(lines, __file__, "exec"), space)  # noqa: S102 - numba reads the argument names of an intrinsic from its definition
+    def signature(kinds: Sequence[Any]) -> Any:
+        return types.int64(*(types.int64 if isinstance(k, types.Integer) else k for k in kinds))
+
+    space: dict[str, Any] = {"emit": emit, "signature": signature}
+    exec(compile(lines, __file__, "exec"), space)       # numba reads the argument names of an intrinsic from its definition
     return numba_intrinsic(space[plain.__name__])
 
 

@@ -10,8 +10,20 @@ import numpy as np
 
 from dpi.classify.inspection import NAME_CERTIFICATE, NAME_SNI
 from dpi.classify.wire.certificate import (
-    CERTIFICATE_END, CERTIFICATE_PLACES, ISSUER, ISSUER_END, NAMES, NAMES_END, NOT_AFTER, NOT_BEFORE, SELF_SIGNED, SUBJECT, SUBJECT_END, covers,
-    element, find_certificate,
+    CERTIFICATE_END,
+    CERTIFICATE_PLACES,
+    ISSUER,
+    ISSUER_END,
+    NAMES,
+    NAMES_END,
+    NOT_AFTER,
+    NOT_BEFORE,
+    SELF_SIGNED,
+    SUBJECT,
+    SUBJECT_END,
+    covers,
+    element,
+    find_certificate,
 )
 from dpi.classify.wire.client_hello import learn_alpn, learn_name
 from dpi.classify.wire.fingerprint import TEXT_BYTES, comma, decimal, extension_decimals, nibble, two
@@ -190,12 +202,15 @@ def looks_like_host(data: Array, start: int, stop: int) -> bool:
 
 
 @kernel
-def server_row(data: Array, start: int, stop: int, places: Array, version: int, cipher: int, with_alpn: bool, inspection: Array, facts: Array,
-               outbox: Array) -> None:
-    """Write the server flight's row. The certificate is data[start:stop] with its `places`; stop 0 where there was none in clear.
+def server_flight(data: Array, start: int, stop: int, version: int, cipher: int, with_alpn: bool, inspection: Array, facts: Array,
+                  outbox: Array) -> int:
+    """Write the row of a server's flight, with what the certificate data[start:stop] teaches; stop 0 where none was in clear.
 
-    JA3S and ALPN (if with_alpn) are taken from facts.
+    JA3S and ALPN (if with_alpn) are taken from facts. Returns 1, or 0 where the bytes are no certificate (nothing is written).
     """
+    places = scratch_numbers(CERTIFICATE_PLACES)
+    if stop > start and certificate(data, start, stop, places, inspection, facts) == 0:
+        return 0
     row = facts[0]
     out = open_row(outbox, inspection, TLS)
     number(outbox, out, 0, 1)
@@ -206,7 +221,7 @@ def server_row(data: Array, start: int, stop: int, places: Array, version: int, 
     if row.has_ja3s != 0:
         hexadecimal_text(outbox, out, 3, row.ja3s, 16)
     if stop <= start:
-        return
+        return 1
     number(outbox, out, 3, places[NOT_BEFORE])
     number(outbox, out, 4, places[NOT_AFTER])
     text(outbox, out, 5, data, places[SUBJECT], min(places[SUBJECT_END], places[SUBJECT] + 128))
@@ -228,6 +243,7 @@ def server_row(data: Array, start: int, stop: int, places: Array, version: int, 
     digest = scratch_bytes(32)
     sha256(data, start, min(stop, places[CERTIFICATE_END]), digest, 0)
     hexadecimal_text(outbox, out, 8, digest, 32)
+    return 1
 
 
 @kernel
@@ -237,6 +253,3 @@ def hexadecimal_text(outbox: Array, row: int, k: int, data: Array, count: int) -
         byte(outbox, row, k, nibble(np.int64(data[i]) >> 4))
         byte(outbox, row, k, nibble(np.int64(data[i]) & 15))
 
-
-#: Room for `places` of a certificate
-PLACES = CERTIFICATE_PLACES

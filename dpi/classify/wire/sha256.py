@@ -129,7 +129,7 @@ def _block() -> Any:
 @kernel
 def absorb(state: Array, data: Array, at: int) -> None:
     """Change the state by the block data[at:at + 64]; nothing happens where the block does not exist."""
-    if 0 <= at and at + 64 <= data.size and state.size >= 8:
+    if at >= 0 and at + 64 <= data.size and state.size >= 8:
         _block(state, data, at)
 
 
