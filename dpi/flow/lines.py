@@ -62,8 +62,9 @@ class Lines:
         for code in range(1, 8):
             keys = seen[confidence == code]
             for best in keys[np.argsort(-weight[keys])[:_SAMPLES]].tolist():
-                if best not in self._samples:
-                    self._samples[best] = chunk.line(int(rows[best]))
+                row = int(rows[best])
+                if best not in self._samples or wire[row] > 4 * self._samples[best].bytes:
+                    self._samples[best] = chunk.line(row)
 
     def largest(self, name: Callable[[int], tuple[str, str, str]]) -> list[FlowLine]:
         """The largest flows. `name` gives (protocol, application, confidence) of a key."""

@@ -77,12 +77,17 @@ def sections(f: Figures, say: Language) -> list[Section]:
     out.append(_applications(f, say))
     out.append(Section(say("title.protocols"), lines=[" · ".join(f"{clean(share.name) or say('label.unknown')} {say.percent(share.bytes / max(1, f.bytes))}"
                                                           for share in f.protocols[:_ROWS])]))
-    carried = [*f.transports, *f.versions, *f.tunnels, *(replace(share, name=f"VLAN {share.name}") for share in f.vlans)]
-    carriers = [f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in carried if share.bytes >= f.bytes / 1000][:20]
-    out.append(Section(say("title.carriers"), lines=[" · ".join(carriers)]))
+    carried = [f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in carriers(f)]
+    out.append(Section(say("title.carriers"), lines=[" · ".join(carried)]))
     out += [_hosts(say("title.clients"), f.clients, f, say), _hosts(say("title.servers"), f.servers, f, say)]
     out += [*_quality(f, say), *_services(f, say), *_unknown(f, say), *_refused(f, say)]
     return [section for section in out if section.rows or section.lines]
+
+
+def carriers(f: Figures) -> list[Share]:
+    """Transports, IP versions, tunnels and VLANs that carry a thousandth of the bytes or more."""
+    every = [*f.transports, *f.versions, *f.tunnels, *(replace(share, name=f"VLAN {share.name}") for share in f.vlans)]
+    return [share for share in every if share.bytes * 1000 >= f.bytes]
 
 
 def _head(f: Figures, say: Language) -> list[Sequence[str]]:

@@ -11,11 +11,12 @@ from dpi.flow.figures import CONFIDENCES, Figures, Share
 from dpi.reports.findings import findings
 from dpi.reports.html import chart
 from dpi.reports.language import Language
-from dpi.reports.terminal import clean, delay_lines, label, named
+from dpi.reports.terminal import carriers, clean, delay_lines, label, named
 
 #: Colours of the applications in the timeline, in order, then the rest.
 COLOURS = ("#2563a8", "#e08a2c", "#3d9a6b", "#b8485a", "#7a5fb0", "#2b9fb3", "#c9a227", "#8a6b52")
-REST = "#b9c0c9"
+REST = "#c3c9d1"
+UNKNOWN = "#7d8896"
 #: From proof to guess.
 TRUST = {"payload": "#14532d", "name": "#2f855a", "dns": "#5aa97d", "fingerprint": "#2b8fa8", "network": "#6ba7d6", "port": "#e3b04b", "guess": "#e58a5a", "": "#c3c9d1"}
 
@@ -47,7 +48,9 @@ def render(figures: Figures, language: str = "en", now: float | None = None) -> 
 def _views(f: Figures, say: Language) -> dict[str, Any]:
     """What the template shows and would be clumsy to work out there."""
     shown = {name: COLOURS[k] for k, name in enumerate(f.timeline.names) if name is not None and k < len(COLOURS)}
-    names = [say("label.rest") if name is None else name or say("label.unknown") for name in f.timeline.names]
+    if "" in shown:
+        shown[""] = UNKNOWN
+    names = [say("label.rest") if name is None else label(Share(name, named=False), say) for name in f.timeline.names]
     colours = [REST if name is None else shown.get(name, REST) for name in f.timeline.names]
     every = sum(max(0, share.bytes) for share in f.confidences) or 1
     trust = [{"word": word, "colour": TRUST.get(word, REST), "share": share.bytes / every, "flows": share.flows}
@@ -56,7 +59,7 @@ def _views(f: Figures, say: Language) -> dict[str, Any]:
         "findings": findings(f, say), "named": named(f), "label": lambda share: label(share, say), "delays": delay_lines(f), "trust": trust,
         "colour": lambda share: shown.get(share.name, REST), "mix": _mix, "trust_colours": TRUST,
         "timeline": chart.area(f.timeline, colours, names, say), "legend": list(zip(names, colours, (sum(row) for row in f.timeline.series), strict=True)),
-        "histogram": chart.histogram, "read": max(1, f.read_packets), "ratio": lambda part, whole: part / whole if whole else 0.0,
+        "histogram": chart.histogram, "carriers": carriers(f), "read": max(1, f.read_packets), "ratio": lambda part, whole: part / whole if whole else 0.0,
     }
 
 

@@ -46,16 +46,12 @@ class Language:
         return f"{value:,}"
 
     def short(self, value: float) -> str:
-        """A number shortened: 2.4 M, in Chinese 240.2 万."""
+        """A number in full up to a million, then shortened: 2.40 M, in Chinese 240.2 万."""
+        if value < 10**6:
+            return plain(value, 0 if value >= 1000 else 1)
         if self.code == "zh":
-            for unit, size in (("亿", 10**8), ("万", 10**4)):
-                if value >= size:
-                    return f"{plain(value / size, 1 if value < 1000 * size else 0)} {unit}"
-            return plain(value)
-        for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-            if value >= size * (10 if size == 1000 else 1):
-                return f"{value / size:.{1 if value >= 10 * size else 2}f} {unit}"
-        return plain(value)
+            return f"{value / 10**8:.2f} 亿" if value >= 10**8 else f"{value / 10**4:.1f} 万"
+        return f"{value / 10**9:.2f} G" if value >= 10**9 else f"{value / 10**6:.2f} M"
 
     def bytes(self, value: float) -> str:
         """Bytes in decimal units: 1.68 GB."""
