@@ -11,6 +11,8 @@ import sys
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from dpi.batch import Batch
 from dpi.capture.block import Block
 from dpi.capture.frame import FRAME
@@ -35,7 +37,10 @@ class Counted:
 
     def write(self, batch: Batch) -> None:
         if batch.table == "flows":
-            self.packets += int(batch.columns["client_packets"].sum()) + int(batch.columns["server_packets"].sum())
+            for column in ("client_packets", "server_packets"):
+                counts = batch.columns[column]
+                assert isinstance(counts, np.ndarray)
+                self.packets += int(counts.sum())
 
     def close(self) -> None:
         """Nothing to end."""
@@ -54,6 +59,7 @@ class Replays:
         self.frames = records(1, FRAME)
         self.random = Random(7)
         self.shard: Any = None
+        self.sink = Counted()
         self.time = self.given = 0
 
     def fresh(self) -> None:
