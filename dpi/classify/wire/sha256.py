@@ -102,6 +102,8 @@ def _block() -> Any:
             s0 = asm.shuffle(builder, low, high, (5, 4, 1, 0))      # the instructions want f e b a and h g d c
             s1 = asm.shuffle(builder, low, high, (7, 6, 3, 2))
             first0, first1 = s0, s1
+            if asm.has("avx"):      # these instructions have no AVX form: upper halves in use would make each of them wait, twentyfold in all
+                asm.call(builder, "llvm.x86.avx.vzeroupper", [], ir.VoidType())
             w = []
             for k in range(16):
                 if k < 4:
