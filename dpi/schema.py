@@ -8,10 +8,20 @@ the side that opened the flow; "wire" bytes are the frame without FCS, "bytes" t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from dpi.batch import NULLS, Batch, Coded, Lists, Texts
+if TYPE_CHECKING:
+    from dpi.batch import NULLS, Batch, Coded, Lists, Texts
 
 __all__ = ["IDS", "NULLS", "TABLES", "TRANSACTION_TABLES", "Batch", "Coded", "Column", "Lists", "Table", "Texts", "Kind", "KINDS", "table"]
+
+
+def __getattr__(name: str) -> Any:
+    """The column types of dpi.batch, from here as well; they need numpy, which a page of help must not wait for."""
+    if name in ("NULLS", "Batch", "Coded", "Lists", "Texts"):
+        from dpi import batch
+        return getattr(batch, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @dataclass(frozen=True)
