@@ -14,7 +14,8 @@ import numpy as np
 
 from dpi.batch import Batch, Sink
 from dpi.capture.block import Block
-from dpi.capture.decode import DECODER, decode_any, decode_batch, new_decoder
+from dpi.capture.decode import decode_any, decode_batch, new_decoder
+from dpi.capture.tunnel import DECODER
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed

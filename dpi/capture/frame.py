@@ -48,7 +48,7 @@ PACKET = np.dtype((np.record, [
     ("status", "u1"),           # 0 decoded, else the number of a reason in REFUSALS
     ("version", "u1"),          # 4, 6; 0 where there is no IP
     ("ip_protocol", "u1"),
-    ("flags", "u1"),            # TCP flags
+    ("tcp_flags", "u1"),
     ("ttl", "u1"),
     ("dscp", "u1"),
     ("icmp_type", "u1"), ("icmp_code", "u1"),

@@ -46,7 +46,7 @@ def tcp(data: Any, base: int, captured: int, end: int, at: int, whole: bool, pac
     packet.target_port = be16(data, base + at + 2)
     packet.seq = be32(data, base + at + 4)
     packet.ack = be32(data, base + at + 8)
-    packet.flags = flags
+    packet.tcp_flags = flags
     packet.window = be16(data, base + at + 14)
     packet.mss = segment_size(data, base + at, min(length, min(captured, end) - at)) if flags & SYN else 0
     packet.icmp_type = 0
@@ -101,7 +101,7 @@ def no_transport(packet: Any) -> None:
     packet.target_port = 0
     packet.seq = 0
     packet.ack = 0
-    packet.flags = 0
+    packet.tcp_flags = 0
     packet.window = 0
     packet.mss = 0
     packet.icmp_type = 0

@@ -103,7 +103,7 @@ def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
                 flow.stream = np.uint32(slot)
             if slot != 0:
                 streams_of(w)[slot].open[d] = 1
-                streams_of(w)[slot].base[d] = np.uint32((np.int64(p.seq) - distance) & 0xFFFFFFFF)
+                streams_of(w)[slot].origin[d] = np.uint32((np.int64(p.seq) - distance) & 0xFFFFFFFF)
                 add_segment(streams_of(w), arena_of(w), slot, d, p.seq, data, at, n)
             return 0
     else:
@@ -344,7 +344,7 @@ def follow(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any, answer
     if stream_wanted:
         if stream.open[d] == 0:
             stream.open[d] = 1
-            stream.base[d] = np.uint32(seq)
+            stream.origin[d] = np.uint32(seq)
             if add_segment(streams_of(w), arena_of(w), slot, d, seq, data, 0, data.size) < 0 or np.int64(stream.have[d]) >= SPAN:
                 stream.open[d] = 2
         elif x.final:

@@ -49,7 +49,7 @@ BYTES, FROM_END, FIND, FIELD, FIELD_LEAST = 1, 2, 3, 4, 5
 #: One condition of a row. 24 bytes. Port and length ranges use `at` (low) and `length` (high).
 PIECE = np.dtype((np.record, [
     ("kind", "u1"),             # BYTES at `at`; FROM_END at n - `at`; FIND in a window; FIELD: n == value + add; FIELD_LEAST: n >= value + add
-    ("size", "u1"),             # of a length field, 1-4
+    ("width", "u1"),             # of a length field, 1-4
     ("little", "u1"),           # 1: little-endian length field
     ("pad", "u1"),
     ("at", "u4"),
@@ -111,7 +111,7 @@ def _piece_holds(data: Any, n: Any, piece: Any, pattern_bytes: Any) -> Any:
                 if i == length:
                     return 1
         return 0
-    size = np.int64(piece.size)
+    size = np.int64(piece.width)
     if at + size > n:
         return 0
     value = np.int64(0)

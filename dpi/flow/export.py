@@ -105,5 +105,5 @@ def reopen(flow: Any, shard: Any) -> Any:
         flow.retransmissions[d] = 0
         flow.out_of_order[d] = 0
         flow.zero_windows[d] = 0
-        flow.flags[d] = 0
+        flow.tcp_flags[d] = 0
     return 0

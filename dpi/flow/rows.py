@@ -34,8 +34,8 @@ def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count
         i = np.int64(0)
         while i < n:
             byte = np.int64(source[begin + i])
-            size = np.int64(1)
-            good = 32 <= byte < 127
+            size: Any = np.int64(1)
+            good: Any = 32 <= byte < 127
             if 0xC2 <= byte <= 0xF4:
                 size = np.int64(2) if byte < 0xE0 else (np.int64(3) if byte < 0xF0 else np.int64(4))
                 good = i + size <= n
@@ -151,7 +151,7 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
         columns[f"{side}_bytes"] = ip_bytes
         columns[f"{side}_wire_bytes"] = (ip_bytes.astype(np.int64) + flow["overhead"][:, d]).astype(np.uint64)
         columns[f"{side}_payload_bytes"] = ip_bytes - flow["headers"][:, d]
-        columns[f"{side}_tcp_flags"] = flow["flags"][:, d].copy()
+        columns[f"{side}_tcp_flags"] = flow["tcp_flags"][:, d].copy()
         columns[f"{side}_retransmissions"] = flow["retransmissions"][:, d].astype(np.uint32)
         columns[f"{side}_out_of_order"] = flow["out_of_order"][:, d].astype(np.uint32)
         columns[f"{side}_zero_windows"] = flow["zero_windows"][:, d].astype(np.uint32)

@@ -19,7 +19,7 @@ SLOT_BYTES = 2 * SPAN + MEMORY
 
 STREAM = np.dtype((np.record, [
     ("owner", "u4"), ("next", "u4"),
-    ("base", "u4", (2,)),               # sequence number of the first byte
+    ("origin", "u4", (2,)),               # sequence number of the first byte
     ("have", "u4", (2,)),               # contiguous bytes from the base
     ("starts", "u2", (2 * PIECES,)), ("stops", "u2", (2 * PIECES,)),   # ranges beyond the gap; empty where stop is 0
     ("open", "u1", (2,)),               # 1: the direction is being assembled, 2: given up or full
@@ -56,7 +56,7 @@ def open_slot(streams: Any, arena: Any, shard: Any, owner: Any, with_memory: Any
     for d in range(2):
         stream.open[d] = 0
         stream.have[d] = 0
-        stream.base[d] = 0
+        stream.origin[d] = 0
     for i in range(2 * PIECES):
         stream.stops[i] = 0
     for i in range(8):
@@ -89,7 +89,7 @@ def close_slot(streams: Any, shard: Any, slot: Any) -> Any:
 def add_segment(streams: Any, arena: Any, slot: Any, d: Any, seq: Any, data: Any, at: Any, length: Any) -> Any:
     """Copy a segment's bytes to their place. Returns the growth of the contiguous part (0: nothing new in order), -1 if it lies outside."""
     stream = streams[slot]
-    begin = (np.int64(seq) - np.int64(stream.base[d])) & 0xFFFFFFFF
+    begin = (np.int64(seq) - np.int64(stream.origin[d])) & 0xFFFFFFFF
     if begin >= 0x80000000:
         begin -= 0x100000000
     stop = begin + np.int64(length)
@@ -135,7 +135,7 @@ def add_segment(streams: Any, arena: Any, slot: Any, d: Any, seq: Any, data: Any
 def _copy_new(stream: Any, arena: Any, place: Any, first: Any, begin: Any, stop: Any, data: Any, at: Any) -> Any:
     """Copy data[at:] to [begin, stop) except where a remembered range already has bytes."""
     position = begin
-    for _ in range(PIECES + 1):
+    for _ in range(2 * PIECES + 1):         # a gap, a range, a gap ... and the end
         if position >= stop:
             return 0
         end = stop

@@ -25,7 +25,7 @@ FLOW = np.dtype((np.record, [
     ("next_seq", "u4", (2,)),
     ("advanced", "u4", (2,)),                   # low 32 bits of the time next_seq last moved
     ("retransmissions", "u2", (2,)), ("out_of_order", "u2", (2,)), ("zero_windows", "u2", (2,)),
-    ("flags", "u1", (2,)),
+    ("tcp_flags", "u1", (2,)),
     ("state", "u1"),                            # SYN ... CLOSED below
     ("marks", "u1"),                            # CLIENT_LOW ... below
     ("minute", "u4"),                           # of the open interval

@@ -174,7 +174,7 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
     flow.marks = 0
     if (client == 1) == (p.low == 1):
         flow.marks = CLIENT_LOW
-    if p.ip_protocol == TCP and not (p.flags & F_SYN):
+    if p.ip_protocol == TCP and not (p.tcp_flags & F_SYN):
         flow.marks |= MIDSTREAM
     detail.serial = row.serial
     detail.flow_start = row.clock
@@ -226,8 +226,8 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
 def opened_by_sender(data: Any, p: Any) -> Any:
     """1 if the sender of a flow's first packet seen is its client, else 0."""
     if p.ip_protocol == TCP:
-        if p.flags & F_SYN:
-            return 0 if p.flags & F_ACK else 1
+        if p.tcp_flags & F_SYN:
+            return 0 if p.tcp_flags & F_ACK else 1
         return 0 if p.source_port < p.target_port else 1
     if p.ip_protocol == UDP:
         if p.source_port < 1024 and p.target_port >= 1024:
@@ -347,7 +347,7 @@ def fold(w: Any, number: Any) -> Any:
             whole.overhead[d] += flow.overhead[d]
             whole.headers[d] += flow.headers[d]
             whole.packets[d] += flow.packets[d]
-            whole.flags[d] |= flow.flags[d]
+            whole.tcp_flags[d] |= flow.tcp_flags[d]
         whole.last = row.clock
         for d in range(2):
             flow.packets[d] = 0
@@ -495,8 +495,8 @@ def response(w: Any, number: Any, flow: Any, d: Any) -> Any:
 @kernel
 def tcp(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
     """TCP of one segment (RFC 9293): handshake times, close and reset, sequence progress. Returns as `count`, without the direction."""
-    flags = np.int64(p.flags)
-    flow.flags[d] |= p.flags
+    flags = np.int64(p.tcp_flags)
+    flow.tcp_flags[d] |= p.tcp_flags
     clock = shard_of(w)[0].clock
     if flags & (F_SYN | F_FIN | F_RST):
         ends(w, number, flow, p, d)
@@ -542,7 +542,7 @@ def tcp(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
 @kernel
 def ends(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
     """SYN, FIN and RST of one segment."""
-    flags = np.int64(p.flags)
+    flags = np.int64(p.tcp_flags)
     detail = details_of(w)[number]
     since = min(shard_of(w)[0].clock - detail.flow_start, NOT_MEASURED - 1)
     if flags & F_RST:
@@ -583,6 +583,6 @@ def expired(flow: Any, p: Any, shard: Any) -> Any:
         return 1
     if silent > 5_000_000 and silent > limit_of(flow, np.int64(p.ip_protocol), shard):
         return 1
-    if flow.state & CLOSED and p.ip_protocol == TCP and (p.flags & (F_SYN | F_ACK | F_RST)) == F_SYN:
+    if flow.state & CLOSED and p.ip_protocol == TCP and (p.tcp_flags & (F_SYN | F_ACK | F_RST)) == F_SYN:
         return 1
     return 0

@@ -172,7 +172,7 @@ def test_what_is_mangled_is_still_counted_in_its_flow() -> None:
     for name in ("impossible header length", "snapped within tcp"):
         packets, decoder = decoded([one for one in SAMPLES if one.name == name])
         packet = packets[0]
-        assert (packet.status, packet.source_port, packet["flags"], packet.payload_bytes, decoder.mangled) == (0, 49152, 0, 0, 1), name
+        assert (packet.status, packet.source_port, packet["tcp_flags"], packet.payload_bytes, decoder.mangled) == (0, 49152, 0, 0, 1), name
     packet = packet_of("udp too long")
     assert (packet.target_port, packet.payload_bytes) == (40000, 5)
 
