@@ -24,7 +24,7 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--rules", "rules_path", metavar="DIR", help="Rules in place of those that come with Fullspan.")
 @click.option("--filter", "packet_filter", metavar="BPF", help="Only packets that match this filter (tcpdump's language).")
 @click.option("--since", metavar="TIME", help="Only packets from this moment on (after --time-shift).")
-@click.option("--until", metavar="TIME", help="Only packets up to this moment.")
+@click.option("--until", metavar="TIME", help="Only packets before this moment.")
 @click.option("--time-shift", metavar="SPAN", help="Add this to every packet's time: +1h, -3d.")
 @click.option("--max-flows", type=click.IntRange(1024, 1 << 27), metavar="N", help="Flows held at once; beyond it the oldest are closed early, and counted.")
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Threads.")

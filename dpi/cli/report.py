@@ -18,7 +18,7 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="The store to ask (default: fullspan.chdb in this directory).")
 @click.option("--capture", "captures", metavar="NAME|ID", multiple=True, help="Only this capture (its name in `source`, or its capture_id); may be given again.")
 @click.option("--since", metavar="TIME", help="Only rows that begin at this moment or later.")
-@click.option("--until", metavar="TIME", help="Only rows that begin at this moment or before.")
+@click.option("--until", metavar="TIME", help="Only rows that begin before this moment.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language.")
 @click.option("--out", metavar="FILE.html", default="report.html", show_default=True, help="Where the report goes; - prints the summary only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")

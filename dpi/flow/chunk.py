@@ -81,7 +81,8 @@ def together(batches: list[Batch], names: tuple[str, ...]) -> Batch:
             columns[name] = _joined_texts(parts)
         elif isinstance(parts[0], Coded):
             bases = np.cumsum([0, *(len(part.words) for part in parts)])
-            columns[name] = Coded(np.concatenate([part.codes + base for part, base in zip(parts, bases, strict=False)]), [word for part in parts for word in part.words])
+            columns[name] = Coded(np.concatenate([part.codes + base for part, base in zip(parts, bases, strict=False)]),
+                                  [word for part in parts for word in part.words])
         else:
             columns[name] = np.concatenate(parts)
     return Batch(batches[0].table, sum(batch.count for batch in batches), columns)

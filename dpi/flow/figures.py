@@ -34,7 +34,7 @@ def transport(number: int) -> str:
 def address(raw: bytes) -> str:
     """Text of a 16-byte address; IPv4 mapped as plain IPv4."""
     if raw[:12] == b"\0\0\0\0\0\0\0\0\0\0\xff\xff":
-        return "%d.%d.%d.%d" % tuple(raw[12:])
+        return ".".join(map(str, raw[12:]))
     return str(ipaddress.IPv6Address(raw))
 
 
@@ -299,6 +299,12 @@ def _plain(value: Any, name: str = "") -> Any:
     if name in _TIMES and isinstance(value, int):
         return iso(value)
     return value
+
+
+def counted(name: str, sums: Iterable[float], **more: Any) -> Share:
+    """A Share of (flows, packets, bytes)."""
+    flows, packets, octets = (int(value) for value in sums)
+    return Share(name, flows, packets, octets, **more)
 
 
 def merged(shares: Iterable[Share]) -> list[Share]:

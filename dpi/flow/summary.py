@@ -11,7 +11,7 @@ import numpy as np
 
 from dpi.batch import Array, Batch
 from dpi.flow.chunk import Chunk, together
-from dpi.flow.figures import BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, merged, ranked, transport
+from dpi.flow.figures import BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, counted, merged, ranked, transport
 from dpi.flow.lines import Lines
 from dpi.flow.tally import Registry, Tally, grouped, halves, mix
 from dpi.flow.times import Times
@@ -39,7 +39,7 @@ class _Counts:
 
     def shares(self, names: Any) -> list[Share]:
         """A Share for each number seen; `names` maps a number to its name."""
-        return [Share(names(k), *(int(self.table[j, k]) for j in range(3))) for k in np.flatnonzero(self.table[1] + self.table[0]).tolist()]
+        return [counted(names(k), self.table[:, k]) for k in np.flatnonzero(self.table[1] + self.table[0]).tolist()]
 
 
 class Summary:
@@ -115,7 +115,8 @@ class Summary:
         opened_flows = opened.astype(np.int64)
         start, end = chunk.number("interval_start"), chunk.number("interval_end")
         self._first, self._last = min(self._first, int(start.min())), max(self._last, int(end.max()))
-        self._totals += [n, int(opened_flows.sum()), int(packets.sum()), int(wire.sum()), *(int(sum(x.sum() for x in chunk.both(w))) for w in ("bytes", "payload_bytes")),
+        self._totals += [n, int(opened_flows.sum()), int(packets.sum()), int(wire.sum()),
+                         *(int(sum(x.sum() for x in chunk.both(w))) for w in ("bytes", "payload_bytes")),
                          int(up.sum())]
         # names
         application, protocol = chunk.codes["application"], chunk.codes["protocol"]
@@ -163,7 +164,8 @@ class Summary:
         silent = syn & final & ((server_flags & _SYN) == 0)
         reset = (server_flags & _RST) != 0
         again, late, zero = chunk.both("retransmissions"), chunk.both("out_of_order"), chunk.both("zero_windows")
-        self._tcp += [int((tcp & opened).sum()), int(packets[tcp].sum()), *(int(column.sum()) for column in (*again, *late)), int(zero[0].sum() + zero[1].sum()),
+        self._tcp += [int((tcp & opened).sum()), int(packets[tcp].sum()), *(int(column.sum()) for column in (*again, *late)),
+                      int(zero[0].sum() + zero[1].sum()),
                       int(syn.sum()), int((silent & ~reset).sum()), int((silent & reset).sum()),
                       int((tcp & final & (((client_flags | server_flags) & _RST) != 0)).sum())]
 
@@ -203,8 +205,8 @@ class Summary:
         out.protocols, out.distinct["protocols"] = ranked(protocols), sum(bool(share.name) for share in protocols)
         by_confidence = self._labels.reshape(3, -1, 8).sum(axis=1)
         words = self._confidences.words
-        out.confidences = ranked(Share(words[k], *(int(x) for x in by_confidence[:, k])) for k in range(min(8, len(words))))
-        carriers = self._by_carrier.shares(int)
+        out.confidences = ranked(counted(words[k], by_confidence[:, k]) for k in range(min(8, len(words))))
+        carriers = self._by_carrier.shares(str)
         out.transports = ranked(_folded(carriers, lambda share: transport(int(share.name) >> 1)))
         out.versions = ranked(_folded(carriers, lambda share: "IPv6" if int(share.name) & 1 else "IPv4"))
         out.tunnels = [share for share in ranked(self._by_tunnel.shares(self._tunnels.words.__getitem__)) if share.name]
@@ -235,8 +237,8 @@ class Summary:
         table = self._labels.reshape(3, -1, 8)
         shares = {}
         for label in np.flatnonzero(table[:2].sum(axis=(0, 2))).tolist():
-            share = Share(self.label_name(label), *(int(x) for x in table[:, label].sum(axis=1)), self._categories.words[self._label_category[label]],
-                          label < LABELS)
+            share = counted(self.label_name(label), table[:, label].sum(axis=1), category=self._categories.words[self._label_category[label]],
+                            named=label < LABELS)
             share.confidence = {self._confidences.words[k]: int(table[2, label, k]) for k in np.flatnonzero(table[2, label]).tolist()}
             shares[label] = share
         return shares
@@ -281,7 +283,8 @@ def _folded(shares: Iterable[Share], name: Callable[[Share], str]) -> list[Share
 def _take_outcome(out: Figures, outcome: Any) -> None:
     """Captures, refusals, counters and the peak as the engine knows them."""
     for capture in outcome.captures:
-        line = CaptureLine(**{name: getattr(capture, name) for name in ("name", "path", "size", "sha256", "first_time", "last_time", "packets") if hasattr(capture, name)})
+        line = CaptureLine(**{name: getattr(capture, name) for name in ("name", "path", "size", "sha256", "first_time", "last_time",
+                                                                        "packets") if hasattr(capture, name)})
         line.link_types = [str(link) for link in capture.link_types]
         line.refused = {reason: int(count) for reason, count in capture.refused.items() if count}
         line.damage = str(capture.damage or "")

@@ -37,7 +37,8 @@ class Times:
         high = np.maximum(low, high)
         row = self.rows[label] * bins
         rate = wire / (high - low + 1)
-        change = np.bincount(row + low, weights=rate, minlength=len(self.labels) * bins) - np.bincount(row + high + 1, weights=rate, minlength=len(self.labels) * bins)
+        change = np.bincount(row + low, weights=rate, minlength=len(self.labels) * bins) - np.bincount(row + high + 1, weights=rate,
+                                                                                                       minlength=len(self.labels) * bins)
         self.grid += np.cumsum(change.reshape(-1, bins), axis=1)[:, :-1]
 
     def _fit(self, first: int, last: int) -> None:

@@ -7,9 +7,9 @@ from dpi.flow.figures import CONFIDENCES, TOP, Figures, FlowLine, endpoint, tran
 from dpi.reports.question import LABEL, PACKETS, WIRE, Question
 
 _SAMPLES = 3
-_LINE = ("toString(flow_id), min(toUnixTimestamp64Micro(flow_start_time)), max(toUnixTimestamp64Micro(interval_end)), any(client_ip), any(client_port), any(server_ip), "
-         "any(server_port), any(ip_protocol), argMax(protocol, interval), argMax(application, interval), argMax(confidence, interval), argMax(evidence, interval), "
-         f"argMax(server_name, interval), sum({PACKETS}), sum({WIRE}) AS octets")
+_LINE = ("toString(flow_id), min(toUnixTimestamp64Micro(flow_start_time)), max(toUnixTimestamp64Micro(interval_end)), any(client_ip), any(client_port), "
+         "any(server_ip), any(server_port), any(ip_protocol), argMax(protocol, interval), argMax(application, interval), "
+         f"argMax(confidence, interval), argMax(evidence, interval), argMax(server_name, interval), sum({PACKETS}), sum({WIRE}) AS octets")
 
 
 def answer(ask: Question, out: Figures) -> None:
@@ -29,5 +29,6 @@ def answer(ask: Question, out: Figures) -> None:
 
 def _line(row: tuple[Any, ...]) -> FlowLine:
     number, start, end, client, client_port, server, server_port, protocol_number, protocol, application, confidence, evidence, name, packets, octets = row
-    return FlowLine(str(number), int(start), int(end), endpoint(str(client), int(client_port)), endpoint(str(server), int(server_port)), transport(int(protocol_number)),
+    return FlowLine(str(number), int(start), int(end), endpoint(str(client), int(client_port)), endpoint(str(server), int(server_port)),
+                    transport(int(protocol_number)),
                     str(protocol), str(application), str(confidence), str(evidence), str(name), int(packets), int(octets))

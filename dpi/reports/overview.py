@@ -7,8 +7,9 @@ from dpi.reports.question import PACKETS, WIRE, Question
 
 def answer(ask: Question, out: Figures) -> None:
     """Fill totals, carriers, endings, risks, captures and the busiest slot."""
-    row = ask.rows(f"count(), countIf(interval = 0), sum({PACKETS}), sum({WIRE}), sum(client_bytes + server_bytes), sum(client_payload_bytes + server_payload_bytes), "
-                   "sum(client_wire_bytes), min(toUnixTimestamp64Micro(interval_start)), max(toUnixTimestamp64Micro(interval_end))")[0]
+    row = ask.rows(f"count(), countIf(interval = 0), sum({PACKETS}), sum({WIRE}), sum(client_bytes + server_bytes), "
+                   "sum(client_payload_bytes + server_payload_bytes), sum(client_wire_bytes), "
+                   "min(toUnixTimestamp64Micro(interval_start)), max(toUnixTimestamp64Micro(interval_end))")[0]
     out.rows, out.flows, out.packets, out.bytes, out.ip_bytes, out.payload_bytes, out.client_bytes = (int(value) for value in row[:7])
     if out.rows:
         out.first, out.last = int(row[7]), int(row[8])
@@ -31,9 +32,11 @@ def _named(shares: list[Share]) -> list[Share]:
 
 def _captures(ask: Question, out: Figures) -> None:
     where = f"WHERE capture_id IN ({', '.join(str(int(one)) for one in ask.captures)})" if ask.captures else ""
-    found = ask.store.query("SELECT toString(capture_id), source, path, size, sha256, link_types, toUnixTimestamp64Micro(first_time), toUnixTimestamp64Micro(last_time), "
-                            f"packets, refused_reasons, refused_counts, damage FROM captures FINAL {where} ORDER BY first_time, capture_id LIMIT 10000")
+    found = ask.store.query("SELECT toString(capture_id), source, path, size, sha256, link_types, toUnixTimestamp64Micro(first_time), "
+                            f"toUnixTimestamp64Micro(last_time), packets, refused_reasons, refused_counts, damage "
+                            f"FROM captures FINAL {where} ORDER BY first_time, capture_id LIMIT 10000")
     for number, name, path, size, sha256, links, first, last, packets, reasons, counts, damage in found:
         refused = {str(reason): int(count) for reason, count in zip(reasons, counts, strict=False) if int(count)}
-        out.captures.append(CaptureLine(str(name), str(path), int(size), str(sha256), [str(link) for link in links], int(first), int(last), int(packets), refused,
+        out.captures.append(CaptureLine(str(name), str(path), int(size), str(sha256), [str(link) for link in links], int(first), int(last),
+                                        int(packets), refused,
                                         str(damage), str(number)))

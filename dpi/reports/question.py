@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dpi.flow.figures import BOUNDS, Delays, Share
+from dpi.flow.figures import BOUNDS, Delays, Share, counted
 from dpi.store import Store
 
 #: Wire bytes and packets of a row, flows opened, and what a row is shown under: its application, else its protocol.
@@ -18,7 +18,7 @@ NAMED = "application != ''"
 
 @dataclass
 class Question:
-    """Rows of some captures (none: all) whose interval or time lies in [since, until], us."""
+    """Rows of some captures (none: all) whose interval or time lies in [since, until), us."""
     store: Store
     captures: Sequence[int] = ()
     since: int | None = None
@@ -32,7 +32,7 @@ class Question:
         if self.since is not None:
             parts.append(f"toUnixTimestamp64Micro({column}) >= {int(self.since)}")
         if self.until is not None:
-            parts.append(f"toUnixTimestamp64Micro({column}) <= {int(self.until)}")
+            parts.append(f"toUnixTimestamp64Micro({column}) < {int(self.until)}")
         parts += [f"({more})"] if more else []
         return f"WHERE {' AND '.join(parts)}" if parts else ""
 
@@ -42,12 +42,13 @@ class Question:
 
     def shares(self, expression: str, top: int, more: str = "", by: str = "bytes") -> list[Share]:
         """A ranking of flows by an expression."""
-        return [Share(str(row[0]), *(int(value) for value in row[1:4]))
+        return [counted(str(row[0]), row[1:4])
                 for row in self.rows(f"{expression} AS name, {SUMS}", more=more, tail=f"GROUP BY name ORDER BY {by} DESC, toString(name) LIMIT {top}")]
 
     def counts(self, expression: str, table: str, top: int, more: str = "", empty: bool = False) -> list[Share]:
         """A ranking of rows of a table by an expression; the empty word left out unless asked for."""
-        found = self.rows(f"{expression} AS name, count() AS flows", table, more, f"GROUP BY name {'' if empty else HAVING} ORDER BY flows DESC, name LIMIT {top}")
+        found = self.rows(f"{expression} AS name, count() AS flows", table, more,
+                          f"GROUP BY name {'' if empty else HAVING} ORDER BY flows DESC, name LIMIT {top}")
         return [Share(str(name), int(count)) for name, count in found]
 
     def delays(self, column: str, table: str = "flows") -> Delays:
@@ -55,7 +56,8 @@ class Question:
         bounds = ", ".join(map(str, BOUNDS))
         out = Delays()
         places = {bound: k for k, bound in enumerate(BOUNDS)}
-        for bound, count in self.rows(f"roundDown(toUInt32(assumeNotNull({column})), [{bounds}]) AS bin, count()", table, f"{column} IS NOT NULL", "GROUP BY bin"):
+        for bound, count in self.rows(f"roundDown(toUInt32(assumeNotNull({column})), [{bounds}]) AS bin, count()", table, f"{column} IS NOT NULL",
+                                      "GROUP BY bin"):
             out.counts[places[int(bound)]] += int(count)
         return out
 

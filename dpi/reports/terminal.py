@@ -94,7 +94,8 @@ def _head(f: Figures, say: Language) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     if len(f.captures) == 1:
         capture = f.captures[0]
-        rows.append((say("fact.file"), f"{clean(capture.name)} ({say.bytes(capture.size)}{', ' + ', '.join(capture.link_types) if capture.link_types else ''})"))
+        details = ", ".join([say.bytes(capture.size), *capture.link_types])
+        rows.append((say("fact.file"), f"{clean(capture.name)} ({details})"))
     elif f.captures:
         names = ", ".join(clean(capture.name) for capture in f.captures[:3])
         more = f" {say('label.more', count=len(f.captures) - 3)}" if len(f.captures) > 3 else ""
@@ -104,7 +105,8 @@ def _head(f: Figures, say: Language) -> list[Sequence[str]]:
         rows.append((say("fact.span"), f"{say.span(f.seconds)}: {say('fact.from_to', first=say.time(f.first), last=say.time(f.last, clock=same_day))}"))
     rows.append((say("fact.packets"), say("fact.packets_read", packets=say.count(f.read_packets), refused=say.count(f.refused_packets))))
     if f.rows:
-        rows.append((say("fact.bytes"), say("fact.bytes_detail", bytes=say.bytes(f.bytes), up=say.bytes(f.client_bytes), down=say.bytes(f.bytes - f.client_bytes))))
+        rows.append((say("fact.bytes"), say("fact.bytes_detail", bytes=say.bytes(f.bytes), up=say.bytes(f.client_bytes),
+                                            down=say.bytes(f.bytes - f.client_bytes))))
         width = say("fact.peak_second") if f.peak_width == 1 else say("fact.peak_slot", span=say.span(f.peak_width))
         rates = [say("fact.rate_mean", mean=say.rate(f.mean_bits))]
         if f.peak_bits > f.mean_bits:       # in less than a second there is no busiest second
@@ -146,7 +148,8 @@ def _hosts(title: str, hosts: list[Host], f: Figures, say: Language) -> Section:
 
 
 def _quality(f: Figures, say: Language) -> list[Section]:
-    table = Section(say("title.quality"), [say("column.measure"), ">" + say("column.measured"), ">" + say("column.median"), ">" + say("column.p90"), ">" + say("column.p99")])
+    table = Section(say("title.quality"), [say("column.measure"), ">" + say("column.measured"), ">" + say("column.median"), ">" + say("column.p90"),
+                                           ">" + say("column.p99")])
     for key, delays in delay_lines(f):
         table.rows.append((say(f"label.{key}"), say.count(delays.count), *(say.delay(delays.percentile(p)) for p in (0.5, 0.9, 0.99))))
     tcp = f.tcp
@@ -164,7 +167,8 @@ def _quality(f: Figures, say: Language) -> list[Section]:
 
 def delay_lines(f: Figures) -> list[tuple[str, Delays]]:
     """Delays that were measured, by the key of their label."""
-    every = (("client_rtt", f.client_rtt), ("server_rtt", f.server_rtt), ("response", f.response), ("dns_response", f.dns.delays), ("http_response", f.http.delays))
+    every = (("client_rtt", f.client_rtt), ("server_rtt", f.server_rtt), ("response", f.response), ("dns_response", f.dns.delays),
+             ("http_response", f.http.delays))
     return [(key, delays) for key, delays in every if delays.count]
 
 
@@ -177,7 +181,8 @@ def _services(f: Figures, say: Language) -> list[Section]:
     if f.dns.queries or f.dns.responses:
         out.append(Section(say("title.dns"), lines=[
             say("label.dns_line", queries=say.count(f.dns.queries), responses=say.count(f.dns.responses)), line(say("column.code"), f.dns.codes),
-            line(say("column.type"), f.dns.types), line(say("label.names"), f.dns.names), *([line(say("label.failing"), f.dns.failing)] if f.dns.failing else [])]))
+            line(say("column.type"), f.dns.types), line(say("label.names"), f.dns.names),
+            *([line(say("label.failing"), f.dns.failing)] if f.dns.failing else [])]))
     if f.tls.hellos or f.tls.versions:
         out.append(Section(say("title.tls"), lines=[
             say("label.tls_line", hellos=say.count(f.tls.hellos), names=say.count(f.distinct.get("tls_names", 0)), unnamed=say.count(f.tls.unnamed)),
@@ -185,7 +190,8 @@ def _services(f: Figures, say: Language) -> list[Section]:
             line(say("label.fingerprints"), f.tls.ja4, 4)]))
     if f.http.requests:
         out.append(Section(say("title.http"), lines=[
-            say("label.http_line", requests=say.count(f.http.requests), hosts=say.count(f.distinct.get("http_hosts", 0))), line(say("column.status"), f.http.codes, 8),
+            say("label.http_line", requests=say.count(f.http.requests), hosts=say.count(f.distinct.get("http_hosts", 0))),
+            line(say("column.status"), f.http.codes, 8),
             line(say("column.host"), f.http.hosts), line(say("column.agent"), f.http.agents, 4)]))
     return out
 
@@ -254,7 +260,8 @@ def _rich(parts: list[Section]) -> str:
             if section.title:
                 console.print(Text(f"\n{section.title}", style="bold cyan"))
             if section.rows:
-                table = Table(box=SIMPLE_HEAD if section.columns else None, show_header=bool(section.columns), header_style="dim", padding=(0, 1), pad_edge=True,
+                table = Table(box=SIMPLE_HEAD if section.columns else None, show_header=bool(section.columns), header_style="dim", padding=(0, 1),
+                              pad_edge=True,
                               show_edge=False)
                 for k in range(len(section.rows[0])):
                     head = section.columns[k] if section.columns else ""

@@ -17,9 +17,10 @@ def answer(ask: Question, out: Figures) -> None:
     lowest, bins = out.first // step, out.last // step - out.first // step + 1
     low, high = (f"intDiv({at} - positiveModulo({at}, {step}), {step}) - {lowest}"
                  for at in ("toUnixTimestamp64Micro(interval_start)", "toUnixTimestamp64Micro(interval_end)"))
-    inner = f"SELECT {LABEL} AS label, {NAMED} AS is_named, {low} AS low, greatest({high}, low) AS high, {WIRE} / (high - low + 1) AS rate FROM flows {ask.where()}"
-    rows = ask.store.query(f"SELECT label, is_named, bin, sum(change) FROM (SELECT label, is_named, arrayJoin([(low, rate), (high + 1, -rate)]) AS pair, pair.1 AS bin, "
-                           f"pair.2 AS change FROM ({inner})) GROUP BY label, is_named, bin")
+    inner = (f"SELECT {LABEL} AS label, {NAMED} AS is_named, {low} AS low, greatest({high}, low) AS high, "
+             f"{WIRE} / (high - low + 1) AS rate FROM flows {ask.where()}")
+    rows = ask.store.query(f"SELECT label, is_named, bin, sum(change) FROM (SELECT label, is_named, arrayJoin([(low, rate), (high + 1, -rate)]) AS pair, "
+                           f"pair.1 AS bin, pair.2 AS change FROM ({inner})) GROUP BY label, is_named, bin")
     places: dict[tuple[str, bool], int] = {}
     cells = [(places.setdefault((str(label), bool(is_named)), len(places)), int(at), float(change)) for label, is_named, at, change in rows]
     grid = np.zeros((len(places), bins + 1))

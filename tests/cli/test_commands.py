@@ -53,7 +53,8 @@ def stored(folder: Path, path: Path, begin: int, **more: Any) -> str:
                "client_port": np.array([4000], np.uint16), "server_port": np.array([7], np.uint16), "ip_protocol": np.array([17], np.uint8),
                "client_packets": np.array([2], np.uint64), "application": Coded.of([rows.HOSTILE])}
     store.write(Batch("flows", 1, columns))
-    captured = {"capture_id": np.array([7], np.uint64), "path": Texts.of([str(path)]), "source": Coded.of([path.name]), "size": np.array([path.stat().st_size], np.uint64)}
+    captured = {"capture_id": np.array([7], np.uint64), "path": Texts.of([str(path)]), "source": Coded.of([path.name]),
+                "size": np.array([path.stat().st_size], np.uint64)}
     store.write(Batch("captures", 1, captured))
     store.close()
     return url
@@ -92,7 +93,8 @@ def test_flow_refuses_what_is_not_there(tmp_path: Path) -> None:
     assert "no store here" in refused(run(flow, "12", "--store", f"chdb://{tmp_path}/other"))
 
 
-@pytest.mark.parametrize("ip, number, want", [("10.0.0.1", 6, "tcp.port == 1 && tcp.port == 2"), ("2001:db8::1", 58, "icmpv6"), ("10.0.0.1", 1, "icmp"), ("10.0.0.1", 47, "ip.proto == 47"),
+@pytest.mark.parametrize("ip, number, want", [("10.0.0.1", 6, "tcp.port == 1 && tcp.port == 2"), ("2001:db8::1", 58, "icmpv6"), ("10.0.0.1", 1, "icmp"),
+                                              ("10.0.0.1", 47, "ip.proto == 47"),
                                               ("2001:db8::1", 89, "ipv6.nxt == 89")])
 def test_display_filter(ip: str, number: int, want: str) -> None:
     row = {"client_ip": ip, "server_ip": ip, "ip_protocol": number, "client_port": 1, "server_port": 2, "start_us": 5, "end_us": 7_000_001}

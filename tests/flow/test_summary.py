@@ -108,7 +108,8 @@ def test_outcome_is_taken() -> None:
     summary.write(rows.flows(30))
     capture = SimpleNamespace(name="a.pcap", path="/x/a.pcap", size=10, sha256="00", link_types=["Ethernet"], first_time=1, last_time=2, packets=1000,
                               refused={"not_ip": 3, "bad_ip": 0}, damage="cut")
-    outcome = SimpleNamespace(captures=[capture, capture], counters={"evicted": 2, "folded": 0}, per_second=np.array([[5, 10, 100], [6, 7, 900]]), interrupted=True,
+    outcome = SimpleNamespace(captures=[capture, capture], counters={"evicted": 2, "folded": 0}, per_second=np.array([[5, 10, 100], [6, 7, 900]]),
+                              interrupted=True,
                               skipped=["x: no capture"])
     figures = summary.figures(outcome)
     assert figures.refused == {"not_ip": 6} and figures.counters == {"evicted": 2} and figures.read_packets == 2000

@@ -41,9 +41,11 @@ def summary(batches: Iterable[Batch]) -> dict[str, Any]:
             out["first"], out["last"] = min(out["first"], int(row["interval_start"])), max(out["last"], int(row["interval_end"]))
             number = int(row["ip_protocol"])
             client = address(bytes(row["client_ip"]))
-            keys = {"applications": (row["application"] or row["protocol"], row["application"] != ""), "protocols": row["protocol"], "categories": row["category"],
+            keys = {"applications": (row["application"] or row["protocol"], row["application"] != ""), "protocols": row["protocol"],
+                    "categories": row["category"],
                     "confidences": row["confidence"], "transports": transport(number), "versions": "IPv6" if ":" in client else "IPv4",
-                    "tunnels": row["tunnel"] or None, "vlans": str(row["vlan"]) if row["vlan"] else None, "clients": client, "servers": address(bytes(row["server_ip"]))}
+                    "tunnels": row["tunnel"] or None, "vlans": str(row["vlan"]) if row["vlan"] else None, "clients": client,
+                    "servers": address(bytes(row["server_ip"]))}
             if not row["application"] and not row["protocol"]:
                 keys["unknown_ports"] = f"{transport(number)} {row['server_port']}" if row["server_port"] else transport(number)
             for what, key in keys.items():

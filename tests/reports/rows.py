@@ -97,7 +97,8 @@ def tls(count: int, seed: int = 3, capture_id: int = 1) -> Batch:
     number = r.zipf(1.5, count) % 40
     return Batch("tls", count, {
         "flow_id": np.arange(count, dtype=np.uint64), "capture_id": np.full(count, capture_id, np.uint64), "time": BEGIN + np.arange(count) * 1000,
-        "role": Coded(server.astype(np.uint8), ["client", "server"]), "version": Coded(r.integers(0, 3, count).astype(np.uint8), ["TLS 1.3", "TLS 1.2", "TLS 1.0"]),
+        "role": Coded(server.astype(np.uint8), ["client", "server"]),
+        "version": Coded(r.integers(0, 3, count).astype(np.uint8), ["TLS 1.3", "TLS 1.2", "TLS 1.0"]),
         "cipher": Coded(np.where(server, r.integers(1, 3, count), 0).astype(np.uint16), ["", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]),
         "server_name": Texts.of(["" if silent or k == 0 else f"www{k}.example.com" for k, silent in zip(number.tolist(), server.tolist(), strict=True)]),
         "alpn": Texts.of(["h2" if silent else "h2,http/1.1" for silent in server.tolist()]),

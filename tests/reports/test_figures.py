@@ -77,7 +77,7 @@ def test_everything(store: Store) -> None:
 
 
 def test_a_span(store: Store) -> None:
-    figures = figures_from_store(store, [1], rows.BEGIN + rows.MINUTE, rows.BEGIN + 2 * rows.MINUTE - 1)
+    figures = figures_from_store(store, [1], rows.BEGIN + rows.MINUTE, rows.BEGIN + 2 * rows.MINUTE)
     kept = [(batch.columns["interval_start"] >= rows.BEGIN + rows.MINUTE) & (batch.columns["interval_start"] < rows.BEGIN + 2 * rows.MINUTE)   # type: ignore[operator]
             for batch in BATCHES[:2]]
     assert figures.rows == sum(int(one.sum()) for one in kept) > 0

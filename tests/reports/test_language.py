@@ -36,7 +36,8 @@ def test_every_key_used_is_there() -> None:
             assert key in EN, f"{path.name}: {key}"
 
 
-@pytest.mark.parametrize("section, words", [("refusal", REFUSALS), ("risk", RISKS), ("confidence", [word for word in CONFIDENCES if word]), ("meaning", CONFIDENCES[:-1]),
+@pytest.mark.parametrize("section, words", [("refusal", REFUSALS), ("risk", RISKS), ("confidence", [word for word in CONFIDENCES if word]),
+                                            ("meaning", CONFIDENCES[:-1]),
                                             ("counter", [word for word in COUNTERS if word != "flows"])])
 def test_every_word_of_the_pipeline_is_known(section: str, words: tuple[str, ...]) -> None:
     for word in words:

@@ -24,9 +24,11 @@ def figures() -> Figures:
     summary = Summary()
     for batch in (rows.flows(400), rows.dns(200), rows.tls(200), rows.http(200)):
         summary.write(batch)
-    capture = SimpleNamespace(name=f"{rows.HOSTILE}.pcap", path="/a/b.pcap", size=1000, sha256="ab" * 32, link_types=["EN10MB"], first_time=rows.BEGIN, last_time=rows.BEGIN,
+    capture = SimpleNamespace(name=f"{rows.HOSTILE}.pcap", path="/a/b.pcap", size=1000, sha256="ab" * 32, link_types=["EN10MB"], first_time=rows.BEGIN,
+                              last_time=rows.BEGIN,
                               packets=20_000, refused={"not_ip": 7, "bad_ip": 200}, damage="cut inside packet 9")
-    return summary.figures(SimpleNamespace(captures=[capture], counters={"evicted": 3}, per_second=np.array([[rows.BEGIN // 1_000_000, 5, 10**9]]), interrupted=True,
+    return summary.figures(SimpleNamespace(captures=[capture], counters={"evicted": 3}, per_second=np.array([[rows.BEGIN // 1_000_000, 5, 10**9]]),
+                                           interrupted=True,
                                            skipped=["notes.txt: no capture"]))
 
 
@@ -64,9 +66,11 @@ def test_page_is_whole_and_offline(language: str) -> None:
     assert not re.search(r"https?://|@import|url\(", text)
     words = "".join(page.words)
     say = Language(language)
-    for key in ("report", "findings", "timeline", "applications", "clients", "servers", "quality", "dns", "tls", "http", "refused", "unknown", "samples", "largest"):
+    for key in ("report", "findings", "timeline", "applications", "clients", "servers", "quality", "dns", "tls", "http", "refused", "unknown",
+                "samples", "largest"):
         assert say(f"title.{key}") in words, key
-    for fact in ("ab" * 32, "WeChat", "淘宝", "cut inside packet 9", "notes.txt: no capture", say("label.interrupted"), say.known("refusal", "bad_ip"), "TLS_AES_128_GCM_SHA256"):
+    for fact in ("ab" * 32, "WeChat", "淘宝", "cut inside packet 9", "notes.txt: no capture", say("label.interrupted"), say.known("refusal", "bad_ip"),
+                 "TLS_AES_128_GCM_SHA256"):
         assert fact in words, fact
     assert '<script>alert("1")</script>' in words and "\x1b" not in text
 

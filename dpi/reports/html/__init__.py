@@ -18,7 +18,8 @@ COLOURS = ("#2563a8", "#e08a2c", "#3d9a6b", "#b8485a", "#7a5fb0", "#2b9fb3", "#c
 REST = "#c3c9d1"
 UNKNOWN = "#7d8896"
 #: From proof to guess.
-TRUST = {"payload": "#14532d", "name": "#2f855a", "dns": "#5aa97d", "fingerprint": "#2b8fa8", "network": "#6ba7d6", "port": "#e3b04b", "guess": "#e58a5a", "": "#c3c9d1"}
+TRUST = {"payload": "#14532d", "name": "#2f855a", "dns": "#5aa97d", "fingerprint": "#2b8fa8", "network": "#6ba7d6", "port": "#e3b04b",
+         "guess": "#e58a5a", "": "#c3c9d1"}
 
 
 def version() -> str:

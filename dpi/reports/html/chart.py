@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from dpi.flow.figures import BOUNDS, Delays, Timeline
@@ -39,24 +39,25 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
         parts.append(f'<path d="{_band(below, above, x, y)}" fill="{colour}"><title>{escape(name)}</title></path>')
         below = above
     for k, text in _clock(timeline, say):
+        anchor = "start" if k < bins * 0.03 else "end" if k > bins * 0.97 else "middle"
         parts.append(f'<line x1="{x(k):.1f}" x2="{x(k):.1f}" y1="{_HEIGHT - _BOTTOM}" y2="{_HEIGHT - _BOTTOM + 4}" class="axis"/>'
-                     f'<text x="{x(k):.1f}" y="{_HEIGHT - 10}" class="tick {"start" if k < bins * 0.03 else "end" if k > bins * 0.97 else "middle"}">{text}</text>')
+                     f'<text x="{x(k):.1f}" y="{_HEIGHT - 10}" class="tick {anchor}">{text}</text>')
     parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_HEIGHT - _BOTTOM}" y2="{_HEIGHT - _BOTTOM}" class="axis"/></svg>')
     return "".join(parts)
 
 
-def _band(below: Sequence[float], above: Sequence[float], x: object, y: object) -> str:
+def _band(below: Sequence[float], above: Sequence[float], x: Callable[[float], float], y: Callable[[float], float]) -> str:
     """The outline between two curves; bins as steps while there are few."""
-    at_x, at_y = x, y
-    bins = len(below)
-    if bins <= _STEPS_UP_TO:
+    upper: list[tuple[float, float]]
+    lower: list[tuple[float, float]]
+    if len(below) <= _STEPS_UP_TO:
         upper = [point for k, value in enumerate(above) for point in ((k, value), (k + 1, value))]
         lower = [point for k, value in enumerate(below) for point in ((k, value), (k + 1, value))]
     else:
         upper = [(k + 0.5, value) for k, value in enumerate(above)]
         lower = [(k + 0.5, value) for k, value in enumerate(below)]
     points = [*upper, *reversed(lower)]
-    return "M" + "L".join(f"{at_x(k):.1f} {at_y(value):.1f}" for k, value in points) + "Z"     # type: ignore[operator]
+    return "M" + "L".join(f"{x(k):.1f} {y(value):.1f}" for k, value in points) + "Z"
 
 
 def _ticks(highest: float) -> tuple[float, list[float]]:
@@ -73,7 +74,7 @@ def _clock(timeline: Timeline, say: Language) -> list[tuple[float, str]]:
     seconds = len(timeline.total) * timeline.width
     step = next((step for step in _TIMES if seconds / step <= 10), max(1, seconds // 8))
     start = timeline.start // 1_000_000
-    marks = []
+    marks: list[tuple[float, str]] = []
     moment = -(-start // step) * step
     while moment <= start + seconds and len(marks) < 20:
         full = say.time(moment * 1_000_000, clock=True) if seconds < 2 * 86400 else say.time(moment * 1_000_000).rsplit(" ", 2)[0]
@@ -90,9 +91,11 @@ def histogram(delays: Delays, colour: str = "#2563a8") -> str:
         place = (math.log2(max(bound, 1)) - low) / (high - low)
         columns[min(71, max(0, int(place * 72)))] += count
     most = max(columns) or 1
-    bars = "".join(f'<rect x="{k * 3}" y="{30 - 28 * count / most:.1f}" width="2.4" height="{28 * count / most:.1f}"/>' for k, count in enumerate(columns) if count)
+    bars = "".join(f'<rect x="{k * 3}" y="{30 - 28 * count / most:.1f}" width="2.4" height="{28 * count / most:.1f}"/>' for k,
+                   count in enumerate(columns) if count)
     median = (math.log2(max(delays.percentile(0.5), 1)) - low) / (high - low) * 216
-    marks = "".join(f'<line x1="{(math.log2(us) - low) / (high - low) * 216:.1f}" x2="{(math.log2(us) - low) / (high - low) * 216:.1f}" y1="30" y2="33" class="axis"/>'
+    marks = "".join(f'<path d="M{(math.log2(us) - low) / (high - low) * 216:.1f} 30v3" class="axis"/>'
                     for us in (100, 1000, 10_000, 100_000, 1_000_000, 10_000_000))
-    return (f'<svg class="spark" viewBox="0 0 216 34" preserveAspectRatio="none"><g fill="{colour}">{bars}</g><line x1="0" x2="216" y1="30" y2="30" class="axis"/>{marks}'
+    return (f'<svg class="spark" viewBox="0 0 216 34" preserveAspectRatio="none"><g fill="{colour}">{bars}</g>'
+            f'<line x1="0" x2="216" y1="30" y2="30" class="axis"/>{marks}'
             f'<line x1="{min(216, max(0, median)):.1f}" x2="{min(216, max(0, median)):.1f}" y1="0" y2="30" class="median"/></svg>')
