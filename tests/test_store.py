@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,20 @@ def test_rollups_are_the_sums_of_flows(store: Store) -> None:
         want = store.query(f"SELECT toInt64(floor(toUnixTimestamp64Micro(interval_start) / 1e6 / {step})) * {step} AS slot, {by}, {sums}, "
                            "countIf(interval = 0) FROM flows GROUP BY ALL ORDER BY ALL").rows
         assert got == want, table
+
+
+def test_shards_may_write_from_threads_of_their_own(store: Store) -> None:
+    def write(seed: int) -> None:
+        for number in range(10):
+            store.write(batch("flows", 7, 100 * seed + number))
+
+    threads = [threading.Thread(target=write, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.flush()
+    assert store.query("SELECT count() FROM flows").value() == 280
 
 
 def test_small_batches_are_gathered_into_few_parts(store: Store) -> None:

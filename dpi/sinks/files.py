@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -31,6 +32,7 @@ class FileSink:
         self.path = Path(path)
         self.table = table
         self.rows = 0
+        self._lock = threading.Lock()       # shards write from threads of their own
         self._columns = TABLES[table].columns
         self._writer: Any = None
         self._file: BinaryIO | None = None
@@ -54,12 +56,15 @@ class FileSink:
         """Append the rows of a batch of this table; batches of others are passed over."""
         if batch.table != self.table or not batch.count:
             return
-        try:
-            self._write(batch)
-        except OSError as error:
-            self.discard()
-            raise self._told(error) from None
-        self.rows += batch.count
+        with self._lock:
+            if self._file is None:          # discarded after an error
+                return
+            try:
+                self._write(batch)
+            except OSError as error:
+                self.discard()
+                raise self._told(error) from None
+            self.rows += batch.count
 
     def close(self) -> None:
         """Complete the file and give it its name."""

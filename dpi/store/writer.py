@@ -28,6 +28,7 @@ class Writer:
         self._queue: queue.Queue[list[Batch] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._lock = threading.Lock()       # shards write from threads of their own
         self.rows = 0           # handed to the engine and accepted
         self.lost = 0           # given to `write` and not stored, because of the error
 
@@ -37,16 +38,17 @@ class Writer:
         if not batch.count:
             return
         key = (batch.table, *batch.columns)
-        gathered = self._gathered.setdefault(key, [])
-        gathered.append(batch)
-        if sum(one.count for one in gathered) >= self._rows:
-            self._hand(self._gathered.pop(key))
+        with self._lock:
+            gathered = self._gathered.setdefault(key, [])
+            gathered.append(batch)
+            if sum(one.count for one in gathered) >= self._rows:
+                self._hand(self._gathered.pop(key))
 
     def flush(self) -> None:
         """Insert all that is gathered and wait for it."""
-        for batches in self._gathered.values():
-            self._hand(batches)
-        self._gathered = {}
+        with self._lock:
+            while self._gathered:
+                self._hand(self._gathered.popitem()[1])
         if self._thread is not None:
             self._queue.join()
         self._complain()
