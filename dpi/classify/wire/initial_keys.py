@@ -74,6 +74,14 @@ def salt_of(version: int) -> int:
 
 
 @kernel
+def _expand(pads: Array, label: int, line: Array, secret: Array) -> None:
+    """HKDF-Expand-Label of the label's number into secret (uint8[32]); line is uint8[32] to work with."""
+    for i in range(32):
+        line[i] = INFOS[32 * label + i]
+    hmac(pads, line, 0, INFO_LENGTHS[label], secret, 0)
+
+
+@kernel
 def initial_keys(salt: int, server: int, dcid: Array, start: int, stop: int, keys: Array) -> int:
     """keys (uint8[48]: key 16, iv 12 + 4 zeros, header key 16) for the Initials of the client (or the server, if 1).
 
@@ -84,16 +92,17 @@ def initial_keys(salt: int, server: int, dcid: Array, start: int, stop: int, key
         return 0
     pads = scratch_words(16)
     secret = scratch_bytes(32)
-    prepare(SALTS, 20 * salt, 20 * salt + 20, pads)
+    line = scratch_bytes(32)        # tables are read-only to numba: passed on, they would have the digests compiled twice
+    for i in range(20):
+        line[i] = SALTS[20 * salt + i]
+    prepare(line, 0, 20, pads)
     hmac(pads, dcid, start, stop, secret, 0)
     prepare(secret, 0, 32, pads)
-    who = 7 if server != 0 else 0
-    hmac(pads, INFOS, 32 * who, 32 * who + INFO_LENGTHS[who], secret, 0)
+    _expand(pads, 7 if server != 0 else 0, line, secret)
     prepare(secret, 0, 32, pads)
     first = 4 if salt == 1 else 1
     for k in range(3):
-        label = first + k
-        hmac(pads, INFOS, 32 * label, 32 * label + INFO_LENGTHS[label], secret, 0)
+        _expand(pads, first + k, line, secret)
         for i in range(16):
             keys[16 * k + i] = secret[i] if k != 1 or i < 12 else 0
     return 1

@@ -90,37 +90,54 @@ def _block() -> Any:
     from numba.core import types
     from numba.extending import intrinsic as numba_intrinsic
 
+    four = ir.VectorType(ir.IntType(32), 4)
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(64)
+
+    def body(module: Any) -> Any:
+        """The block as a function of its own. These instructions have no AVX form: were they mixed with a caller's wide vectors, each of them
+        would wait for the upper halves, tenfold in all. So it is never inlined, and clears the halves first."""
+        name = "fullspan.sha256.block"
+        function = module.globals.get(name)
+        if function is not None:
+            return function
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [byte, byte]), name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block())
+        start, source = function.args
+        half = builder.gep(start, [ir.Constant(word, 16)])
+        if asm.has("avx"):
+            asm.call(builder, "llvm.x86.avx.vzeroupper", [], ir.VoidType())
+        low, high = asm.load(builder, start, four), asm.load(builder, half, four)
+        s0 = asm.shuffle(builder, low, high, (5, 4, 1, 0))      # the instructions want f e b a and h g d c
+        s1 = asm.shuffle(builder, low, high, (7, 6, 3, 2))
+        first0, first1 = s0, s1
+        w: list[Any] = []
+        for k in range(16):
+            if k < 4:
+                raw = asm.load(builder, builder.gep(source, [ir.Constant(word, 16 * k)]), four)
+                w.append(asm.call(builder, "llvm.bswap.v4i32", [raw], four))
+            else:
+                sums = builder.add(asm.call(builder, "llvm.x86.sha256msg1", [w[k - 4], w[k - 3]], four),
+                                   asm.shuffle(builder, w[k - 2], w[k - 1], (1, 2, 3, 4)))
+                w.append(asm.call(builder, "llvm.x86.sha256msg2", [sums, w[k - 1]], four))
+            constants = ir.Constant(four, [ir.Constant(ir.IntType(32), int(v)) for v in ROUNDS[4 * k:4 * k + 4]])
+            message = builder.add(w[k], constants)
+            s1 = asm.call(builder, "llvm.x86.sha256rnds2", [s1, s0, message], four)
+            message = asm.shuffle(builder, message, message, (2, 3, 2, 3))
+            s0 = asm.call(builder, "llvm.x86.sha256rnds2", [s0, s1, message], four)
+        s0, s1 = builder.add(s0, first0), builder.add(s1, first1)
+        asm.store(builder, asm.shuffle(builder, s0, s1, (3, 2, 7, 6)), start)
+        asm.store(builder, asm.shuffle(builder, s0, s1, (1, 0, 5, 4)), half)
+        builder.ret_void()
+        return function
+
     @numba_intrinsic
     def block(typing: Any, state: Any, data: Any, at: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            four = ir.VectorType(ir.IntType(32), 4)
-            word = ir.IntType(64)
             start = asm.item(context, builder, signature.args[0], args[0], ir.Constant(word, 0))
-            half = asm.item(context, builder, signature.args[0], args[0], ir.Constant(word, 4))
             source = asm.item(context, builder, signature.args[1], args[1], args[2])
-            low, high = asm.load(builder, start, four), asm.load(builder, half, four)
-            s0 = asm.shuffle(builder, low, high, (5, 4, 1, 0))      # the instructions want f e b a and h g d c
-            s1 = asm.shuffle(builder, low, high, (7, 6, 3, 2))
-            first0, first1 = s0, s1
-            if asm.has("avx"):      # these instructions have no AVX form: upper halves in use would make each of them wait, twentyfold in all
-                asm.call(builder, "llvm.x86.avx.vzeroupper", [], ir.VoidType())
-            w = []
-            for k in range(16):
-                if k < 4:
-                    raw = asm.load(builder, builder.gep(source, [ir.Constant(word, 16 * k)]), four)
-                    w.append(asm.call(builder, "llvm.bswap.v4i32", [raw], four))
-                else:
-                    sums = builder.add(asm.call(builder, "llvm.x86.sha256msg1", [w[k - 4], w[k - 3]], four),
-                                       asm.shuffle(builder, w[k - 2], w[k - 1], (1, 2, 3, 4)))
-                    w.append(asm.call(builder, "llvm.x86.sha256msg2", [sums, w[k - 1]], four))
-                constants = ir.Constant(four, [ir.Constant(ir.IntType(32), int(v)) for v in ROUNDS[4 * k:4 * k + 4]])
-                message = builder.add(w[k], constants)
-                s1 = asm.call(builder, "llvm.x86.sha256rnds2", [s1, s0, message], four)
-                message = asm.shuffle(builder, message, message, (2, 3, 2, 3))
-                s0 = asm.call(builder, "llvm.x86.sha256rnds2", [s0, s1, message], four)
-            s0, s1 = builder.add(s0, first0), builder.add(s1, first1)
-            asm.store(builder, asm.shuffle(builder, s0, s1, (3, 2, 7, 6)), start)
-            asm.store(builder, asm.shuffle(builder, s0, s1, (1, 0, 5, 4)), half)
+            builder.call(body(builder.module), [builder.bitcast(start, byte), source])
             return ir.Constant(word, 0)
 
         return types.int64(state, data, types.int64), generate
