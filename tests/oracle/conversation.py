@@ -47,7 +47,7 @@ class Conversation:
     # ---- transport
     def settle(self, header: dict[str, Any], around: Around) -> dict[str, Any]:
         end, at, protocol = header["end"], header["l4_at"], header["ip_protocol"]
-        found: dict[str, Any] = dict(source_port=0, target_port=0, seq=0, ack=0, flags=0, window=0, mss=0, icmp_type=0, icmp_code=0)
+        found: dict[str, Any] = dict(source_port=0, target_port=0, seq=0, ack=0, tcp_flags=0, window=0, mss=0, icmp_type=0, icmp_code=0)
         vlan = around.tags[0] if around.tags else 0
         key_vlan = vlan if self.key_vlan else 0
         datagram = (header["version"], header["source"], header["target"], key_vlan, header["fragment_protocol"], header["fragment_id"])
@@ -98,8 +98,8 @@ class Conversation:
         if protocol == 17 and whole and 8 <= self.peek(at + 4, 2) <= end - at:
             end = at + self.peek(at + 4, 2)
         if protocol == 6:
-            found.update(seq=self.peek(at + 4, 4), ack=self.peek(at + 8, 4), flags=self.frame[at + 13], window=self.peek(at + 14, 2))
-            if found["flags"] & 2:
+            found.update(seq=self.peek(at + 4, 4), ack=self.peek(at + 8, 4), tcp_flags=self.frame[at + 13], window=self.peek(at + 14, 2))
+            if found["tcp_flags"] & 2:
                 found["mss"] = self.mss(self.frame[at + 20:min(at + size, end)])
         return min(at + size, end) if protocol not in (6, 17) else at + size, end
 
