@@ -41,7 +41,7 @@ class Conversation:
         seen.protocol = seen.learned = seen.outbox = seen.name_count = 0
         outbox = records(ROOM, TRANSACTION)
         verdict = int(self.parse(np.frombuffer(data, np.uint8).copy(), self.inspection, self.facts, outbox, self.memory))
-        assert 0 <= verdict <= 4 and int(seen.outbox) <= ROOM and int(seen.name_count) <= 16 and int(seen.name_length) <= 256
+        assert 0 <= verdict <= 5 and int(seen.outbox) <= ROOM and int(seen.name_count) <= 16 and int(seen.name_length) <= 256
         assert int(seen.protocol) < len(self.names)
         for i in range(int(seen.outbox)):
             ends = [int(e) for e in outbox[i].ends[:int(outbox[i].texts)]]

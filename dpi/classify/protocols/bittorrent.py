@@ -1,6 +1,7 @@
 """BitTorrent: peer handshakes, DHT messages, UDP trackers, uTP connections, local discovery.
 
-State (uTP): word 0 the SYN's connection id | 0x10000, word 1 its sequence number.
+State (uTP): words 0 and 1 the connection id each direction sends | 0x10000. The ids of a connection's two directions differ by one,
+but for the answer to a SYN; words 2 and 3 the last sequence number of each direction.
 """
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dpi.classify.inspection import MINE, MORE, NO, Claim, Protocol, parser
 from dpi.classify.wire.header_lines import find, spelling
-from dpi.classify.wire.integers import be16, be32
+from dpi.classify.wire.integers import be16
 
 Array = np.ndarray[Any, Any]
 
@@ -22,8 +23,7 @@ PROTOCOL = Protocol(
         Claim("udp", match=((0, b"d1:".hex(" ")),), length=(20, 2048)),
         Claim("udp", match=((0, b"d2:ip".hex(" ")),), length=(20, 2048)),
         Claim("udp", match=((0, "00 00 04 17 27 10 19 80 00 00 00 00"),), length=(16, 16)),
-        Claim("udp", match=((0, "41 00"),), length=(20, 20)),
-        Claim("udp", match=((0, "41 02"),), length=(22, 64)),
+        *(Claim("udp", match=((0, f"{kind}1 0?"),), length=(20, 1500)) for kind in "01234"),
         Claim("udp", match=((0, b"BT-SEARCH * HTTP/1.1".hex(" ")),), length=(20, 1500)),
     ),
 )
@@ -46,17 +46,35 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         if find(data, 0, min(n, 64), ID) >= 0 or find(data, 0, min(n, 64), ERROR) >= 0 or find(data, 0, min(n, 64), REPLY) >= 0:
             return MINE
         return NO
-    # uTP: a SYN, then a packet of the other side that answers it
-    if n < 20:
+    # uTP: version 1, a type up to 4, extensions that end inside the packet; then the other direction's with the neighbouring id
+    if n < 20 or data[0] & 15 != 1 or data[0] >> 4 > 4:
         return NO
-    if state[0] == 0:
-        if data[0] != 0x41 or be32(data, 8) != 0:
+    following = np.int64(data[1])
+    at = 20
+    for _ in range(4):
+        if following == 0:
+            break
+        if following > 3 or at + 2 > n:
             return NO
-        state[0] = be16(data, 2) | 0x10000 | np.int64(seen.direction) << 17
-        state[1] = be16(data, 16)
-        return MORE
-    if seen.direction == np.int64(state[0]) >> 17:
-        return MORE if data[0] & 15 == 1 else NO
-    if data[0] & 15 != 1 or data[0] >> 4 > 3 or data[1] > 3:
+        following = np.int64(data[at])
+        at += 2 + np.int64(data[at + 1])
+    if at > n or (data[0] >> 4 == 4 and at != n):
         return NO
-    return MINE if be16(data, 2) == (np.int64(state[0]) & 0xFFFF) and be16(data, 18) == np.int64(state[1]) else NO
+    side = 1 if seen.direction == 1 else 0
+    number = be16(data, 2)
+    other = np.int64(state[1 - side])
+    begun = 1 if data[0] >> 4 == 4 else 0
+    before = np.int64(state[side])
+    if before != 0 and (number - before) & 0xFFFF > 1:
+        return NO               # a SYN has the id that its sender's later packets have, less one
+    state[side] = number | 0x10000 | begun << 17
+    state[2 + side] = be16(data, 16)
+    if other == 0 or begun:
+        return MORE
+    step = (other - number) & 0xFFFF
+    behind = (np.int64(state[3 - side]) - be16(data, 18)) & 0xFFFF
+    if behind > 512 and behind < 0xFFF0:
+        return NO               # it acknowledges what the other never sent
+    if step == 0:
+        return MINE if other >> 17 == 1 and behind == 0 else NO
+    return MINE if step == 1 or step == 0xFFFF else NO

@@ -1,4 +1,4 @@
-"""DNS over UDP and TCP.
+"""DNS over UDP and TCP; the queries DNSCrypt begins with.
 
 Emits: a row of `dns` per message; facts.server_name (the first query name of the flow); the addresses of answers, so that the engine can
 name the flows that follow (confidence `dns`); the risk `suspicious_dns` for names as tunnels use them.
@@ -13,6 +13,8 @@ import numpy as np
 
 from dpi.classify.inspection import GOING, MORE, NO, Claim, Protocol, parser
 from dpi.classify.wire.dns_message import message_check, message_row
+from dpi.classify.wire.header_lines import name_hash, word_hash
+from dpi.jit import kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -26,9 +28,25 @@ PROTOCOL = Protocol(
         Claim("udp", match=((2, "01 20 00 01 00 00 00 00 00"),), length=(17, 512)),
         Claim("tcp", ports=(53,), length=(2, 65535)),
     ),
+    also=("DNScrypt", "AVASTSecureDNS"),
     fields=("dns", "server_name", "risks"),
     port_hints=("udp/53", "tcp/53"),
 )
+
+
+CERTIFICATE, AVAST = name_hash(b"2.dnscrypt-cert."), name_hash(b"securedns.avast.com")
+
+
+@kernel
+def name_certificates(inspection: Array, facts: Array, data: Array) -> None:
+    """A flow that asks for the certificates of an encrypted resolver is the beginning of DNSCrypt (a TXT record of a name of fixed form)."""
+    known = facts[0]
+    length = np.int64(known.server_name_length)
+    if length >= 19 and (data[2] & 0x80) == 0:
+        if word_hash(known.server_name, 0, 16) == CERTIFICATE:
+            inspection[0].protocol = 1
+        elif word_hash(known.server_name, length - 19, length) == AVAST and inspection[0].server_port != 53:
+            inspection[0].protocol = 2
 
 
 @parser
@@ -44,6 +62,7 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         if verdict == 0 or (verdict > 1 and not usual and not known) or message_row(data, 0, n, 0, inspection, facts, outbox) == 0:
             return GOING if known else NO
         state[6] = 1
+        name_certificates(inspection, facts, data)
         return GOING
     side = 7 if seen.direction == 1 else 6
     at = np.int64(state[side]) if seen.start == 1 else 0

@@ -18,7 +18,7 @@ import numpy as np
 
 from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_HOST, NO, PACKETS, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk, set_agent, set_name
-from dpi.classify.wire.header_lines import begins, decimal, head_end, host_end, name_hash, next_field, put_lower, until, word_hash
+from dpi.classify.wire.header_lines import begins, decimal, find, head_end, host_end, name_hash, next_field, spelling, until, word_hash
 from dpi.classify.wire.http_message import CONNECT, DAV, POST, RPC, method_kind, request_line, status_line, target_parts
 from dpi.classify.wire.rows import number, open_row, text
 from dpi.jit import kernel
@@ -26,8 +26,9 @@ from dpi.jit import kernel
 Array = np.ndarray[Any, Any]
 
 REQUEST, RESPONSE = 1, 2
-ALSO = ("HTTP_Connect", "HTTP_Proxy", "WebSocket", "WebDAV", "IPP", "OCSP", "MS-RPCH", "SOAP", "HLS", "MpegDash", "IceCast", "JSON-RPC")
-TUNNELLED, PROXIED, SOCKET, DAV_NAME, PRINT, STATUS_CHECK, RPC_NAME, SOAP, HLS, DASH, ICECAST, JSON_RPC = range(1, 13)
+ALSO = ("HTTP_Connect", "HTTP_Proxy", "WebSocket", "WebDAV", "IPP", "OCSP", "MS-RPCH", "SOAP", "HLS", "MpegDash", "IceCast", "JSON-RPC",
+        "BitTorrent")
+TUNNELLED, PROXIED, SOCKET, DAV_NAME, PRINT, STATUS_CHECK, RPC_NAME, SOAP, HLS, DASH, ICECAST, JSON_RPC, TRACKER = range(1, 14)
 CREDENTIALS = RISKS.index("clear_text_credentials")
 BINARY = RISKS.index("binary_transfer")
 
@@ -55,6 +56,7 @@ PROTOCOL = Protocol(
 HOST, USER_AGENT, REFERER, LENGTH, TYPE = (name_hash(word) for word in (b"host", b"user-agent", b"referer", b"content-length", b"content-type"))
 AUTHORIZATION, PROXY_AUTHORIZATION = name_hash(b"authorization"), name_hash(b"proxy-authorization")
 SERVER, UPGRADE, SOAP_ACTION, ICY_NAME = (name_hash(word) for word in (b"server", b"upgrade", b"soapaction", b"icy-name"))
+INFO_HASH = spelling(b"info_hash=")
 BASIC, WEBSOCKET, FORM = name_hash(b"basic "), name_hash(b"websocket"), name_hash(b"application/x-www-form-urlencoded")
 T_IPP, T_OCSP_REQUEST, T_OCSP_RESPONSE = (
     name_hash(word) for word in (b"application/ipp", b"application/ocsp-request", b"application/ocsp-response"))
@@ -207,9 +209,6 @@ def request(data: Array, n: int, version: int, method: int, target: int, at: int
         elif key == AUTHORIZATION or key == PROXY_AUTHORIZATION:
             if begins(data, start, end, 6, BASIC) and end > start + 6:
                 add_risk(facts, inspection, CREDENTIALS)
-        elif key == UPGRADE:
-            if begins(data, start, end, 9, WEBSOCKET):
-                name = SOCKET
         elif key == SOAP_ACTION and name == 0:
             name = SOAP
     authority, authority_stop, path, path_stop = target_parts(data, method + 1, target)
@@ -219,6 +218,8 @@ def request(data: Array, n: int, version: int, method: int, target: int, at: int
         name = TUNNELLED
     elif authority_stop > authority and name == 0:
         name = PROXIED
+    elif path_stop - path >= 7 and find(data, path_stop, min(target, path_stop + 256), INFO_HASH) > 0:
+        name = TRACKER
     if authority_stop > authority:
         if authority > method + 1 and data[authority - 1] == 64:
             add_risk(facts, inspection, CREDENTIALS)

@@ -22,6 +22,7 @@ PROTOCOL = Protocol(
         Claim("udp", match=((4, "00 01 00 00 00 00 00 ?? 20"),), length=(50, 576)),
         Claim("udp", match=((0, "1? 0?"),), ports=(138,), length=(14, 1500)),
     ),
+    also=("SMBv1",),
     fields=("server_name",),
     port_hints=("udp/137", "udp/138"),
 )
@@ -75,7 +76,11 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         if not name_ok(data, 14, n):
             return NO
         set_half_ascii(facts, inspection, data, 14)
+        if n > 86 and data[82] == 255 and data[83] == 83 and data[84] == 77 and data[85] == 66:
+            seen.protocol = 1       # a mailslot: browsing and logons are SMB transactions inside
         return MINE
+    if seen.server_port == 53:
+        return NO               # such questions to a DNS server are DNS
     flags = be16(data, 2)
     opcode = flags >> 11 & 15
     questions = be16(data, 4)

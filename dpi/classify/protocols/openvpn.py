@@ -1,6 +1,6 @@
 """OpenVPN over UDP and TCP: the client's reset, and the server's answer that repeats the client's session.
 
-A reset with an HMAC (tls-auth) or wrapped (tls-crypt) holds a packet number and the sender's clock, which must agree with the capture's.
+Where one direction is seen, the session id must stay in the packets that follow. A reset with an HMAC (tls-auth) or wrapped (tls-crypt) holds a packet number and the sender's clock, which must agree with the capture's.
 
 State: words 0 and 1 the client's session id, word 2: 1 one was seen.
 """
@@ -77,9 +77,12 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     opcode = np.int64(data[at])
     now = np.int64(seen.time) // 1_000_000
     if state[2] == 0:
-        if opcode != 0x38 and opcode != 0x08 and opcode != 0x50:
+        if be32(data, at + 1) == 0:
             return NO
-        if be32(data, at + 1) == 0 or not first_packet(data, at, n, now):
+        if opcode == 0x40 or opcode == 0x10:
+            if n - at != 26 or data[at + 9] != 1 or be32(data, at + 10) != 0 or be32(data, at + 22) != 0:
+                return NO
+        elif (opcode != 0x38 and opcode != 0x08 and opcode != 0x50) or not first_packet(data, at, n, now):
             return NO
         state[0] = be32(data, at + 1)
         state[1] = be32(data, at + 5)
@@ -87,7 +90,10 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         usual = seen.server_port == 1194
         return MINE if usual or n - at != 14 else MORE
     if seen.direction + 1 == state[2]:
-        return MORE if opcode == 0x38 or opcode == 0x08 or opcode == 0x50 else NO
+        same = be32(data, at + 1) == np.int64(state[0]) and be32(data, at + 5) == np.int64(state[1])
+        if opcode == 0x28 or opcode == 0x20:        # acknowledgement, control
+            return MINE if same else NO
+        return MORE if opcode == 0x38 or opcode == 0x08 or opcode == 0x50 or opcode == 0x40 else NO
     if opcode != 0x40 and opcode != 0x10:
         return NO
     return MINE if answers(data, at, n, np.int64(state[0]), np.int64(state[1])) else NO

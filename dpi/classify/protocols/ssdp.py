@@ -49,4 +49,5 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             marks += 1
         elif key == SERVER or key == AGENT:
             set_agent(facts, inspection, data, start, stop)
-    return MINE if marks >= 2 else NO
+    # searches and announcements may be bare; an answer over UDP must say what it is of
+    return MINE if marks >= 2 or data[0] != 72 else NO

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpi.classify.inspection import CLIENT, GOING, MINE, MORE, NAME_HOST, NO, PACKETS, SERVER
+from dpi.classify.inspection import CLIENT, GOING, INSIDE, MINE, MORE, NAME_HOST, NO, PACKETS, SERVER
 from dpi.classify.protocols import http
 from tests.classify.conversation import TCP, Conversation
 
@@ -89,7 +89,8 @@ def test_picked_up_in_the_middle():
 @pytest.mark.parametrize("head, name", [
     (b"CONNECT mail.example:443 HTTP/1.1\r\n\r\n", "HTTP_Connect"),
     (b"GET http://www.example/x?y HTTP/1.1\r\nHost: www.example\r\n\r\n", "HTTP_Proxy"),
-    (b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "WebSocket"),
+    (b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", ""),
+    (b"GET /announce?info_hash=%01%02&peer_id=-TR4000-&port=6881 HTTP/1.1\r\nHost: a\r\n\r\n", "BitTorrent"),
     (b"PROPFIND / HTTP/1.1\r\nHost: a\r\nDepth: 0\r\n\r\n", "WebDAV"),
     (b"POST /ipp HTTP/1.1\r\nHost: a\r\nContent-Type: application/ipp\r\n\r\n", "IPP"),
     (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/ocsp-request\r\n\r\n", "OCSP"),
@@ -107,11 +108,12 @@ def test_what_follows_connect_and_upgrade_is_not_http():
     flow = conversation()
     flow.stream(CLIENT, b"CONNECT mail.example:443 HTTP/1.1\r\nHost: ignored.example\r\n\r\n")
     assert flow.server_name == b"mail.example"
-    assert flow.stream(SERVER, b"HTTP/1.1 200 Connection established\r\n\r\n") == MINE
+    assert flow.stream(SERVER, b"HTTP/1.1 200 Connection established\r\n\r\n") == INSIDE
     assert flow.rows[0][2][:3] == [b"CONNECT", b"mail.example", b""]
     socket = conversation()
     socket.stream(CLIENT, b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\n\r\n")
     assert socket.stream(SERVER, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n") == MINE
+    assert socket.protocol == "WebSocket"
 
 
 @pytest.mark.parametrize("head, risks", [
