@@ -21,7 +21,7 @@ def dnsmasq(net: Network) -> None:
     """Start dnsmasq with every name above and give the server their addresses."""
     net.internet(*KNOWN.values())
     lines = ["no-daemon", "no-resolv", "no-hosts", "user=root", "bind-interfaces", f"listen-address={SERVER}", f"listen-address={SERVER6}",
-             "domain=example.com", "local=/example.com/", "mx-host=example.com,mail.example.com,10", "cname=www.video.example.com,video.example.com",
+             "domain=example.com", "local=/com/org/us/arpa/", "mx-host=example.com,mail.example.com,10", "cname=www.video.example.com,video.example.com",
              "srv-host=_sip._udp.example.com,sip.example.com,5060", "txt-record=example.com,v=spf1 mx -all", "local-ttl=300", f"pid-file={net.folder}/dnsmasq.pid",
              "edns-packet-max=512", f"host-record=video.example.com,{SERVER},{SERVER6}", f"ptr-record=1.2.0.192.in-addr.arpa,server.example.com"]
     lines += [f"host-record={name},{where}" for name, where in {**KNOWN, **OWN}.items() if name != "video.example.com"]

@@ -186,6 +186,10 @@ def iec104_client(server: str) -> None:
     station.add_point(io_address=11, type=c104.Type.M_ME_NC_1)
     switch = station.add_point(io_address=12, type=c104.Type.C_SC_NA_1)
     client.start()
+    for _ in range(100):
+        if connection.is_connected:
+            break
+        time.sleep(0.1)
     time.sleep(2.5)
     switch.value = True
     switch.transmit(cause=c104.Cot.ACTIVATION)

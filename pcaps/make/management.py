@@ -21,12 +21,17 @@ def snmp(net: Network) -> None:
     net.run("client", ["snmptrap", "-v2c", "-c", "public", SERVER, "", "1.3.6.1.6.3.1.1.5.3"])
 
 
-@capture("ntp", "chrony ntpsec-ntpdig", "NTP: chrony asks a chrony server (burst), then an SNTP client does; no clock is set")
-def ntp(net: Network) -> None:
-    """The time of day."""
+def chronyd(net: Network) -> None:
+    """Start chronyd as a server that leaves the machine's clock alone."""
     config = net.folder / "chrony.conf"
     config.write_text(f"local stratum 8\nallow 192.0.2.0/24\nbindaddress {SERVER}\ncmdport 0\npidfile {net.folder}/chronyd.pid\nbindcmdaddress /\n")
     net.start("server", ["chronyd", "-d", "-x", "-u", "root", "-f", config], udp=123)
+
+
+@capture("ntp", "chrony ntpsec-ntpdig", "NTP: chrony asks a chrony server (burst), then an SNTP client does; no clock is set")
+def ntp(net: Network) -> None:
+    """The time of day."""
+    chronyd(net)
     net.run("server", ["sleep", "2"])
     net.capture()
     net.run("client", ["chronyd", "-Q", "-t", "12", "-u", "root", f"server {SERVER} iburst maxsamples 4", f"pidfile {net.folder}/client.pid", "cmdport 0", "bindcmdaddress /"], check=False)

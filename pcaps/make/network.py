@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -115,7 +116,7 @@ class Network:
         folder = Path("/etc/netns") / self.name(host)
         folder.mkdir(parents=True)
         (folder / "resolv.conf").write_text(resolver)
-        (folder / "hosts").write_text(f"127.0.0.1 localhost\n{SERVER} server server.example.com\n")
+        (folder / "hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n{SERVER} server server.example.com\n")
         (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
 
     def internet(self, *addresses: str) -> None:

@@ -19,16 +19,19 @@ def site(net: Network) -> Path:
     return folder
 
 
-def caddy(net: Network, *names: str, protocols: str = "h1 h2 h3", port: int = 443) -> None:
-    """Start caddy with a self-signed certificate for `names`, on every address of the server."""
+def caddy(net: Network, *names: str, protocols: str = "h1 h2 h3", at: tuple[str, ...] = ()) -> None:
+    """Start caddy with a self-signed certificate for `names`, on every address of the server.
+
+    With several addresses and HTTP/3 they must be named in `at`: answers over UDP come from the right one only then.
+    """
     cert, key = certificate(net.folder, *names)
     config = net.folder / "Caddyfile"
     config.write_text(
         "{\n admin off\n auto_https off\n servers {\n  protocols " + protocols + "\n }\n}\n"
-        f":{port} {{\n tls {cert} {key}\n root * {site(net)}\n file_server\n}}\n")
+        ":443 {\n" + (f" bind {' '.join(at)}\n" if at else "") + f" tls {cert} {key}\n root * {site(net)}\n file_server\n}}\n")
     home = net.folder / "caddy"
     home.mkdir()
-    net.start("server", ["env", f"HOME={home}", f"XDG_DATA_HOME={home}", "caddy", "run", "--config", config, "--adapter", "caddyfile"], tcp=port)
+    net.start("server", ["env", f"HOME={home}", f"XDG_DATA_HOME={home}", "caddy", "run", "--config", config, "--adapter", "caddyfile"], tcp=443)
 
 
 def nginx(net: Network, server: str) -> None:
