@@ -2,7 +2,7 @@
 
 Emits: the risk `clear_text_credentials` for PASS without TLS.
 
-State: word 0: 1 the greeting was seen, 2 it is FTP.
+State: word 0: 1 the greeting was seen, 2 it is FTP, 4 AUTH was sent: TLS begins after the server's 234.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import INSIDE, MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk
 from dpi.classify.wire.greeting import command
 from dpi.classify.wire.header_lines import find, line_end, name_hash, spelling
@@ -56,7 +56,12 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     if word == PASS and state[0] & 2:
         add_risk(facts, inspection, CREDENTIALS)
         return MINE
-    if word == AUTH or word == QUIT:
+    if state[0] & 4 and seen.direction == 1:
+        return INSIDE if n > 2 and data[0] == 50 and data[1] == 51 else PACKETS
+    if word == AUTH and state[0] != 0:
+        state[0] = 7
+        return PACKETS
+    if word == QUIT:
         return MINE if state[0] != 0 else NO
     if word == USER or word == FEAT or word == SYST or word == OPTS or word == HOST:
         if state[0] != 0 or (word == USER and seen.server_port == 21):

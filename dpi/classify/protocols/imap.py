@@ -2,7 +2,7 @@
 
 Emits: the risk `clear_text_credentials` for LOGIN and AUTHENTICATE PLAIN without TLS.
 
-State: word 0: 1 the greeting was seen, 2 it is IMAP.
+State: word 0: 1 the greeting was seen, 2 it is IMAP, 4 STARTTLS was sent: TLS begins after the server's OK.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import INSIDE, MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk
 from dpi.classify.wire.header_lines import find, line_end, name_hash, spelling, until, word_hash
 
@@ -27,7 +27,7 @@ PROTOCOL = Protocol(
     port_hints=("tcp/143",),
 )
 
-IMAP = spelling(b"imap")
+IMAP, OK = spelling(b"imap"), spelling(b" ok")
 CAPABILITY, LOGIN, AUTHENTICATE, STARTTLS, ID, NOOP, LOGOUT = (
     name_hash(word) for word in (b"CAPABILITY", b"LOGIN", b"AUTHENTICATE", b"STARTTLS", b"ID", b"NOOP", b"LOGOUT"))
 CREDENTIALS = RISKS.index("clear_text_credentials")
@@ -51,13 +51,18 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             return PACKETS
         return MORE
     if seen.direction == 1:
+        if state[0] & 4 and n > 2 and data[0] != 42:        # a tagged answer
+            return INSIDE if find(data, 0, min(n, 40), OK) > 0 else PACKETS
         return PACKETS if state[0] & 2 else MORE
     tag = until(data, 0, min(n, 20), 32)
     stop = tag + 1
     while stop < n and stop < tag + 16 and 65 <= (data[stop] & 223) <= 90:
         stop += 1
     word = word_hash(data, tag + 1, min(stop, n))
-    if word == LOGIN or word == AUTHENTICATE or word == STARTTLS or word == LOGOUT:
+    if word == STARTTLS:
+        state[0] = 7
+        return PACKETS
+    if word == LOGIN or word == AUTHENTICATE or word == LOGOUT:
         if word == LOGIN or (word == AUTHENTICATE and n > stop + 5 and (data[stop + 1] & 223) == 80):
             add_risk(facts, inspection, CREDENTIALS)
         return MINE

@@ -24,7 +24,7 @@ PROTOCOL = Protocol(
     ),
     also=("SMBv1",),
     fields=("server_name",),
-    port_hints=("udp/137", "udp/138"),
+    port_hints=("udp/137", "udp/138", "tcp/139"),
 )
 
 

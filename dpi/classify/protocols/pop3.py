@@ -2,7 +2,7 @@
 
 Emits: the risk `clear_text_credentials` for PASS, AUTH PLAIN and AUTH LOGIN without TLS.
 
-State: word 0: 1 the greeting was seen, 2 it is POP3.
+State: word 0: 1 the greeting was seen, 2 it is POP3, 4 STLS was sent: TLS begins after the server's +OK.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import INSIDE, MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk
 from dpi.classify.wire.greeting import command
 from dpi.classify.wire.header_lines import begins, find, line_end, name_hash, spelling
@@ -48,8 +48,13 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             state[0] = 3
             return PACKETS
         return MORE
+    if state[0] & 4 and seen.direction == 1:
+        return INSIDE if n > 2 and data[0] == 43 else PACKETS
     word = command(data, n)
-    if word == PASS or word == APOP or word == STLS or word == QUIT or word == AUTH:
+    if word == STLS:
+        state[0] = 7
+        return PACKETS
+    if word == PASS or word == APOP or word == QUIT or word == AUTH:
         if word == PASS or (word == AUTH and (begins(data, 0, n, 10, PLAIN) or begins(data, 0, n, 10, LOGIN))):
             add_risk(facts, inspection, CREDENTIALS)
         return MINE

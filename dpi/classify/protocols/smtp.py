@@ -2,7 +2,7 @@
 
 Emits: facts.server_name (the name the server greets with); the risk `clear_text_credentials` for AUTH PLAIN and AUTH LOGIN without TLS.
 
-State: word 0: 1 the greeting was seen, 2 it is SMTP.
+State: word 0: 1 the greeting was seen, 2 it is SMTP, 4 STARTTLS was asked: TLS begins after the server's answer.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import INSIDE, MINE, MORE, NO, PACKETS, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk
 from dpi.classify.wire.greeting import command, set_greeting_name
 from dpi.classify.wire.header_lines import begins, find, line_end, name_hash, spelling
@@ -43,10 +43,15 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     state = seen.state
     n = np.int64(data.size)
     word = command(data, n)
+    if state[0] & 4 and seen.direction == 1:
+        return INSIDE if n > 2 and data[0] == 50 else PACKETS
     if state[0] & 2:
+        if word == STARTTLS:
+            state[0] |= 4
+            return PACKETS
         if word == AUTH and (begins(data, 0, n, 10, PLAIN) or begins(data, 0, n, 10, LOGIN)):
             add_risk(facts, inspection, CREDENTIALS)
-        return MINE if word == STARTTLS or word == DATA or word == QUIT or word == AUTH else PACKETS
+        return MINE if word == DATA or word == QUIT or word == AUTH else PACKETS
     if n >= 4 and data[0] == 50 and data[1] == 50 and data[2] == 48 and (data[3] == 32 or data[3] == 45):
         end = line_end(data, 4, min(n, 1024))
         if end < 0:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from dpi.classify.inspection import CLIENT, MINE, MORE, NO, PACKETS, SERVER
+from dpi.classify.inspection import CLIENT, INSIDE, MINE, MORE, NO, PACKETS, SERVER
 from dpi.classify.protocols import ftp, imap, pop3, smtp
 from tests.classify.conversation import TCP, Conversation
 
@@ -52,7 +52,7 @@ def test_smtp_names_its_server():
     flow = Conversation(smtp, TCP, 25)
     flow.stream(SERVER, b"220 MX.Example.com ESMTP\r\n")
     assert flow.server_name == b"mx.example.com"
-    assert flow.packet(CLIENT, b"EHLO me\r\n") == PACKETS and flow.packet(CLIENT, b"STARTTLS\r\n") == MINE and flow.risks == set()
+    assert flow.packet(CLIENT, b"EHLO me\r\n") == PACKETS and flow.packet(CLIENT, b"STARTTLS\r\n") == PACKETS and flow.risks == set()
     assert Conversation(smtp, TCP, 9999).stream(CLIENT, b"EHLO me.example\r\n") == PACKETS
 
 
@@ -71,12 +71,26 @@ def test_credentials_in_clear(module, port, greeting, commands):
 
 
 @pytest.mark.parametrize("module, port, greeting, commands", [
-    (ftp, 21, b"220 FTP\r\n", [b"AUTH TLS\r\n"]),
-    (pop3, 110, b"+OK\r\n", [b"CAPA\r\n", b"STLS\r\n"]),
-    (imap, 143, b"* OK IMAP4\r\n", [b"a1 STARTTLS\r\n"]),
+    (ftp, 21, b"220 FTP\r\n", [b"QUIT\r\n"]),
+    (pop3, 110, b"+OK\r\n", [b"CAPA\r\n", b"APOP anna 0123\r\n"]),
+    (imap, 143, b"* OK IMAP4\r\n", [b"a1 LOGOUT\r\n"]),
     (smtp, 25, b"220 a ESMTP\r\n", [b"MAIL FROM:<a@b>\r\n", b"DATA\r\n"]),
 ])
 def test_no_credentials_in_clear(module, port, greeting, commands):
     flow = Conversation(module, TCP, port)
     flow.stream(SERVER, greeting)
     assert [flow.packet(CLIENT, line) for line in commands][-1] == MINE and flow.risks == set()
+
+
+@pytest.mark.parametrize("module, port, greeting, command, yes, no", [
+    (smtp, 25, b"220 a ESMTP\r\n", b"STARTTLS\r\n", b"220 go ahead\r\n", b"454 not now\r\n"),
+    (ftp, 21, b"220 FTP\r\n", b"AUTH TLS\r\n", b"234 proceed\r\n", b"502 no\r\n"),
+    (pop3, 110, b"+OK\r\n", b"STLS\r\n", b"+OK begin\r\n", b"-ERR no\r\n"),
+    (imap, 143, b"* OK IMAP4\r\n", b"a1 STARTTLS\r\n", b"a1 OK begin\r\n", b"a1 NO no\r\n"),
+])
+def test_tls_begins_inside(module, port, greeting, command, yes, no):
+    flow = Conversation(module, TCP, port)
+    flow.stream(SERVER, greeting)
+    assert flow.packet(CLIENT, command) == PACKETS
+    assert flow.packet(SERVER, no) == PACKETS
+    assert flow.packet(SERVER, yes) == INSIDE
