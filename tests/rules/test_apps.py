@@ -18,8 +18,9 @@ from tests.rules.messages import MESSAGES, Message
 
 FILES = sorted((rules.rules_directory() / "apps").glob("*.toml"))
 #: Names under which anyone may register: as a suffix they would claim strangers.
-PUBLIC = {"com", "net", "org", "cn", "com.cn", "net.cn", "org.cn", "gov.cn", "edu.cn", "co.uk", "org.uk", "co.jp", "ne.jp", "or.jp", "com.hk", "com.tw", "co.kr",
-          "com.au", "com.br", "co.in", "com.tr", "com.mx", "co.id", "com.sg", "com.my", "co.th", "com.vn", "io", "co", "me", "tv", "app", "dev", "ru", "de", "fr"}
+PUBLIC = {"com", "net", "org", "cn", "com.cn", "net.cn", "org.cn", "gov.cn", "edu.cn", "co.uk", "org.uk", "co.jp", "ne.jp", "or.jp", "com.hk",
+          "com.tw", "co.kr", "com.au", "com.br", "co.in", "com.tr", "com.mx", "co.id", "com.sg", "com.my", "co.th", "com.vn", "io", "co", "me",
+          "tv", "app", "dev", "ru", "de", "fr"}
 
 
 def stanzas() -> Iterator[tuple[Path, str, dict[str, Any]]]:
