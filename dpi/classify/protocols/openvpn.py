@@ -88,7 +88,7 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         state[1] = be32(data, at + 5)
         state[2] = 1 + np.int64(seen.direction)
         usual = seen.server_port == 1194
-        return MINE if usual or n - at != 14 else MORE
+        return MINE if usual or (n - at != 14 and opcode != 0x40 and opcode != 0x10) else MORE
     if seen.direction + 1 == state[2]:
         same = be32(data, at + 1) == np.int64(state[0]) and be32(data, at + 5) == np.int64(state[1])
         if opcode == 0x28 or opcode == 0x20:        # acknowledgement, control
