@@ -71,6 +71,7 @@ MESSAGES = (
     Message("Service_Location_Protocol", "udp", "client", 427, _hex("02 01 000018 2000 000000 0001 0002 656e") + bytes(8)),
     Message("Syslog", "udp", "client", 514, b"<34>Oct 11 22:14:15 host su: failed"),
     Message("Syslog", "udp", "client", 40000, b"<165>1 2003-10-11T22:14:15.003Z host app - ID47 - text"),
+    Message("Syslog", "tcp", "client", 514, b"83 <34>1 2003-10-11T22:14:15.003Z host app - ID47 - text"),
     Message("PTPv2", "udp", "client", 319, _hex("00 02 002c") + bytes(40)),
     Message("NetFlow", "udp", "client", 2055, _hex("0005 0001") + bytes(68)),
     Message("NetFlow", "udp", "client", 4739, _hex("000a 0020") + bytes(28)),
@@ -120,6 +121,7 @@ MESSAGES = (
     Message("FIX", "tcp", "client", 9878, b"8=FIX.4.2\x019=65\x0135=A\x01"),
     # files
     Message("Git", "tcp", "client", 9418, b"0033git-upload-pack /project.git\0host=example.com\0"),
+    Message("Git", "tcp", "client", 9418, b"0035"),
     Message("SVN", "tcp", "server", 3690, b"( success ( 2 2 ( ) ( edit-pipeline ) ) ) "),
     Message("RSYNC", "tcp", "server", 873, b"@RSYNCD: 31.0\n"),
     Message("TFTP", "udp", "client", 69, b"\0\x01boot.img\0octet\0"),
@@ -141,6 +143,8 @@ MESSAGES = (
     Message("UMAS", "tcp", "client", 502, _modbus("00 5a 00 02")),
     Message("S7Comm", "tcp", "client", 102, _hex("03000016 11 e0 0000 0001 00 c1020100 c2020102 c0010a")
             + _tpkt(_hex("02f080 32 01 0000 0000 0008 0000 f0 00 0001 0001 01e0"))),
+    Message("S7Comm", "tcp", "client", 102, _hex("03000016 11 e0 0000 0001 00 c1020100 c2020102 c0010a")),
+    Message("ISO9506-1-MMS", "tcp", "client", 102, _hex("03000016 11 e0 0000 0001 00 c0010d c1020000 c2020001")),
     Message("EthernetIP", "tcp", "client", 44818, _enip(0x65, _hex("0100 0000"))),
     Message("EthernetIP", "udp", "client", 44818, _enip(0x63, b"")),
     Message("CIP", "udp", "client", 2222, _hex("0200 0280 0800 01000000 01000000 b100 0400 01000000")),
