@@ -8,7 +8,7 @@ What holds in a PACKET:
   * where status is 0: every other field but those below;
   * where fragment is 0: fragment_id is undefined;
   * where it is 2, transport fields but the ports are 0, and payload is all behind the IP header;
-  * where the transport header was cut or impossible (DECODER.mangled), TCP's fields are 0 and there is no payload;
+  * where the transport header was cut or impossible (mangled is 1), TCP's fields are 0 and there is no payload;
   * outer_at holds where tunnel has a bit of IP_TUNNELS; tunnel_id is 0 where nothing gave one.
 """
 from __future__ import annotations
@@ -74,6 +74,7 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
     ip_protocol = np.int64(decoder.ip_protocol)
     fragment = np.int64(decoder.fragment)
     vlan = np.int64(packet.vlan) if decoder.key_vlan else np.int64(0)
+    packet.mangled = 0
     tag = np.uint64(0)
     if fragment != WHOLE:
         tag = fragment_tag(data, addresses, np.int64(decoder.version), np.int64(decoder.fragment_id), np.int64(decoder.fragment_protocol), vlan, seed)
@@ -93,6 +94,7 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
             return status
         if status < 0:
             decoder.mangled += 1
+            packet.mangled = 1
         if fragment == FIRST:
             decoder.fragments_first += 1
             remember(fragments, tag, time, packet.source_port, packet.target_port, ip_protocol)
@@ -171,6 +173,7 @@ def decode_plain(data: Any, base: int, captured: int, wire: int, packet: Any, se
     packet.tunnel = 0
     packet.ip_protocol = ip_protocol
     packet.fragment = 0
+    packet.mangled = 0
     if at != 14:
         packet.tunnel = BIT_VLAN
         decoder.tunnels[0] += 1

@@ -55,7 +55,8 @@ PACKET = np.dtype((np.record, [
     ("low", "u1"),              # 1: the sender is the low side of the canonical key
     ("fragment", "u1"),         # 0 whole, 1 first fragment, 2 later fragment
     ("has_mac", "u1"),          # 1: bytes 0-11 of the frame are MAC addresses
-    ("pad", "u1", (5,)),
+    ("mangled", "u1"),          # 1: of the transport header only the ports could be used; TCP fields are 0 and say nothing
+    ("pad", "u1", (4,)),
 ]))
 assert FRAME.itemsize == 32 and PACKET.itemsize == 128, (FRAME.itemsize, PACKET.itemsize)
 

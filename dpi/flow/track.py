@@ -467,7 +467,7 @@ def count(w: Any, number: Any, p: Any) -> Any:
         detail = details_of(w)[number]
         detail.ttl[d] = p.ttl
         detail.dscp[d] = p.dscp
-    if p.ip_protocol == TCP and p.fragment != 2:
+    if p.ip_protocol == TCP and p.fragment != 2 and p.mangled == 0:
         distance = tcp(w, number, flow, p, d)
     if p.payload_bytes != 0 and not (flow.marks & RESPONDED):
         response(w, number, flow, d)

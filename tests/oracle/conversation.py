@@ -47,7 +47,7 @@ class Conversation:
     # ---- transport
     def settle(self, header: dict[str, Any], around: Around) -> dict[str, Any]:
         end, at, protocol = header["end"], header["l4_at"], header["ip_protocol"]
-        found: dict[str, Any] = dict(source_port=0, target_port=0, seq=0, ack=0, tcp_flags=0, window=0, mss=0, icmp_type=0, icmp_code=0)
+        found: dict[str, Any] = dict(source_port=0, target_port=0, seq=0, ack=0, tcp_flags=0, window=0, mss=0, icmp_type=0, icmp_code=0, mangled=0)
         vlan = around.tags[0] if around.tags else 0
         key_vlan = vlan if self.key_vlan else 0
         datagram = (header["version"], header["source"], header["target"], key_vlan, header["fragment_protocol"], header["fragment_id"])
@@ -90,13 +90,18 @@ class Conversation:
         found["source_port"], found["target_port"] = self.peek(at, 2), self.peek(at + 2, 2)
         size = sizes[protocol]
         if at + size > min(end, len(self.frame)):
+            found["mangled"] = 1
             return end, end
         if protocol in (6, 33):
             size = (self.frame[at + 12] >> 4 if protocol == 6 else self.frame[at + 4]) * 4
             if size < sizes[protocol] or (whole and at + size > end):
+                found["mangled"] = 1
                 return end, end
-        if protocol == 17 and whole and 8 <= self.peek(at + 4, 2) <= end - at:
-            end = at + self.peek(at + 4, 2)
+        if protocol == 17 and whole and (length := self.peek(at + 4, 2)):
+            if 8 <= length <= end - at:
+                end = at + length
+            else:
+                found["mangled"] = 1
         if protocol == 6:
             found.update(seq=self.peek(at + 4, 4), ack=self.peek(at + 8, 4), tcp_flags=self.frame[at + 13], window=self.peek(at + 14, 2))
             if found["tcp_flags"] & 2:
