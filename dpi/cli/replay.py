@@ -68,7 +68,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
         raise
     finally:
         store.close()
-    took = time.perf_counter() - started
+    took = getattr(outcome, "seconds", 0.0) or time.perf_counter() - started
     figures = summary.figures(outcome)
     written = _write_report(report_path, figures, lang)
     if as_json:
@@ -120,7 +120,9 @@ def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tupl
     lines.append(say("label.speed", packets=say.count(read), seconds=f"{took:.2f}", rate=say("unit.packets_per_second", number=say.short(read / max(took, 1e-6))),
                      bits=say.rate(octets * 8 / max(took, 1e-6))))
     if store_url != "none":
-        lines.append(say("label.rows_at", store=store_url, flows=say.count(figures.flows), rows=say.count(figures.rows)))
+        from dpi.store import address
+        where = address(store_url)
+        lines.append(say("label.rows_at", store=str(where.path) if where.scheme == "chdb" else store_url, flows=say.count(figures.flows), rows=say.count(figures.rows)))
     lines += [say("label.out_at", path=out) for out in outs]
     if report:
         lines.append(say("label.report_at", path=report))

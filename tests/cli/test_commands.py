@@ -142,7 +142,7 @@ def test_replay_says_where_everything_is(tmp_path: Path, pretended: dict[str, An
     url, page, out = f"chdb://{tmp_path}/store", tmp_path / "r.html", tmp_path / "f.jsonl"
     told = run(replay, "a.pcap", "--store", url, "--report", str(page), "--out", str(out), "--since", "2012-01-01", "--time-shift", "-1h", "--joined")
     assert told.exit_code == 0, told.output
-    assert url in told.output and str(page) in told.output and str(out) in told.output and "9,000 read" in told.output
+    assert f"{tmp_path}/store" in told.output and str(page) in told.output and str(out) in told.output and "9,000 read" in told.output
     assert page.is_file() and len(out.read_text().splitlines()) == 100
     options = pretended["options"]
     assert options.time_shift == -3_600_000_000 and options.joined and options.since == 1_325_376_000_000_000

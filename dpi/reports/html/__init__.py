@@ -33,13 +33,27 @@ def version() -> str:
         return ""
 
 
+def _compiled() -> Any:
+    """Where the compiled page is kept between runs, beside the kernels: compiling it takes longer than filling it. None where nothing can be kept."""
+    import jinja2
+
+    from dpi.jit import cache_directory
+
+    folder = cache_directory() / "pages"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return jinja2.FileSystemBytecodeCache(str(folder), "%s.cache") if os.access(folder, os.W_OK) else None
+
+
 def render(figures: Figures, language: str = "en", now: float | None = None) -> str:
     """The whole page. `now` is the time of making, seconds since the epoch."""
     import jinja2
 
     say = Language(language)
     templates = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                                   undefined=jinja2.StrictUndefined, bytecode_cache=None, auto_reload=False)
+                                   undefined=jinja2.StrictUndefined, bytecode_cache=_compiled(), auto_reload=False)
     templates.filters["clean"] = clean
     page = templates.get_template("page.html.j2")
     return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=version(),
