@@ -91,9 +91,9 @@ class Replay:
     def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
         self.sinks, self.options, self.report = list(sinks), options, progress
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
-        warm(entries(self.rules), lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
-        self.shard = Shard(self.rules, limits(settings, options), self.sinks)
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
+        warm([*entries(self.rules), *self.selection.kernels], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
+        self.shard = Shard(self.rules, limits(settings, options), self.sinks)
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
@@ -222,4 +222,5 @@ def run(arguments: Sequence[str], *, sinks: Sequence[Sink], options: ReplayOptio
     replay = Replay(sinks, options or ReplayOptions(), settings or load_settings(), progress)
     outcome = replay.run(inputs)
     outcome.skipped = [f"{one.name}: {one.why}" for one in inputs.skipped]
+    outcome.skipped += [f"--filter: {why} ({_LINKS.get(link, link)}: its packets were left out)" for link, why in replay.selection.unfit.items()]
     return outcome
