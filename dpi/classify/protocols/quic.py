@@ -43,7 +43,7 @@ PROTOCOL = Protocol(
         Claim("udp", ((1, "54 30 35 ??"),), length=(7, 65535)),
         Claim("udp", ((9, "51 30 ?? ??"),), length=(20, 65535)),
         Claim("udp", ((1, "00 00 00 00"),), ports=_PORTS, length=(11, 512)),
-        *(Claim("udp", ((1, f"{high:x}a"),), length=(1200, 65535)) for high in range(16)),     # reserved versions, by first Initials only
+        Claim("udp", ((1, "?a ?a ?a ?a"),), length=(1200, 65535)),     # reserved versions, by first Initials only
     ),
     fields=("server_name", "alpn", "ja3", "ja4", "ja4_all", "user_agent", "tls"),
     memory=True,
