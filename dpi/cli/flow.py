@@ -24,10 +24,11 @@ _LAYERS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 @click.command("flow", short_help="Show one flow: its row, then its packets through tshark.")
 @click.argument("flow_id", metavar="ID")
 @click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="The store to ask (default: fullspan.chdb in this directory).")
+@click.option("--capture", metavar="NAME|ID", help="The capture it is in, where several hold a flow of that number.")
 @click.option("--pcap", "pcap", metavar="OUT", help="Write the flow's packets to this file instead of showing them.")
 @click.option("--packets", type=click.IntRange(0), default=50, show_default=True, metavar="N", help="Show at most so many packets; 0 only the row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, and the packets as tshark's JSON.")
-def command(flow_id: str, store_url: str, pcap: str | None, packets: int, as_json: bool) -> None:
+def command(flow_id: str, store_url: str, capture: str | None, pcap: str | None, packets: int, as_json: bool) -> None:
     """Show every column of a flow's rows, then its packets in full detail from the capture they came from."""
     from dpi.store import open_store
 
@@ -35,13 +36,16 @@ def command(flow_id: str, store_url: str, pcap: str | None, packets: int, as_jso
         raise UserError(f"not a flow id: {flow_id!r}", "ID", "it is a number; see: fullspan query 'SELECT flow_id, application FROM flows LIMIT 10'")
     store = open_store(store_url, create=False)
     try:
-        rows = _rows(store, flow_id)
+        rows = _rows(store, flow_id, capture)
         if not rows:
             raise UserError(f"no flow {flow_id}", store_url, "see some with: fullspan query 'SELECT flow_id, application FROM flows LIMIT 10'")
-        capture = store.query("SELECT path, sha256, size FROM captures FINAL WHERE capture_id = {id:UInt64}", {"id": int(rows[0]["capture_id"])}).dicts()
+        holders = sorted({f"{row['source'] or 'live'} ({row['capture_id']})" for row in rows})
+        if len(holders) > 1:
+            raise UserError(f"{len(holders)} captures hold a flow {flow_id}: {', '.join(holders[:5])}", store_url, "say which with --capture NAME or --capture ID")
+        captured = store.query("SELECT path, sha256, size FROM captures FINAL WHERE capture_id = {id:UInt64}", {"id": int(rows[0]["capture_id"])}).dicts()
     finally:
         store.close()
-    path, gone = _file(capture)
+    path, gone = _file(captured)
     flow_filter = display_filter(rows)
     with tempfile.TemporaryDirectory(prefix="fullspan-") as scratch:
         _show(rows, _narrowed(path, rows, scratch), path, gone, flow_filter, pcap, packets, as_json)
@@ -73,11 +77,13 @@ def _show(rows: list[dict[str, Any]], narrowed: str, path: str, gone: str, flow_
         sys.exit(1)
 
 
-def _rows(store: Any, flow_id: str) -> list[dict[str, Any]]:
+def _rows(store: Any, flow_id: str, capture: str | None) -> list[dict[str, Any]]:
     """The rows of a flow in order, each a plain dict; 64-bit ids and times as text."""
     columns = ", ".join(f"toString({column.name}) AS {column.name}" if column.kind == "id" else column.name for column in TABLES["flows"].columns)
     times = "toUnixTimestamp64Micro(interval_start) AS start_us, toUnixTimestamp64Micro(interval_end) AS end_us"
-    rows: list[dict[str, Any]] = store.query(f"SELECT {columns}, {times} FROM flows AS f WHERE f.flow_id = {{id:UInt64}} ORDER BY f.interval", {"id": int(flow_id)}).dicts()
+    chosen = "AND (f.source = {capture:String} OR toString(f.capture_id) = {capture:String})" if capture else ""
+    rows: list[dict[str, Any]] = store.query(f"SELECT {columns}, {times} FROM flows AS f WHERE f.flow_id = {{id:UInt64}} {chosen} ORDER BY f.capture_id, f.interval",
+                                             {"id": int(flow_id), "capture": capture or ""}).dicts()
     return rows
 
 

@@ -16,15 +16,17 @@ def answer(ask: Question, out: Figures) -> None:
     """Fill the largest flows and the examples."""
     if not out.rows:
         return
-    out.largest = [_line(row) for row in ask.rows(_LINE, tail=f"GROUP BY flow_id ORDER BY octets DESC, flow_id LIMIT {TOP}")]
-    chosen = ask.rows(f"confidence, {LABEL} AS label, sum({WIRE}) AS octets, toString(argMax(flow_id, {WIRE}))", more="confidence != ''",
-                      tail=f"GROUP BY confidence, label ORDER BY confidence, octets DESC, label LIMIT {_SAMPLES} BY confidence")
-    numbers = [str(row[3]) for row in chosen]
-    if not numbers:
+    out.largest = [_line(row) for row in ask.rows(_LINE, tail=f"GROUP BY capture_id, flow_id ORDER BY octets DESC, flow_id LIMIT {TOP}")]
+    chosen = ask.rows(f"confidence, {LABEL} AS label, sum({WIRE}) AS octets, argMax((toString(capture_id), toString(flow_id)), {WIRE})",
+                      more="confidence != ''", tail=f"GROUP BY confidence, label ORDER BY confidence, octets DESC, label LIMIT {_SAMPLES} BY confidence")
+    pairs = [(str(int(row[3][0])), str(int(row[3][1]))) for row in chosen]
+    if not pairs:
         return
-    lines = {line.flow_id: line for line in map(_line, ask.rows(_LINE, more=f"flow_id IN ({', '.join(numbers)})", tail="GROUP BY flow_id"))}
+    wanted = ", ".join(f"({capture}, {flow})" for capture, flow in pairs)
+    found = ask.rows(f"toString(capture_id), {_LINE}", more=f"(capture_id, flow_id) IN ({wanted})", tail="GROUP BY capture_id, flow_id")
+    lines = {(str(row[0]), str(row[1])): _line(row[1:]) for row in found}
     for word in CONFIDENCES:
-        out.samples += [lines[str(row[3])] for row in chosen if row[0] == word and str(row[3]) in lines]
+        out.samples += [lines[pair] for row, pair in zip(chosen, pairs, strict=True) if row[0] == word and pair in lines]
 
 
 def _line(row: tuple[Any, ...]) -> FlowLine:

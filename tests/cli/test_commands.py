@@ -86,6 +86,17 @@ def test_flow_with_a_shifted_clock(tmp_path: Path) -> None:
     assert run(flow, str(1 << 60), "--store", url).output.count("User Datagram Protocol, Src Port") == 3
 
 
+def test_flow_of_several_captures(tmp_path: Path) -> None:
+    begin = capture(tmp_path / "a.pcap")
+    url = stored(tmp_path, tmp_path / "a.pcap", begin)
+    store = open_store(url)
+    store.write(Batch("flows", 1, {"flow_id": np.array([1 << 60], np.uint64), "capture_id": np.array([8], np.uint64), "source": Coded.of(["b.pcap"])}))
+    store.close()
+    assert "2 captures hold a flow" in refused(run(flow, str(1 << 60), "--store", url))
+    assert run(flow, str(1 << 60), "--store", url, "--capture", "7").output.count("User Datagram Protocol, Src Port") == 3
+    assert "no flow" in refused(run(flow, str(1 << 60), "--store", url, "--capture", "c.pcap"))
+
+
 def test_flow_refuses_what_is_not_there(tmp_path: Path) -> None:
     url = stored(tmp_path, Path(__file__), 1)
     assert "not a flow id" in refused(run(flow, "x", "--store", url))
