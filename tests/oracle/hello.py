@@ -100,7 +100,8 @@ def short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12] if text else "0" * 12
 
 
-def server_hello(version: int = 0x0303, cipher: int = 0xC02F, alpn: bytes = b"", chosen: int = 0, random: bytes = b"\7" * 32, extra: tuple[int, ...] = ()) -> bytes:
+def server_hello(version: int = 0x0303, cipher: int = 0xC02F, alpn: bytes = b"", chosen: int = 0, random: bytes = b"\7" * 32,
+                 extra: tuple[int, ...] = ()) -> bytes:
     """A ServerHello message."""
     body = version.to_bytes(2, "big") + random + b"\0" + cipher.to_bytes(2, "big") + b"\0"
     extensions = b"".join(k.to_bytes(2, "big") + b"\0\0" for k in extra)

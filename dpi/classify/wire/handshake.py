@@ -99,6 +99,6 @@ def is_message(kind: int, size: int) -> bool:
     """True if a handshake message of this type and length can be (IANA's registry of handshake types)."""
     if kind > 25 and kind != 67 and kind != 203 and kind != 254:
         return False
-    if kind == CLIENT_HELLO or kind == SERVER_HELLO:  # noqa: SIM109
+    if kind == CLIENT_HELLO or kind == SERVER_HELLO:
         return 38 <= size <= 0x20000
     return True

@@ -54,7 +54,8 @@ CHROME = Hello(ciphers=[0x2A2A, 0x1301, 0x1302, 0x1303, 0xC02B], order=[0x3A3A, 
                alpn=[b"h2", b"http/1.1"], groups=[0x4A4A, 29, 23], formats=[0], algorithms=[0x0403, 0x0804], versions=[0x1A1A, 0x0304, 0x0303])
 
 
-@pytest.mark.parametrize("first, ends", [(b"h2", "h2"), (b"h", "hh"), (b"\xab", "ab"), (b"\xab\xcd", "ad"), (b"0\xab", "3b"), (b"01\xab\xcd", "3d"), (b"http/1.1", "h1"), (b"", "00")])
+@pytest.mark.parametrize("first, ends", [
+    (b"h2", "h2"), (b"h", "hh"), (b"\xab", "ab"), (b"\xab\xcd", "ad"), (b"0\xab", "3b"), (b"01\xab\xcd", "3d"), (b"http/1.1", "h1"), (b"", "00")])
 def test_ends_of_the_protocol_name(first, ends):
     flow = conversation()
     flow.stream(CLIENT, Hello(order=[16], alpn=[first]).record())
