@@ -32,7 +32,7 @@ def once(runs: Runs, cores: set[int] | None = None, environment: Mapping[str, st
     """Run the command once more, on these cores."""
     began = time.perf_counter()
     child = subprocess.Popen(runs.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})},
-                             cwd=directory, preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores))  # noqa: PLW1509
+                             cwd=directory, preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores))
     assert child.stdout is not None
     output = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)

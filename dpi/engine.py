@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Sink
+from dpi.batch import Sink
+from dpi.beside import Behind
 from dpi.capture.block import Block
 from dpi.capture.decode import decode_any, decode_batch, new_decoder
-from dpi.capture.tunnel import DECODER
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
 from dpi.capture.prefetch import prefetch
+from dpi.capture.tunnel import DECODER
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect
 from dpi.classify.inspection import INSPECTION, TRANSACTION
@@ -164,17 +165,31 @@ class Origin:
     interfaces: list[str] = field(default_factory=lambda: [""])
 
 
+class Output:
+    """Buffers that a shard fills and a sink empties."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.exports = Exports(limits.exports)
+        self.outbox = records(limits.transactions, TRANSACTION)
+        self.rows = self.transactions = 0
+        self.origin = Origin("")
+
+    def arrays(self) -> dict[str, Any]:
+        """Its arrays by their names in the world."""
+        e = self.exports
+        return {"outbox": self.outbox, "out_flows": e.flows, "out_details": e.details, "out_extra": e.extra, "out_facts": e.facts, "out_tunnels": e.tunnels}
+
+
 class Shard:
     """Memory and sinks of one pipeline. `process` blocks, then `finish`."""
 
-    def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], seed: Any = None) -> None:
+    def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], seed: Any = None, behind: Behind | None = None) -> None:
         self.rules, self.limits, self.sinks = rules, limits, list(sinks)
         self.seed = fresh_seed() if seed is None else seed
         self.table = Table(limits.flows)
         self.arena = Arena(limits.streams)
         self.facts = Facts(limits.facts)
-        self.exports = Exports(limits.exports)
-        self.outbox = records(limits.transactions, TRANSACTION)
+        self.behind = behind
         self.resolutions = Resolutions()
         self.decoder = new_decoder(limits.key_vlan)
         self.seconds = records(limits.seconds, SECOND)
@@ -184,13 +199,19 @@ class Shard:
             row[name] = getattr(limits, name) * 1_000_000
         self.origin = Origin("")
         self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, lambda reason: rules.reasons[reason].words, rules.version)
-        e, t, r, d = self.exports, self.table, rules, self.resolutions
-        self._arrays = {
+        self._outputs = [Output(limits) for _ in range(3 if behind else 1)]
+        self._own = self._own_arrays()          # kept: a world holds addresses only
+        self._worlds = [world(WORLD, {**self._own, **one.arrays()}) for one in self._outputs]
+        self._turn = 0
+        self.stored_time = time.time_ns() // 1000
+
+    def _own_arrays(self) -> dict[str, Any]:
+        """Every array of the world but the output's."""
+        t, r, d = self.table, self.rules, self.resolutions
+        return {
             "packets": records(BATCH, PACKET), "decoder": self.decoder, "fragments": fragment_table(), "seconds": self.seconds, "cursor": self.cursor,
             "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "tunnels": t.tunnels,
-            "streams": self.arena.streams, "arena": self.arena.bytes, "facts": self.facts.pool,
-            "out_flows": e.flows, "out_details": e.details, "out_extra": e.extra, "out_facts": e.facts, "out_tunnels": e.tunnels,
-            "inspection": records(1, INSPECTION), "outbox": self.outbox,
+            "streams": self.arena.streams, "arena": self.arena.bytes, "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
             "parsers": r.address_array(), "parser_flags": r.parser_flags, "parser_protocol": r.parser_protocol, "parser_also": r.parser_also,
             "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
@@ -198,8 +219,11 @@ class Shard:
             "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,
             "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
         }
-        self.world = world(WORLD, self._arrays)
-        self.stored_time = time.time_ns() // 1000
+
+    @property
+    def world(self) -> Any:
+        """The world whose output is being filled."""
+        return self._worlds[self._turn]
 
     @property
     def counters(self) -> Any:
@@ -221,26 +245,39 @@ class Shard:
         while flush_all(self.world) == DRAIN:
             self.drain()
         self.drain()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until the sinks have what was drained."""
+        if self.behind is not None:
+            self.behind.wait()
 
     def drain(self) -> None:
-        """Hand full buffers to the sinks."""
-        for one in self._batches():
+        """Hand what was exported to the sinks: at once, or in the thread beside while the next output fills."""
+        row, out = self.counters, self._outputs[self._turn]
+        if row.exports:
+            settle_rows(self.world)
+        out.rows, out.transactions, out.origin = int(row.exports), int(row.outbox), self.origin
+        row.exports = row.export_facts = row.export_tunnels = row.outbox = 0
+        if self.behind is None:
+            self._write(out)
+            return
+        # of three outputs one is being written, one may wait, one fills
+        self.behind.do(lambda: self._write(out))
+        self._turn = (self._turn + 1) % len(self._outputs)
+
+    def _write(self, out: Output) -> None:
+        """The output as Batches, to every sink."""
+        origin, batches = out.origin, []
+        if out.rows:
+            batches.append(batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+                                 boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time))
+        if out.transactions:
+            batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+                                    boot=origin.boot, stored_time=self.stored_time)
+        for one in batches:
             for sink in self.sinks:
                 sink.write(one)
-
-    def _batches(self) -> list[Batch]:
-        row, origin, out = self.counters, self.origin, []
-        exported = int(row.exports)
-        if exported:
-            settle_rows(self.world)
-            out.append(batch(self.exports, exported, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                             boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time))
-        row.exports = row.export_facts = row.export_tunnels = 0
-        if row.outbox:
-            out += transactions(self.outbox, int(row.outbox), source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                                boot=origin.boot, stored_time=self.stored_time)
-            row.outbox = 0
-        return out
 
     def take_seconds(self) -> Any:
         """The per-second counts so far, SECOND[k], and forget them."""

@@ -1,6 +1,7 @@
 """A replay: captures in order, each through a shard, rows to the sinks, and what happened as an Outcome."""
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Sink, Texts
+from dpi.beside import Behind, ahead
 from dpi.capture.inputs import Input, find
 from dpi.capture.selection import Selection
 from dpi.capture.trace import Trace, open_trace
@@ -17,6 +19,8 @@ from dpi.jit import warm
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 
+FRAMES_AHEAD = 16384        # a block for the reader beside: fewer hand-overs
+SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
 _LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
           113: "LINUX_SLL", 127: "IEEE802_11_RADIO", 228: "IPV4", 229: "IPV6", 276: "LINUX_SLL2"}
@@ -75,7 +79,8 @@ class Outcome:
 
 
 #: Counters of the shard that are shown to people, in their order.
-COUNTERS = ("flows", "evicted", "folded", "epochs", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "stream_gaps", "seconds_missed")
+COUNTERS = ("flows", "evicted", "folded", "epochs", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "stream_gaps",
+            "seconds_missed")
 
 
 def limits(settings: Settings, options: ReplayOptions) -> Limits:
@@ -93,7 +98,8 @@ class Replay:
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
         warm([*entries(self.rules), *self.selection.kernels], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
-        self.shard = Shard(self.rules, limits(settings, options), self.sinks)
+        self.workers = options.workers or os.cpu_count() or 1
+        self.shard = Shard(self.rules, limits(settings, options), self.sinks, behind=Behind() if self.workers > 1 else None)
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
@@ -145,7 +151,11 @@ class Replay:
         try:
             self._blocks(trace, captured, done)
         finally:
-            self.shard.finish() if last else self.shard.drain()
+            if last:
+                self.shard.finish()
+            else:
+                self.shard.drain()
+                self.shard.wait()
             captured.packets = int(self.shard.counters.packets) - before
             captured.wire_bytes = int(self.shard.counters.wire_bytes) - bytes_before
             captured.refused = {k: v - refused_before.get(k, 0) for k, v in self.shard.refusals().items() if v - refused_before.get(k, 0)}
@@ -158,7 +168,10 @@ class Replay:
             trace.close()
 
     def _blocks(self, trace: Trace, captured: Captured, done: int) -> None:
-        for block in trace.blocks(FRAMES_PER_BLOCK):
+        beside = self.workers > 1 and trace.mapped
+        if beside:
+            sys.setswitchinterval(SWITCH_SECONDS)
+        for block in ahead(trace.blocks(FRAMES_AHEAD)) if beside else trace.blocks(FRAMES_PER_BLOCK):
             if self.selection.active:
                 block = self.selection.apply(block)
             if not block.count:

@@ -248,6 +248,11 @@ class Trace:
             self._hash()
         return self._sha256
 
+    @property
+    def mapped(self) -> bool:
+        """Blocks' data is the mapped file and stays valid until `close`."""
+        return self._map is not None
+
     def close(self) -> None:
         """Let go of the file. Blocks handed out stay valid: the map goes when the last array over it does."""
         self._closed = True
