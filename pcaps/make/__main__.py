@@ -1,4 +1,5 @@
 """``python -m pcaps.make list | all | NAME ...``: make captures anew, one at a time."""
+
 from __future__ import annotations
 
 import importlib

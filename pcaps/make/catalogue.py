@@ -1,4 +1,5 @@
 """What each script makes: the captures, their programs, and the rows of pcaps/README.md."""
+
 from __future__ import annotations
 
 import datetime
@@ -55,7 +56,9 @@ def install(captures: list[Capture]) -> None:
             policy.write_text("#!/bin/sh\nexit 101\n")
             policy.chmod(0o755)
         try:
-            subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *missing], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+            subprocess.run(
+                ["apt-get", "install", "-y", "--no-install-recommends", *missing], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            )
         finally:
             if ours:
                 policy.unlink()
@@ -69,7 +72,9 @@ def version(program: str) -> str:
     if program.startswith("pypi:"):
         ask = f"import importlib.metadata as m; print(m.version({program[5:]!r}))"
         return subprocess.run([PYTHON, "-c", ask], capture_output=True, text=True, check=False).stdout.strip()
-    said = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", program], capture_output=True, text=True, check=False).stdout.split()
+    said = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", program], capture_output=True, text=True, check=False
+    ).stdout.split()
     return said[1].split(":")[-1].rsplit("-", 1)[0] if len(said) == 2 and said[0] == "installed" else ""
 
 
@@ -95,13 +100,13 @@ def build(one: Capture) -> str:
         one.make(net)
         net.captured()
         size, count = part.stat().st_size, packets(part)
-        if not 2 <= count or size > LARGEST:
+        if not count >= 2 or size > LARGEST:
             raise Trouble(f"{one.name}: {count} packets, {size} bytes: want some, but at most {LARGEST} bytes")
         temporary = target.with_suffix(".new")
         temporary.write_bytes(part.read_bytes())
         temporary.replace(target)
     programs = ", ".join(f"{program.split(':')[-1]} {version(program)}".strip() for program in one.programs)
-    day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
     return f"| {target.name} | {programs} | {count} | {one.shows} | {one.script} | {day} |"
 
 

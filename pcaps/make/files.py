@@ -1,4 +1,5 @@
 """Files: FTP, SMB, TFTP, rsync, git, NFS."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -26,9 +27,13 @@ def ftp(net: Network) -> None:
     empty.mkdir()
     cert, key = certificate(net.folder, "files.example.com")
     config = net.folder / "vsftpd.conf"
-    config.write_text(f"listen=YES\nlisten_address={SERVER}\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={folder}\nno_anon_password=YES\nsecure_chroot_dir={empty}\n"
-                      f"ssl_enable=YES\nallow_anon_ssl=YES\nrsa_cert_file={cert}\nrsa_private_key_file={key}\nssl_ciphers=HIGH\nrequire_ssl_reuse=NO\nseccomp_sandbox=NO\n"
-                      "ftp_username=daemon\nport_enable=YES\nconnect_from_port_20=NO\n")
+    config.write_text(
+        f"listen=YES\nlisten_address={SERVER}\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\nanon_root={folder}\n"
+        f"no_anon_password=YES\nsecure_chroot_dir={empty}\n"
+        f"ssl_enable=YES\nallow_anon_ssl=YES\nrsa_cert_file={cert}\nrsa_private_key_file={key}\nssl_ciphers=HIGH\nrequire_ssl_reuse=NO\n"
+        f"seccomp_sandbox=NO\n"
+        "ftp_username=daemon\nport_enable=YES\nconnect_from_port_20=NO\n"
+    )
     net.start("server", ["vsftpd", config], tcp=21)
     net.capture()
     url = f"ftp://{SERVER}"
@@ -46,9 +51,12 @@ def samba(net: Network) -> None:
     state.mkdir()
     config = net.folder / "smb.conf"
     config.write_text(
-        f"[global]\nserver string = office\nnetbios name = OFFICE\nmap to guest = Bad User\nguest account = nobody\nsmb ports = 445\ninterfaces = {SERVER}\nbind interfaces only = yes\n"
-        f"private dir = {state}\nlock directory = {state}\nstate directory = {state}\ncache directory = {state}\npid directory = {state}\nncalrpc dir = {state}/rpc\n"
-        f"log file = {state}/log\nload printers = no\ndisable spoolss = yes\n[files]\npath = {folder}\nguest ok = yes\nread only = no\n")
+        f"[global]\nserver string = office\nnetbios name = OFFICE\nmap to guest = Bad User\nguest account = nobody\nsmb ports = 445\n"
+        f"interfaces = {SERVER}\nbind interfaces only = yes\n"
+        f"private dir = {state}\nlock directory = {state}\nstate directory = {state}\ncache directory = {state}\npid directory = {state}\n"
+        f"ncalrpc dir = {state}/rpc\n"
+        f"log file = {state}/log\nload printers = no\ndisable spoolss = yes\n[files]\npath = {folder}\nguest ok = yes\nread only = no\n"
+    )
     net.start("server", ["smbd", "-F", "--no-process-group", "-s", config], tcp=445)
 
 
@@ -59,7 +67,9 @@ def smb(net: Network) -> None:
     small = net.folder / "small.txt"
     small.write_text("a line\n" * 30)
     net.capture()
-    net.run("client", ["smbclient", "-s", "/dev/null", "-N", f"//{SERVER}/files", "-c", f"ls; get letter.txt {net.folder}/got.txt; put {small} small.txt"])
+    net.run(
+        "client", ["smbclient", "-s", "/dev/null", "-N", f"//{SERVER}/files", "-c", f"ls; get letter.txt {net.folder}/got.txt; put {small} small.txt"]
+    )
     net.run("client", ["smbclient", "-s", "/dev/null", "-m", "SMB2_02", "-N", f"//{SERVER}/files", "-c", f"get list.txt {net.folder}/got2.txt"])
 
 
@@ -91,7 +101,11 @@ def git(net: Network) -> None:
     line = ["git", "-C", folder, "-c", "user.name=alice", "-c", "user.email=alice@example.com", "-c", "init.defaultBranch=main"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         net.run("server", [*line, *words])
-    net.start("server", ["git", "-c", "safe.directory=*", "daemon", "--export-all", "--reuseaddr", f"--listen={SERVER}", f"--base-path={net.folder}"], tcp=9418)
+    net.start(
+        "server",
+        ["git", "-c", "safe.directory=*", "daemon", "--export-all", "--reuseaddr", f"--listen={SERVER}", f"--base-path={net.folder}"],
+        tcp=9418,
+    )
     net.capture()
     net.run("client", ["git", "clone", "-q", f"git://{SERVER}/files", net.folder / "clone"])
     net.run("client", ["git", "-C", net.folder / "clone", "fetch", "-q"])
@@ -106,8 +120,12 @@ def nfs(net: Network) -> None:
     config.write_text(
         f"NFS_CORE_PARAM {{ Protocols = 4; NFS_Port = 2049; Bind_addr = {SERVER}; Enable_NLM = false; Enable_RQUOTA = false; }}\n"
         f"NFSv4 {{ Grace_Period = 1; Lease_Lifetime = 5; Graceless = true; RecoveryRoot = {net.folder}/recovery; }}\n"
-        f"EXPORT {{ Export_Id = 1; Path = {folder}; Pseudo = /files; Access_Type = RW; Squash = None; SecType = sys; Protocols = 4; FSAL {{ Name = VFS; }} }}\n")
-    net.start("server", ["ganesha.nfsd", "-F", "-L", net.folder / "ganesha.log", "-f", config, "-p", net.folder / "ganesha.pid"], tcp=2049, seconds=20)
+        f"EXPORT {{ Export_Id = 1; Path = {folder}; Pseudo = /files; Access_Type = RW; Squash = None; SecType = sys; Protocols = 4; FSAL {{ "
+        f"Name = VFS; }} }}\n"
+    )
+    net.start(
+        "server", ["ganesha.nfsd", "-F", "-L", net.folder / "ganesha.log", "-f", config, "-p", net.folder / "ganesha.pid"], tcp=2049, seconds=20
+    )
     net.capture()
     net.run("client", ["nfs-ls", f"nfs://{SERVER}/files?version=4"])
     net.run("client", ["nfs-cat", f"nfs://{SERVER}/files/letter.txt?version=4"])

@@ -1,4 +1,5 @@
 """Machines: Modbus, CoAP, OPC UA, IEC 60870-5-104, BACnet."""
+
 from __future__ import annotations
 
 from pcaps.make.catalogue import capture

@@ -1,4 +1,5 @@
 """Mail: postfix, aiosmtpd, dovecot and curl."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -16,14 +17,19 @@ def postfix(net: Network) -> None:
         folder.mkdir()
     cert, key = certificate(net.folder, "mail.example.com")
     (config / "main.cf").write_text(
-        f"compatibility_level = 3.6\nqueue_directory = {queue}\ndata_directory = {data}\nmyhostname = mail.example.com\nmydestination =\ninet_interfaces = all\n"
+        f"compatibility_level = 3.6\nqueue_directory = {queue}\ndata_directory = {data}\nmyhostname = mail.example.com\nmydestination =\n"
+        f"inet_interfaces = all\n"
         "inet_protocols = ipv4\nmynetworks = 192.0.2.0/24\nsmtpd_relay_restrictions = permit_mynetworks, reject\nrelay_domains = example.com\n"
-        f"transport_maps = static:discard:\nsmtpd_tls_cert_file = {cert}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_security_level = may\nalias_maps =\nmaillog_file =\n"
-        "smtpd_peername_lookup = no\n")
+        f"transport_maps = static:discard:\nsmtpd_tls_cert_file = {cert}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_security_level = may\n"
+        f"alias_maps =\nmaillog_file =\n"
+        "smtpd_peername_lookup = no\n"
+    )
     (config / "master.cf").write_text(
-        "smtp inet n - n - - smtpd\npickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\ntlsmgr unix - - n 1000? 1 tlsmgr\n"
+        "smtp inet n - n - - smtpd\npickup unix n - n 60 1 pickup\ncleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr\ntlsmgr unix "
+        "- - n 1000? 1 tlsmgr\n"
         "rewrite unix - - n - - trivial-rewrite\nbounce unix - - n - 0 bounce\ndefer unix - - n - 0 bounce\ntrace unix - - n - 0 bounce\n"
-        "discard unix - - n - - discard\nerror unix - - n - - error\nanvil unix - - n - 1 anvil\nproxymap unix - - n - - proxymap\n")
+        "discard unix - - n - - discard\nerror unix - - n - - error\nanvil unix - - n - 1 anvil\nproxymap unix - - n - - proxymap\n"
+    )
     net.run("server", ["chown", "postfix", data])
     net.run("server", ["postfix", "-c", config, "check"])
     net.start("server", ["/usr/lib/postfix/sbin/master", "-c", config, "-d"], tcp=25)
@@ -35,7 +41,22 @@ def smtp(net: Network) -> None:
     postfix(net)
     net.capture()
     for more in ([], ["--ssl-reqd", "-k"]):
-        net.run("client", ["curl", "-sv", *more, f"smtp://{SERVER}/client.example.com", "--mail-from", "alice@example.com", "--mail-rcpt", "bob@example.com", "-T", "-"], stdin=MESSAGE)
+        net.run(
+            "client",
+            [
+                "curl",
+                "-sv",
+                *more,
+                f"smtp://{SERVER}/client.example.com",
+                "--mail-from",
+                "alice@example.com",
+                "--mail-rcpt",
+                "bob@example.com",
+                "-T",
+                "-",
+            ],
+            stdin=MESSAGE,
+        )
 
 
 @capture("smtp-submission", "pypi:aiosmtpd curl", "SMTP submission on port 587 at another kind of server, with AUTH PLAIN")
@@ -43,8 +64,25 @@ def submission(net: Network) -> None:
     """Mail from a user who says a password."""
     net.start("server", net.call("mail.smtp_server", [SERVER, 587]), tcp=587)
     net.capture()
-    net.run("client", ["curl", "-s", f"smtp://{SERVER}:587/client.example.com", "-u", "alice:secret", "--login-options", "AUTH=PLAIN", "--mail-from", "alice@example.com",
-                       "--mail-rcpt", "bob@example.com", "-T", "-"], stdin=MESSAGE)
+    net.run(
+        "client",
+        [
+            "curl",
+            "-s",
+            f"smtp://{SERVER}:587/client.example.com",
+            "-u",
+            "alice:secret",
+            "--login-options",
+            "AUTH=PLAIN",
+            "--mail-from",
+            "alice@example.com",
+            "--mail-rcpt",
+            "bob@example.com",
+            "-T",
+            "-",
+        ],
+        stdin=MESSAGE,
+    )
 
 
 def smtp_server(host: str, port: int) -> None:
@@ -75,10 +113,12 @@ def dovecot(net: Network) -> None:
     net.run("server", ["chown", "-R", "mail:mail", home])
     config = net.folder / "dovecot.conf"
     config.write_text(
-        f"base_dir = {net.folder}/dovecot\nstate_dir = {net.folder}/dovecot-state\nprotocols = imap pop3\nlog_path = {net.folder}/dovecot.log\nssl = yes\nssl_cert = <{cert}\n"
+        f"base_dir = {net.folder}/dovecot\nstate_dir = {net.folder}/dovecot-state\nprotocols = imap pop3\nlog_path = "
+        f"{net.folder}/dovecot.log\nssl = yes\nssl_cert = <{cert}\n"
         f"ssl_key = <{key}\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = maildir:~/Maildir\nlisten = {SERVER}\n"
         f"passdb {{\n driver = passwd-file\n args = {net.folder}/users\n}}\nuserdb {{\n driver = passwd-file\n args = {net.folder}/users\n}}\n"
-        "service stats {\n  client_limit = 100\n}\n")
+        "service stats {\n  client_limit = 100\n}\n"
+    )
     net.start("server", ["dovecot", "-F", "-c", config], tcp=143)
 
 

@@ -1,4 +1,5 @@
 """Messages: MQTT, XMPP, IRC, NATS."""
+
 from __future__ import annotations
 
 from pcaps.make.catalogue import capture
@@ -13,7 +14,12 @@ def mosquitto(net: Network) -> None:
     net.start("server", ["mosquitto", "-c", config], tcp=8883)
 
 
-@capture("mqtt", "mosquitto mosquitto-clients", "MQTT 3.1.1 and 5: a subscriber, publishers with QoS 0, 1 and 2; one publisher over TLS on port 8883", users=2)
+@capture(
+    "mqtt",
+    "mosquitto mosquitto-clients",
+    "MQTT 3.1.1 and 5: a subscriber, publishers with QoS 0, 1 and 2; one publisher over TLS on port 8883",
+    users=2,
+)
 def mqtt(net: Network) -> None:
     """Sensors and a listener."""
     mosquitto(net)
@@ -22,20 +28,47 @@ def mqtt(net: Network) -> None:
     net.run("client1", ["sleep", "0.5"])
     for quality, edition in (("0", "311"), ("1", "311"), ("2", "5")):
         net.run("client1", ["mosquitto_pub", "-h", SERVER, "-V", edition, "-i", f"sensor{quality}", "-t", "office/heat", "-q", quality, "-m", "21.5"])
-    net.run("client1", ["mosquitto_pub", "-h", SERVER, "-p", "8883", "--cafile", net.folder / "broker.example.com.pem", "--insecure", "-t", "office/light", "-m", "on"])
+    net.run(
+        "client1",
+        [
+            "mosquitto_pub",
+            "-h",
+            SERVER,
+            "-p",
+            "8883",
+            "--cafile",
+            net.folder / "broker.example.com.pem",
+            "--insecure",
+            "-t",
+            "office/light",
+            "-m",
+            "on",
+        ],
+    )
 
 
 @capture("irc", "ngircd sic", "IRC: registration, a channel, a message", users=2)
 def irc(net: Network) -> None:
     """Two people in a channel."""
     config = net.folder / "ngircd.conf"
-    config.write_text(f"[Global]\nName = irc.example.com\nInfo = an office\nListen = {SERVER}\nPorts = 6667\nServerUID = root\nServerGID = root\nMotdPhrase = hello\n"
-                      "[Options]\nIdent = no\nDNS = no\nPAM = no\n")
+    config.write_text(
+        f"[Global]\nName = irc.example.com\nInfo = an office\nListen = {SERVER}\nPorts = 6667\nServerUID = root\nServerGID = root\n"
+        f"MotdPhrase = hello\n"
+        "[Options]\nIdent = no\nDNS = no\nPAM = no\n"
+    )
     net.start("server", ["ngircd", "-n", "-f", config], tcp=6667)
     net.capture()
     net.start("client", ["sh", "-c", f"(sleep 0.5; echo ':j #office'; sleep 3) | sic -h {SERVER} -n alice"])
-    net.run("client1", ["sh", "-c", f"(sleep 0.5; echo ':j #office'; sleep 0.5; echo ':m #office good morning'; sleep 0.5; echo ':QUIT bye'; sleep 0.3) | timeout 5 sic -h {SERVER} -n bob"],
-            check=False)
+    net.run(
+        "client1",
+        [
+            "sh",
+            "-c",
+            f"(sleep 0.5; echo ':j #office'; sleep 0.5; echo ':m #office good morning'; sleep 0.5; echo ':QUIT bye'; sleep 0.3) | timeout 5 "
+            f"sic -h {SERVER} -n bob",
+        ],
+        check=False,
+    )
 
 
 @capture("xmpp", "prosody pypi:slixmpp", "XMPP: stream, SASL, SCRAM, roster, presence and a message to oneself, in clear")
@@ -46,9 +79,12 @@ def xmpp(net: Network) -> None:
     net.run("server", ["chown", "prosody:prosody", data])
     config = net.folder / "prosody.cfg.lua"
     config.write_text(
-        f'data_path = "{data}"\npidfile = "{data}/pid"\nlog = {{ warn = "*console" }}\nmodules_enabled = {{ "roster", "saslauth", "disco", "ping" }}\n'
-        f'modules_disabled = {{ "s2s", "tls" }}\nc2s_require_encryption = false\nallow_unencrypted_plain_auth = true\nauthentication = "internal_plain"\n'
-        f'interfaces = {{ "{SERVER}" }}\nVirtualHost "example.com"\n')
+        f'data_path = "{data}"\npidfile = "{data}/pid"\nlog = {{ warn = "*console" }}\n'
+        f'modules_enabled = {{ "roster", "saslauth", "disco", "ping" }}\n'
+        f'modules_disabled = {{ "s2s", "tls" }}\nc2s_require_encryption = false\nallow_unencrypted_plain_auth = true\n'
+        f'authentication = "internal_plain"\n'
+        f'interfaces = {{ "{SERVER}" }}\nVirtualHost "example.com"\n'
+    )
     net.run("server", ["prosodyctl", "--config", config, "register", "alice", "example.com", "secret"], user="prosody")
     net.start("server", ["prosody", "--config", config, "-F"], tcp=5222, user="prosody")
     net.capture()

@@ -4,8 +4,10 @@ Everything stays inside namespaces made here; nothing has a way out. Addresses a
 192.0.2.0/24 and 2001:db8::/64 are the office, 198.51.100.0/24 and 203.0.113.0/24 stand for the internet and are
 answered by the server itself. Offloads are off, so that frames have the sizes and checksums a cable would show.
 """
+
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -79,7 +81,9 @@ class Network:
         subprocess.run(["ip", *line.split()], check=True)
 
     def _build(self) -> None:
-        quiet = "for f in /proc/sys/net/ipv6/conf/default /proc/sys/net/ipv6/conf/all; do echo 0 >$f/accept_dad; echo 0 >$f/router_solicitations; done"
+        quiet = (
+            "for f in /proc/sys/net/ipv6/conf/default /proc/sys/net/ipv6/conf/all; do echo 0 >$f/accept_dad; echo 0 >$f/router_solicitations; done"
+        )
         for host in self.hosts():
             self._ip(f"netns add {self.name(host)}")
             self.run(host, ["sh", "-c", quiet])
@@ -132,20 +136,27 @@ class Network:
             line += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env", f"HOME={self.folder}"]
         return line + [str(word) for word in command]
 
-    def run(self, host: str, command: Sequence[str | Path], *, stdin: str | bytes = b"", seconds: float = 30, check: bool = True, user: str = "") -> bytes:
+    def run(
+        self, host: str, command: Sequence[str | Path], *, stdin: str | bytes = b"", seconds: float = 30, check: bool = True, user: str = ""
+    ) -> bytes:
         """Run a program to its end on `host` and give what it printed; Trouble if it fails and `check` is set."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(self._line(host, command, user), input=data, capture_output=True, timeout=seconds, check=False, cwd=ROOT)
         if check and done.returncode:
-            raise Trouble(f"{' '.join(map(str, command))[:200]}: ended with {done.returncode}\n{(done.stdout + done.stderr)[-1500:].decode(errors='replace')}")
+            raise Trouble(
+                f"{' '.join(map(str, command))[:200]}: ended with {done.returncode}\n{(done.stdout + done.stderr)[-1500:].decode(errors='replace')}"
+            )
         return done.stdout + done.stderr
 
-    def start(self, host: str, command: Sequence[str | Path], *, tcp: int = 0, udp: int = 0, unix: Path | None = None,
-              user: str = "", seconds: float = 25) -> subprocess.Popen[bytes]:
+    def start(
+        self, host: str, command: Sequence[str | Path], *, tcp: int = 0, udp: int = 0, unix: Path | None = None, user: str = "", seconds: float = 25
+    ) -> subprocess.Popen[bytes]:
         """Start a program that stays, and wait until it listens on the port or socket given."""
         log = self.folder / f"{len(self.started):02d}-{Path(str(command[0])).name}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen(self._line(host, command, user), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd=ROOT)
+            process = subprocess.Popen(
+                self._line(host, command, user), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd=ROOT
+            )
         self.started.append(process)
         end = time.monotonic() + seconds
         while tcp or udp or unix:
@@ -215,10 +226,8 @@ class Network:
         for host in self.hosts():
             left = subprocess.run(["ip", "netns", "pids", self.name(host)], capture_output=True, text=True, check=False).stdout.split()
             for one in left:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(int(one), signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             subprocess.run(["ip", "netns", "delete", self.name(host)], stderr=subprocess.DEVNULL, check=False)
             shutil.rmtree(Path("/etc/netns") / self.name(host), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -228,7 +237,29 @@ def certificate(folder: Path, *names: str) -> tuple[Path, Path]:
     """Make a self-signed certificate for `names` and give (certificate, key), both PEM and readable by every user."""
     out, key = folder / f"{names[0]}.pem", folder / f"{names[0]}.key"
     subject = ",".join(f"DNS:{name}" for name in names)
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", f"/CN={names[0]}",
-                    "-addext", f"subjectAltName={subject}", "-keyout", key, "-out", out], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "3650",
+            "-subj",
+            f"/CN={names[0]}",
+            "-addext",
+            f"subjectAltName={subject}",
+            "-keyout",
+            key,
+            "-out",
+            out,
+        ],
+        check=True,
+        capture_output=True,
+    )
     key.chmod(0o644)
     return out, key

@@ -1,4 +1,5 @@
 """Remote work: OpenSSH (a command, sftp), telnet."""
+
 from __future__ import annotations
 
 import shutil
@@ -14,8 +15,10 @@ def sshd(net: Network) -> list[str]:
         net.run("server", ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", net.folder / name])
     shutil.copy(net.folder / "user.pub", net.folder / "authorized")
     config = net.folder / "sshd_config"
-    config.write_text(f"HostKey {net.folder}/host\nAuthorizedKeysFile {net.folder}/authorized\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
-                      f"PrintMotd no\nSubsystem sftp internal-sftp\n")
+    config.write_text(
+        f"HostKey {net.folder}/host\nAuthorizedKeysFile {net.folder}/authorized\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+        f"PrintMotd no\nSubsystem sftp internal-sftp\n"
+    )
     Path("/run/sshd").mkdir(exist_ok=True)
     net.start("server", ["/usr/sbin/sshd", "-D", "-e", "-f", config], tcp=22)
     return ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "-i", str(net.folder / "user")]
@@ -29,7 +32,11 @@ def ssh(net: Network) -> None:
     net.run("client", ["ssh", *options, f"root@{SERVER}", "echo hello; uname -s"])
     small = net.folder / "small.txt"
     small.write_text("a line\n" * 300)
-    net.run("client", ["sftp", *options, "-b", "-", f"root@{SERVER}"], stdin=f"put {small} {net.folder}/put.txt\nls -l {net.folder}/put.txt\nget {net.folder}/put.txt {net.folder}/get.txt\n")
+    net.run(
+        "client",
+        ["sftp", *options, "-b", "-", f"root@{SERVER}"],
+        stdin=f"put {small} {net.folder}/put.txt\nls -l {net.folder}/put.txt\nget {net.folder}/put.txt {net.folder}/get.txt\n",
+    )
 
 
 @capture("telnet", "inetutils-telnetd telnet socat", "telnet: option negotiation, a few lines typed at a shell")

@@ -1,4 +1,5 @@
 """Calls: SIP with RTP from sipp, STUN and TURN from coturn."""
+
 from __future__ import annotations
 
 from pcaps.make.catalogue import capture
@@ -71,7 +72,25 @@ def call(net: Network, host: str, user: int, milliseconds: int, port: int = 5060
     """The command line of one call from `host`; `milliseconds` of sound."""
     scenario = net.folder / f"call{milliseconds}.xml"
     scenario.write_text(CALLER.replace("LENGTH", str(milliseconds)))
-    return ["sipp", "-sf", str(scenario), "-i", address(user), "-mi", address(user), "-p", str(port), "-s", "bob", "-m", "1", "-nostdin", "-timeout", "40", f"{SERVER}:5060"]
+    return [
+        "sipp",
+        "-sf",
+        str(scenario),
+        "-i",
+        address(user),
+        "-mi",
+        address(user),
+        "-p",
+        str(port),
+        "-s",
+        "bob",
+        "-m",
+        "1",
+        "-nostdin",
+        "-timeout",
+        "40",
+        f"{SERVER}:5060",
+    ]
 
 
 @capture("sip-rtp", "sip-tester", "SIP over UDP: a call with two seconds of G.711 in both directions (the answerer echoes) and a DTMF event")
@@ -87,15 +106,93 @@ def over_tcp(net: Network) -> None:
     """Calls over TCP."""
     net.start("server", ["sipp", "-sn", "uas", "-i", SERVER, "-p", "5060", "-t", "t1", "-nostdin"], tcp=5060)
     net.capture()
-    net.run("client", ["sipp", "-sn", "uac", "-i", address(0), "-p", "5060", "-t", "t1", "-d", "200", "-m", "3", "-r", "2", "-nostdin", "-timeout", "30", f"{SERVER}:5060"], seconds=40)
+    net.run(
+        "client",
+        [
+            "sipp",
+            "-sn",
+            "uac",
+            "-i",
+            address(0),
+            "-p",
+            "5060",
+            "-t",
+            "t1",
+            "-d",
+            "200",
+            "-m",
+            "3",
+            "-r",
+            "2",
+            "-nostdin",
+            "-timeout",
+            "30",
+            f"{SERVER}:5060",
+        ],
+        seconds=40,
+    )
 
 
 @capture("stun-turn", "coturn", "STUN binding, then TURN: allocation with a long-term password, permission, channel data, echoed by a peer")
 def turn(net: Network) -> None:
     """A relay."""
-    net.start("server", ["turnserver", "-n", "-L", SERVER, "-E", SERVER, "-p", "3478", "-a", "-u", "alice:secret", "-r", "example.com", "--no-tls", "--no-dtls", "--no-cli",
-                         "--allow-loopback-peers", "-l", "stdout", "--pidfile", net.folder / "turn.pid", "-b", net.folder / "turn.db", "-m", "1"], udp=3478)
+    net.start(
+        "server",
+        [
+            "turnserver",
+            "-n",
+            "-L",
+            SERVER,
+            "-E",
+            SERVER,
+            "-p",
+            "3478",
+            "-a",
+            "-u",
+            "alice:secret",
+            "-r",
+            "example.com",
+            "--no-tls",
+            "--no-dtls",
+            "--no-cli",
+            "--allow-loopback-peers",
+            "-l",
+            "stdout",
+            "--pidfile",
+            net.folder / "turn.pid",
+            "-b",
+            net.folder / "turn.db",
+            "-m",
+            "1",
+        ],
+        udp=3478,
+    )
     net.start("server", ["turnutils_peer", "-L", SERVER, "-p", "3480"], udp=3480)
     net.capture()
     net.run("client", ["turnutils_stunclient", "-L", address(0), "-p", "3478", SERVER])
-    net.run("client", ["turnutils_uclient", "-L", address(0), "-u", "alice", "-w", "secret", "-e", SERVER, "-r", "3480", "-n", "5", "-m", "1", "-l", "120", "-c", SERVER], seconds=40, check=False)
+    net.run(
+        "client",
+        [
+            "turnutils_uclient",
+            "-L",
+            address(0),
+            "-u",
+            "alice",
+            "-w",
+            "secret",
+            "-e",
+            SERVER,
+            "-r",
+            "3480",
+            "-n",
+            "5",
+            "-m",
+            "1",
+            "-l",
+            "120",
+            "-c",
+            SERVER,
+        ],
+        seconds=40,
+        check=False,
+    )

@@ -1,4 +1,5 @@
 """Tunnels and measurement: OpenVPN, IKE with strongSwan, iperf3."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -38,8 +39,10 @@ def charon(net: Network, host: str, left: str, right: str, auto: str) -> None:
     """Start strongSwan with files of its own in the places where it looks for them."""
     etc = Path("/etc/netns") / net.name(host)
     (etc / "ipsec.conf").write_text(
-        f"conn office\n keyexchange=ikev2\n authby=secret\n left={left}\n right={right}\n leftid={left}\n rightid={right}\n auto={auto}\n ike=aes128-sha256-modp2048!\n"
-        " esp=aes128-sha256!\n type=transport\n")
+        f"conn office\n keyexchange=ikev2\n authby=secret\n left={left}\n right={right}\n leftid={left}\n rightid={right}\n auto={auto}\n "
+        f"ike=aes128-sha256-modp2048!\n"
+        " esp=aes128-sha256!\n type=transport\n"
+    )
     (etc / "ipsec.secrets").write_text('%any : PSK "an office secret"\n')
     net.start(host, ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /run && exec ipsec start --nofork"], udp=500)
 

@@ -1,4 +1,5 @@
 """Web servers and clients: caddy, nginx, curl, aioquic."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -28,7 +29,8 @@ def caddy(net: Network, *names: str, protocols: str = "h1 h2 h3", at: tuple[str,
     config = net.folder / "Caddyfile"
     config.write_text(
         "{\n admin off\n auto_https off\n servers {\n  protocols " + protocols + "\n }\n}\n"
-        ":443 {\n" + (f" bind {' '.join(at)}\n" if at else "") + f" tls {cert} {key}\n root * {site(net)}\n file_server\n}}\n")
+        ":443 {\n" + (f" bind {' '.join(at)}\n" if at else "") + f" tls {cert} {key}\n root * {site(net)}\n file_server\n}}\n"
+    )
     home = net.folder / "caddy"
     home.mkdir()
     net.start("server", ["env", f"HOME={home}", f"XDG_DATA_HOME={home}", "caddy", "run", "--config", config, "--adapter", "caddyfile"], tcp=443)
@@ -39,7 +41,8 @@ def nginx(net: Network, server: str) -> None:
     config = net.folder / "nginx.conf"
     config.write_text(
         f"daemon off; worker_processes 1; pid {net.folder}/nginx.pid; error_log {net.folder}/nginx.err;\nevents {{}}\n"
-        f"http {{ access_log off; keepalive_timeout 20; types {{ text/html html; application/json json; }}\n root {site(net)};\n {server}\n}}\n")
+        f"http {{ access_log off; keepalive_timeout 20; types {{ text/html html; application/json json; }}\n root {site(net)};\n {server}\n}}\n"
+    )
     net.start("server", ["nginx", "-c", config], tcp=443 if "ssl" in server else 80)
 
 
@@ -90,8 +93,17 @@ def quic_get(server: str, name: str, *paths: str) -> None:
             for path in paths:
                 client.done = asyncio.Event()
                 stream = client._quic.get_next_available_stream_id()
-                client.http.send_headers(stream, [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", name.encode()),
-                                                  (b":path", path.encode()), (b"user-agent", b"aioquic")], end_stream=True)
+                client.http.send_headers(
+                    stream,
+                    [
+                        (b":method", b"GET"),
+                        (b":scheme", b"https"),
+                        (b":authority", name.encode()),
+                        (b":path", path.encode()),
+                        (b"user-agent", b"aioquic"),
+                    ],
+                    end_stream=True,
+                )
                 client.transmit()
                 await asyncio.wait_for(client.done.wait(), 10)
 
@@ -105,8 +117,36 @@ def keepalive(net: Network) -> None:
     net.capture()
     to = ["--resolve", f"www.example.com:80:{SERVER}"]
     url = "http://www.example.com"
-    net.run("client", ["curl", "-s", *to, "-o", "/dev/null", url + "/", "--next", "-s", *to, "-o", "/dev/null", url + "/nothing", "--next", "-s", *to, "-r", "0-99",
-                       "-o", "/dev/null", url + "/picture.bin", "--next", "-s", *to, "-I", url + "/small.json"])
+    net.run(
+        "client",
+        [
+            "curl",
+            "-s",
+            *to,
+            "-o",
+            "/dev/null",
+            url + "/",
+            "--next",
+            "-s",
+            *to,
+            "-o",
+            "/dev/null",
+            url + "/nothing",
+            "--next",
+            "-s",
+            *to,
+            "-r",
+            "0-99",
+            "-o",
+            "/dev/null",
+            url + "/picture.bin",
+            "--next",
+            "-s",
+            *to,
+            "-I",
+            url + "/small.json",
+        ],
+    )
     net.run("client", ["curl", "-s", *to, "-d", "name=value&other=1", url + "/form"])
     net.run("client", ["curl", "-s", "-0", *to, url + "/small.json"])
 
@@ -129,7 +169,7 @@ def tls12(net: Network) -> None:
 def h2c(net: Network) -> None:
     """HTTP/2 without TLS."""
     config = net.folder / "Caddyfile"
-    config.write_text("{\n admin off\n auto_https off\n servers {\n  protocols h1 h2c\n }\n}\n" f":8080 {{\n root * {site(net)}\n file_server\n}}\n")
+    config.write_text(f"{{\n admin off\n auto_https off\n servers {{\n  protocols h1 h2c\n }}\n}}\n:8080 {{\n root * {site(net)}\n file_server\n}}\n")
     net.start("server", ["env", f"HOME={net.folder}", "caddy", "run", "--config", config, "--adapter", "caddyfile"], tcp=8080)
     net.capture()
     net.run("client", ["curl", "-s", "--http2-prior-knowledge", "-A", "Fetcher/1.0", f"http://{SERVER}:8080/"])
@@ -142,5 +182,27 @@ def users(net: Network) -> None:
     net.capture()
     for user, host in enumerate(net.hosts()[1:]):
         for _ in range(user + 1):
-            net.run(host, ["curl", "-sk", "--interface", address(user), "--resolve", f"intranet.example.com:443:{SERVER}", "https://intranet.example.com/small.json"])
-        net.run(host, ["curl", "-sk", "--interface", address6(user), "--resolve", "intranet.example.com:443:[2001:db8::1]", "https://intranet.example.com/small.json"])
+            net.run(
+                host,
+                [
+                    "curl",
+                    "-sk",
+                    "--interface",
+                    address(user),
+                    "--resolve",
+                    f"intranet.example.com:443:{SERVER}",
+                    "https://intranet.example.com/small.json",
+                ],
+            )
+        net.run(
+            host,
+            [
+                "curl",
+                "-sk",
+                "--interface",
+                address6(user),
+                "--resolve",
+                "intranet.example.com:443:[2001:db8::1]",
+                "https://intranet.example.com/small.json",
+            ],
+        )

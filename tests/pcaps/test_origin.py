@@ -1,4 +1,5 @@
 """pcaps/: every capture has its row of origin, every row its capture, and both say the same."""
+
 from __future__ import annotations
 
 import re
@@ -18,7 +19,7 @@ def rows() -> dict[str, list[str]]:
     """The README's table: file name -> (programs, packets, what it shows, script, date)."""
     lines = (PCAPS / "README.md").read_text().splitlines()
     found: dict[str, list[str]] = {}
-    for line in lines[lines.index(HEAD) + 2:]:
+    for line in lines[lines.index(HEAD) + 2 :]:
         if not line.startswith("|"):
             break
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -47,7 +48,7 @@ ROWS = rows()
 
 
 def test_rows_and_files_are_the_same() -> None:
-    assert FILES == sorted(ROWS)
+    assert sorted(ROWS) == FILES
     assert list(ROWS) == sorted(ROWS), "the rows are in the order of the names"
 
 
