@@ -120,8 +120,10 @@ def keep_text(memory: Array, k: int, data: Array, start: int, stop: int, most: i
     """Append text k of the waiting request, cut to `most` bytes."""
     at = np.int64(memory[16 + 2 * k]) | np.int64(memory[17 + 2 * k]) << 8 if k > 0 else 0
     count = max(0, min(stop - start, most, 880 - at))
-    for i in range(count):
-        memory[32 + at + i] = data[start + i]
+    to = np.uint64(32 + at)
+    begin = np.uint64(start)
+    for i in range(np.uint64(count)):
+        memory[to + np.uint64(i)] = data[begin + np.uint64(i)]
     at += count
     memory[18 + 2 * k] = at & 255
     memory[19 + 2 * k] = at >> 8

@@ -18,8 +18,23 @@ import numpy as np
 from dpi.classify.inspection import GOING, MINE, MORE, NAME_HOST, NO, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk, set_agent, set_name
 from dpi.classify.wire.header_lines import begins, decimal, host_end, name_hash, put_lower, until
-from dpi.classify.wire.hpack import (AUTHORITY, AUTHORIZATION, CONTENT_TYPE, HOST, LENGTH, METHOD, PATH, SCRATCH, SERVER, STATUS, TABLE, USER_AGENT,
-                                     next_header, set_word, word)
+from dpi.classify.wire.hpack import (
+    AUTHORITY,
+    AUTHORIZATION,
+    CONTENT_TYPE,
+    HOST,
+    LENGTH,
+    METHOD,
+    PATH,
+    SCRATCH,
+    SERVER,
+    STATUS,
+    TABLE,
+    USER_AGENT,
+    next_header,
+    set_word,
+    word,
+)
 from dpi.classify.wire.rows import number, open_row, text
 from dpi.jit import kernel
 

@@ -33,10 +33,11 @@ def name_ok(data: Array, at: int, n: int) -> bool:
     """Is a half-ASCII name (32 letters A to P behind a length of 32) at `at`?"""
     if at + 34 > n or data[at] != 32:
         return False
+    bad = 0
     for i in range(at + 1, at + 33):
         if data[i] < 65 or data[i] > 80:
-            return False
-    return True
+            bad += 1
+    return bad == 0
 
 
 @kernel

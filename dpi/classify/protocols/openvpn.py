@@ -1,6 +1,7 @@
 """OpenVPN over UDP and TCP: the client's reset, and the server's answer that repeats the client's session.
 
-Where one direction is seen, the session id must stay in the packets that follow. A reset with an HMAC (tls-auth) or wrapped (tls-crypt) holds a packet number and the sender's clock, which must agree with the capture's.
+Where one direction is seen, the session id must stay in the packets that follow. A reset with an HMAC (tls-auth) or wrapped (tls-crypt)
+holds a packet number and the sender's clock, which must agree with the capture's.
 
 State: words 0 and 1 the client's session id, word 2: 1 one was seen.
 """

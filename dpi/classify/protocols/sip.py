@@ -26,7 +26,7 @@ PROTOCOL = Protocol(
 )
 
 VERSION, LAST, SIP, SIPS, TEL = (name_hash(word) for word in (b"sip/2.0 ", b" sip/2.0", b"sip:", b"sips:", b"tel:"))
-VIA, V, CALL_ID, I, CSEQ, AGENT, SERVER, AUTHORIZATION, BASIC = (
+VIA, VIA_SHORT, CALL_ID, CALL_SHORT, CSEQ, AGENT, SERVER, AUTHORIZATION, BASIC = (
     name_hash(word) for word in (b"via", b"v", b"call-id", b"i", b"cseq", b"user-agent", b"server", b"authorization", b"basic "))
 CREDENTIALS = RISKS.index("clear_text_credentials")
 
@@ -66,9 +66,9 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         if key == 0:
             break
         at = after
-        if key == VIA or key == V:
+        if key == VIA or key == VIA_SHORT:
             marks |= 1
-        elif key == CALL_ID or key == I:
+        elif key == CALL_ID or key == CALL_SHORT:
             marks |= 2
         elif key == CSEQ:
             marks |= 4

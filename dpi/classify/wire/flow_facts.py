@@ -34,8 +34,9 @@ def set_agent(facts: Array, inspection: Array, data: Array, start: int, stop: in
     if count <= 0 or start < 0 or start + count > data.size or known.user_agent_length > 0:
         return
     kept = known.user_agent
-    for i in range(count):
-        kept[i] = data[start + i]
+    begin = np.uint64(start)
+    for i in range(np.uint64(count)):
+        kept[i] = data[begin + np.uint64(i)]
     known.user_agent_length = count
     inspection[0].learned = 1
 

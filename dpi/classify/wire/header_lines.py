@@ -2,6 +2,9 @@
 
 A field name is compared by the 32-bit hash of its lower-case letters: `name_hash` gives the constants. Two names could share a hash, which
 would only let a sender write one field under another's name, as the sender could anyway.
+
+The scans run over unsigned indices: numba tests signed ones for wrap-around at every byte. An empty or impossible range gives the answer for
+"not found".
 """
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ def name_hash(word: bytes) -> int:
 def word_hash(data: Array, at: int, stop: int) -> int:
     """`name_hash` of data[at:stop]."""
     value = 0
-    for i in range(at, stop):
+    if at < 0 or stop <= at:
+        return value
+    for i in range(np.uint64(at), np.uint64(stop)):
         c = np.int64(data[i])
         if 65 <= c <= 90:
             c += 32
@@ -43,27 +48,35 @@ def word_hash(data: Array, at: int, stop: int) -> int:
 @kernel
 def line_end(data: Array, at: int, stop: int) -> int:
     """Offset of the line feed at or after `at`, -1 where there is none before `stop`."""
-    for i in range(at, stop):
+    if at < 0 or stop <= at:
+        return -1
+    for i in range(np.uint64(at), np.uint64(stop)):
         if data[i] == 10:
-            return i
+            return np.int64(i)
     return -1
 
 
 @kernel
 def until(data: Array, at: int, stop: int, value: int) -> int:
     """Offset of the first byte `value` in data[at:stop], or `stop`."""
-    for i in range(at, stop):
+    if at < 0 or stop <= at:
+        return stop
+    for i in range(np.uint64(at), np.uint64(stop)):
         if data[i] == value:
-            return i
+            return np.int64(i)
     return stop
 
 
 @kernel
 def head_end(data: Array, at: int, stop: int) -> int:
     """Offset after the blank line that ends a head which begins at `at`; -1 where it is not in data[at:stop]."""
-    for i in range(at, stop):
-        if data[i] == 10 and i > at and (data[i - 1] == 10 or (data[i - 1] == 13 and i > at + 1 and data[i - 2] == 10)):
-            return i + 1
+    end = line_end(data, at, stop)
+    while end >= 0:
+        if end + 1 < stop and data[end + 1] == 10:
+            return end + 2
+        if end + 2 < stop and data[end + 1] == 13 and data[end + 2] == 10:
+            return end + 3
+        end = line_end(data, end + 1, stop)
     return -1
 
 
@@ -76,20 +89,28 @@ def next_field(data: Array, at: int, stop: int) -> tuple[int, int, int, int]:
     """
     if at >= stop or data[at] == 10 or (data[at] == 13 and (at + 1 >= stop or data[at + 1] == 10)):
         return 0, at, at, at
-    end = line_end(data, at, stop)
+    colon = at
+    name = 0
+    most = min(stop, at + 48)
+    while colon < most and data[colon] != 58 and data[colon] != 10:
+        c = np.int64(data[colon])
+        if 65 <= c <= 90:
+            c += 32
+        name = (name * 33 + c) & 0xFFFFFFFF
+        colon += 1
+    end = line_end(data, colon, stop)
     after = end + 1
     if end < 0:
         end = stop
         after = stop
-    colon = until(data, at, min(end, at + 48), 58)
-    if colon >= min(end, at + 48) or colon == at or data[at] == 32 or data[at] == 9:
+    if colon >= most or data[colon] != 58 or colon == at or data[at] == 32 or data[at] == 9:
         return -1, at, at, after
     start = colon + 1
     while start < end and (data[start] == 32 or data[start] == 9):
         start += 1
     while end > start and (data[end - 1] == 13 or data[end - 1] == 32 or data[end - 1] == 9):
         end -= 1
-    return word_hash(data, at, colon), start, end, after
+    return name, start, end, after
 
 
 @kernel

@@ -36,8 +36,8 @@ STATIC_KINDS = np.array([_STATIC_FIELDS.get(i, OTHER) for i in range(62)], np.in
 STATIC_TEXT = np.frombuffer(b"".join(_STATIC_VALUES.values()), np.uint8).astype(np.int64)
 STATIC_STARTS = np.array([sum(len(v) for k, v in _STATIC_VALUES.items() if k < i) for i in range(16)], np.int64)
 #: octets an entry made from each static name is charged for its name
-STATIC_NAME_SIZES = np.array([0, 10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4, 4, 6, 7, 4, 4,
-                              8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16], np.int64)
+STATIC_NAME_SIZES = np.array([0, 10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4, 4, 6, 7, 4,
+                              4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16], np.int64)
 
 
 @kernel
@@ -92,7 +92,7 @@ def string(data: Array, at: int, stop: int, memory: Array, scratch: int) -> tupl
 
 @kernel
 def add_entry(memory: Array, table: int, kind: int, named: int, length: int, scratch: int) -> None:
-    """Put an entry with a name of `named` octets in front of the table at `table`; its value, `length` bytes at `scratch`, is kept where the kind is wanted."""
+    """Put an entry with a name of `named` octets in front of the table at `table`; its value (`length` bytes at `scratch`) stays if it is wanted."""
     size = named + length + 32
     limit = word(memory, table + 12)
     octets = word(memory, table + 8) + size

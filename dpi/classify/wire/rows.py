@@ -97,8 +97,10 @@ def text(outbox: Array, row: int, k: int, data: Array, start: int, stop: int) ->
     one = outbox[row]
     ends = one.ends
     kept = one.text
-    for i in range(count):
-        kept[at + i] = data[start + i]
+    to = np.uint64(at)
+    begin = np.uint64(start)
+    for i in range(np.uint64(count)):
+        kept[to + np.uint64(i)] = data[begin + np.uint64(i)]
     ends[k] = at + count
     return count
 

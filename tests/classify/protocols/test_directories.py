@@ -62,7 +62,8 @@ def test_ldap(message, risks):
 
 
 @pytest.mark.parametrize("message", [
-    ldap_message(tlv(0x60, number(9), tlv(4), tlv(0x80))), ldap_message(tlv(0x63, tlv(4), number(7, 10))), ldap_message(tlv(0x77, tlv(0x80))), tlv(0x30, tlv(4)),
+    ldap_message(tlv(0x60, number(9), tlv(4), tlv(0x80))), ldap_message(tlv(0x63, tlv(4), number(7, 10))), ldap_message(tlv(0x77, tlv(0x80))), tlv(0x30,
+    tlv(4)),
     ldap_message(), ldap_message(tlv(0x5F, b"abc")), b"0\0", b"0\x84\xff\xff\xff\xff\2\1\1",
 ])
 def test_what_is_no_ldap(message):
@@ -70,8 +71,8 @@ def test_what_is_no_ldap(message):
 
 
 def snmp_from_scapy(version: int, **fields: object) -> bytes:
-    from scapy.layers.snmp import SNMP, SNMPget, SNMPvarbind
     from scapy.asn1.asn1 import ASN1_OID
+    from scapy.layers.snmp import SNMP, SNMPget, SNMPvarbind
 
     return bytes(SNMP(version=version, community="public", PDU=SNMPget(varbindlist=[SNMPvarbind(oid=ASN1_OID("1.3.6.1.2.1.1.1.0"))]), **fields))
 
@@ -146,7 +147,8 @@ def request(rest: bytes, code: int = 0xE0) -> bytes:
 
 
 @pytest.mark.parametrize("message, port, verdict", [
-    (request(b"Cookie: mstshash=anna\r\n\1\0\x08\0\x0b\0\0\0"), 4000, MINE), (request(b"Cookie: mstshash=anna\r\n"), 4000, MINE), (request(b"\1\0\x08\0\3\0\0\0"), 4000, MINE),
+    (request(b"Cookie: mstshash=anna\r\n\1\0\x08\0\x0b\0\0\0"), 4000, MINE), (request(b"Cookie: mstshash=anna\r\n"), 4000, MINE),
+    (request(b"\1\0\x08\0\3\0\0\0"), 4000, MINE),
     (request(b"\2\x1f\x08\0\2\0\0\0", 0xD0), 4000, MINE), (request(b""), 3389, MINE), (request(b""), 102, NO),
     (request(b"\xc1\2\1\0\xc2\2\1\2\xc0\1\x0a"), 102, NO), (request(b"\1\0\x08\0\3\0\0\0")[:15], 3389, MORE), (request(b"\1\0\x09\0\3\0\0\0"), 3389, NO),
 ])

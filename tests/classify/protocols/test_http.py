@@ -139,7 +139,8 @@ def test_programs_moved_in_clear():
     assert flow.risks == {"binary_transfer"}
 
 
-@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\0", b"OPTIONS rtsp://a RTSP/1.0\r\nCSeq: 1\r\n\r\n", b"REGISTER sip:a SIP/2.0\r\n\r\n", b"GETTING STARTED\r\n\r\n",
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\0", b"OPTIONS rtsp://a RTSP/1.0\r\nCSeq: 1\r\n\r\n", b"REGISTER sip:a SIP/2.0\r\n\r\n",
+        b"GETTING STARTED\r\n\r\n",
                                   b"HELO a\r\n", b"220 mail ESMTP\r\n"])
 def test_what_is_not_http(data):
     assert conversation().stream(CLIENT, data, final=1) == NO
@@ -154,7 +155,8 @@ def test_the_longest_texts_fit():
     assert [len(t) for t in flow.rows[0][2][:7]] == [3, 253, 230, 176, 60, 60, 85]
 
 
-heads = st.lists(st.sampled_from([GET, OK, GET[:40], OK[:20], b"HTTP/1.1 100 Continue\r\n\r\n", b"Host: ", b"\r\n", b"http://", b"POST / HTTP/1.1\r\n", b"\0" * 5, b"G", b"HTTP/1.",
+heads = st.lists(st.sampled_from([GET, OK, GET[:40], OK[:20], b"HTTP/1.1 100 Continue\r\n\r\n", b"Host: ", b"\r\n", b"http://", b"POST / HTTP/1.1\r\n",
+b"\0" * 5, b"G", b"HTTP/1.",
                                   b"Content-Type: ", b"?password=&", b"CONNECT a:1 HTTP/1.0\r\n\r\n", b"Upgrade: websocket\r\n"]), max_size=8).map(b"".join)
 
 

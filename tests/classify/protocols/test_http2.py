@@ -61,8 +61,10 @@ def test_what_cannot_be_followed():
     assert Conversation(http2, TCP, 80).stream(CLIENT, b"PRI * HTTP/2.0\r\n\r\nXX") == NO
 
 
-pieces = st.sampled_from([SETTINGS, headers(1, b"\x82\x84\x87"), headers(1, b"\x88"), headers(3, b"\xbe"), headers(1, b"", 0x0C, b"\xff"), headers(1, b"", 0x24),
-                          b"\xff\xff\xff\1\4", headers(1, b"\x3f\xe1\xff\xff\x7f"), headers(5, Encoder().encode(REQUEST)), headers(5, Encoder().encode(ANSWER))])
+pieces = st.sampled_from([SETTINGS, headers(1, b"\x82\x84\x87"), headers(1, b"\x88"), headers(3, b"\xbe"), headers(1, b"", 0x0C, b"\xff"), headers(1, b"",
+0x24),
+                          b"\xff\xff\xff\1\4", headers(1, b"\x3f\xe1\xff\xff\x7f"), headers(5, Encoder().encode(REQUEST)), headers(5,
+                          Encoder().encode(ANSWER))])
 
 
 @settings(max_examples=150, deadline=None)

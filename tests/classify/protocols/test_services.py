@@ -20,15 +20,18 @@ def test_dhcp():
     assert flow.user_agent == b"MSFT 5.0" and flow.server_name == b""
     assert Conversation(dhcp, UDP, 67, 68).datagram(CLIENT, lease()) == MINE           # BOOTP
     assert Conversation(dhcp, UDP, 9999).datagram(CLIENT, lease()) == NO
-    for broken in (lease(b"\x35\1\x63"), lease(b"\x35\2\1\1"), lease(b"\x3c\xffxx", ended=False), lease(b"\x3c", ended=False), lease(b"\x35\1\1", kind=3), lease()[:239]):
+    for broken in (lease(b"\x35\1\x63"), lease(b"\x35\2\1\1"), lease(b"\x3c\xffxx", ended=False), lease(b"\x3c", ended=False), lease(b"\x35\1\1", kind=3),
+            lease()[:239]):
         assert Conversation(dhcp, UDP, 67, 68).datagram(CLIENT, broken) == NO
 
 
 def test_ntp():
     client = b"\x23" + b"\0" * 47
-    for good in (client, b"\x1b" + b"\0" * 47, b"\x24\1\6\xec" + b"\1" * 44, client + b"\0\1\0\x18" + b"x" * 20, b"\x16\2\0\1" + b"\0" * 8, b"\x17\0\3\x2a" + b"\0" * 4):
+    for good in (client, b"\x1b" + b"\0" * 47, b"\x24\1\6\xec" + b"\1" * 44, client + b"\0\1\0\x18" + b"x" * 20, b"\x16\2\0\1" + b"\0" * 8,
+            b"\x17\0\3\x2a" + b"\0" * 4):
         assert Conversation(ntp, UDP, 123).datagram(CLIENT, good) == MINE, good
-    for bad in (client[:47], b"\x03" + client[1:], b"\x2b" + client[1:], b"\x20" + client[1:], b"\x23\x30" + client[2:], client + b"x", b"\x16\2\0\1" + b"\0" * 6 + b"\0\x40"):
+    for bad in (client[:47], b"\x03" + client[1:], b"\x2b" + client[1:], b"\x20" + client[1:], b"\x23\x30" + client[2:], client + b"x",
+            b"\x16\2\0\1" + b"\0" * 6 + b"\0\x40"):
         assert Conversation(ntp, UDP, 123).datagram(CLIENT, bad) == NO, bad
 
 
@@ -36,13 +39,15 @@ def test_radius():
     access = struct.pack(">BBH", 1, 7, 20 + 6 + 18) + b"a" * 16 + b"\1\6anna" + b"\2\x12" + b"p" * 16
     assert Conversation(radius, UDP, 1812).datagram(CLIENT, access) == MINE
     assert Conversation(radius, UDP, 1812).datagram(CLIENT, access + b"\0\0") == MINE
-    for bad in (access[:-1], access + b"xxxxx", b"\x63" + access[1:], access.replace(b"\2\x12", b"\2\1"), access.replace(b"\2\x12", b"\2\x13"), access.replace(b"\1\6", b"\0\6")):
+    for bad in (access[:-1], access + b"xxxxx", b"\x63" + access[1:], access.replace(b"\2\x12", b"\2\1"), access.replace(b"\2\x12", b"\2\x13"),
+            access.replace(b"\1\6", b"\0\6")):
         assert Conversation(radius, UDP, 1812).datagram(CLIENT, bad) == NO, bad
 
 
 def test_ssdp():
     flow = Conversation(ssdp, UDP, 1900)
-    assert flow.datagram(CLIENT, b"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nST: ssdp:all\r\nUSER-AGENT: x/1 y/2\r\n\r\n") == MINE
+    assert flow.datagram(CLIENT,
+            b"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nST: ssdp:all\r\nUSER-AGENT: x/1 y/2\r\n\r\n") == MINE
     assert flow.user_agent == b"x/1 y/2"
     assert Conversation(ssdp, UDP, 32412).datagram(CLIENT, b"M-SEARCH * HTTP/1.0\r\n\r\n") == MINE
     assert Conversation(ssdp, UDP, 1900).datagram(SERVER, b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: b\r\n\r\n") == MINE

@@ -129,7 +129,8 @@ def test_socks_4():
     assert flow.stream(SERVER, b"\0\x5a\0\0\0\0\0\0") == INSIDE
 
 
-@pytest.mark.parametrize("asked, answered", [(b"\5\1\0", b"\4\0"), (b"\5\1\0", b"\5\x20"), (b"\5\1\0", b"\5\0zz" + b"x" * 9), (b"\4\1\0\x50\1\2\3\4\0", b"\0\x50\0\0\0\0\0\0")])
+@pytest.mark.parametrize("asked, answered", [(b"\5\1\0", b"\4\0"), (b"\5\1\0", b"\5\x20"), (b"\5\1\0", b"\5\0zz" + b"x" * 9), (b"\4\1\0\x50\1\2\3\4\0",
+        b"\0\x50\0\0\0\0\0\0")])
 def test_socks_needs_the_servers_answer(asked, answered):
     flow = Conversation(socks, TCP, 1080)
     assert flow.stream(CLIENT, asked) == MORE

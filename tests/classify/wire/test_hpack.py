@@ -130,7 +130,8 @@ def test_blocks_in_a_row_share_a_table(blocks):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([b"\x82", b"\x3f\xe1\x1f", b"\x40\x01a\x01b", b"\xbe", b"\xff\xff\xff\xff\x01", b"\x20", b"\x44\x7f\x80\x01"])),
+@given(st.lists(st.one_of(st.binary(max_size=20), st.sampled_from([b"\x82", b"\x3f\xe1\x1f", b"\x40\x01a\x01b", b"\xbe", b"\xff\xff\xff\xff\x01", b"\x20",
+b"\x44\x7f\x80\x01"])),
                 max_size=10))
 def test_hostile_blocks(parts):
     kernel, slow = Kernel(), twin.Decoder()
