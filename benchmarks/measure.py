@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -28,10 +29,15 @@ class Runs:
         return f"{self.name:34s} wall {three(self.wall, 's')}  cpu {three(self.cpu, 's')}  peak {statistics.median(self.peak):7.0f} MB  exit {self.status}"
 
 
+def ordinary(environment: Mapping[str, str] | None) -> dict[str, str]:
+    """This environment with changes, less what would keep Python from using its compiled modules."""
+    return {name: value for name, value in {**os.environ, **(environment or {})}.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def once(runs: Runs, cores: set[int] | None = None, environment: Mapping[str, str] | None = None, directory: str | None = None, count: bool = True) -> None:
     """Run the command once more, on these cores."""
     began = time.perf_counter()
-    child = subprocess.Popen(runs.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})},
+    child = subprocess.Popen(runs.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ordinary(environment),
                              cwd=directory, preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores))
     assert child.stdout is not None
     output = child.stdout.read()
@@ -45,7 +51,8 @@ def once(runs: Runs, cores: set[int] | None = None, environment: Mapping[str, st
     runs.output, runs.status = output.decode(errors="replace"), child.returncode
 
 
-def in_turn(runs: Sequence[Runs], times: int = 5, cores: set[int] | None = None, environment: Mapping[str, str] | None = None, directory: str | None = None) -> None:
+def in_turn(runs: Sequence[Runs], times: int = 5, cores: set[int] | None = None, environment: Mapping[str, str] | None = None,
+            directory: str | None = None) -> None:
     """A B A B ..., after one run of each that is not counted: what drifts, drifts for all."""
     for one in runs:
         once(one, cores, environment, directory, count=False)
@@ -62,7 +69,8 @@ def ratio(slow: Runs, fast: Runs) -> str:
 
 def machine() -> str:
     """What ran it."""
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    described = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":", 1)[1].strip() for line in described if line.startswith("model name")), platform.processor())
     return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
 
 

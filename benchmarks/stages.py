@@ -8,7 +8,7 @@ import time
 from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
 from dpi.engine import Limits, Origin, Shard, entries
-from dpi.jit import warm
+from dpi.native import warm
 from dpi.rules import load
 
 

@@ -198,7 +198,8 @@ class Shard:
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
         self.origin = Origin("")
-        self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, lambda reason: rules.reasons[reason].words, rules.version)
+        self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories,
+                             lambda reason: rules.reasons[reason].words, rules.version)
         self._outputs = [Output(limits) for _ in range(3 if behind else 1)]
         self._own = self._own_arrays()          # kept: a world holds addresses only
         self._worlds = [world(WORLD, {**self._own, **one.arrays()}) for one in self._outputs]

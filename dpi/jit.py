@@ -24,11 +24,8 @@ Rules for kernel code, so that all three builds agree:
 """
 from __future__ import annotations
 
-import ast
 import ctypes
 import hashlib
-import importlib
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +103,9 @@ class Kernel:
             import numba
 
             _teach_numba()
-            self._dispatcher = _plain_types(numba.njit(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func))
+            made = numba.njit(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy",
+                              boundscheck=BUILD == "checked")(self.py_func)
+            self._dispatcher = _plain_types(made)
         return self._dispatcher
 
     def __call__(self, *args: Any) -> Any:
@@ -236,170 +235,6 @@ def _teach_numba() -> None:
         return cpu_target.typing_context._lookup_global(inner)
 
 
-# ---------------------------------------------------------------- closure and key
-
-def _closure(module: str) -> list[Path]:
-    """The source files of `module` and of everything in `dpi` it imports."""
-    seen: dict[str, Path] = {}
-    todo = [module]
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        path = _source(name)
-        if path is None:
-            continue
-        seen[name] = path
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                if node.module.split(".")[0] == module.split(".")[0]:
-                    todo.append(node.module)
-                    todo.extend(f"{node.module}.{alias.name}" for alias in node.names)
-            elif isinstance(node, ast.Import):
-                todo.extend(alias.name for alias in node.names if alias.name.split(".")[0] == module.split(".")[0])
-    return sorted(set(seen.values()))
-
-
-def _source(module: str) -> Path | None:
-    loaded = sys.modules.get(module)
-    if loaded is not None and getattr(loaded, "__file__", None):
-        return Path(str(loaded.__file__))
-    if module.split(".")[0] != "dpi":
-        return None
-    path = _PACKAGE.joinpath(*module.split(".")[1:])
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _machine() -> str:
-    import llvmlite
-
-    cpu = ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "flags", "Features")):
-                cpu += line
-            if not line and cpu:
-                break
-    except OSError:
-        import platform
-        cpu = platform.processor()
-    from importlib.metadata import version
-    return "|".join((version("numba"), llvmlite.__version__, np.__version__, sys.version.split()[0], cpu, BUILD))
-
-
-class _Cache:
-    """Objects on disk, and the engine that holds the loaded ones."""
-
-    def __init__(self) -> None:
-        self.folder = cache_directory() / f"kernels-{hashlib.sha256(_machine().encode()).hexdigest()[:16]}"
-        self.index = self.folder / "index.json"
-        try:
-            self.known: dict[str, Any] = json.loads(self.index.read_text())
-        except (OSError, ValueError):
-            self.known = {}
-        self._engine: Any = None
-        self._keep: list[Any] = []
-
-    def find(self, entry: Entry) -> tuple[str, bytes] | None:
-        row = self.known.get(entry.label)
-        try:
-            if row is None:
-                raise KeyError(entry.label)
-            for path, stamp, size in row["files"]:
-                now = os.stat(path)
-                if now.st_mtime_ns != stamp or now.st_size != size:
-                    raise KeyError(path)
-            return row["symbol"], (self.folder / row["object"]).read_bytes()
-        except (KeyError, OSError):
-            pass
-        key = entry.key()
-        try:
-            symbol = (self.folder / f"{key}.sym").read_text()
-            code = (self.folder / f"{key}.o").read_bytes()
-        except OSError:
-            return None
-        self._remember(entry, key, symbol)
-        return symbol, code
-
-    def _remember(self, entry: Entry, key: str, symbol: str) -> None:
-        try:
-            self.known = {**json.loads(self.index.read_text()), **self.known}
-        except (OSError, ValueError):
-            pass
-        files = [(str(p), os.stat(p).st_mtime_ns, os.stat(p).st_size) for p in _closure(entry.__module__)]
-        self.known[entry.label] = {"files": files, "symbol": symbol, "object": f"{key}.o"}
-        self._write(self.index, json.dumps(self.known).encode())
-
-    def keep(self, entry: Entry, symbol: str, code: bytes) -> None:
-        key = entry.key()
-        self._write(self.folder / f"{key}.o", code)
-        self._write(self.folder / f"{key}.sym", symbol.encode())
-        self._remember(entry, key, symbol)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{path.name}.{os.getpid()}")
-            part.write_bytes(data)
-            part.replace(path)
-        except OSError:
-            pass    # a cache that cannot be written costs time, never a result
-
-    def load(self, symbol: str, code: bytes) -> int:
-        import llvmlite.binding as llvm
-
-        if self._engine is None:
-            llvm.initialize_native_target()
-            llvm.initialize_native_asmprinter()
-            if BUILD == "checked":
-                _register_numba_symbols()
-            else:
-                self._stub_symbols(llvm)
-            machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
-        address = int(self._engine.get_function_address(symbol))
-        if not address:
-            raise RuntimeError(f"kernel cache {self.folder}: {symbol} is missing; remove the folder")
-        return address
-
-    def _stub_symbols(self, llvm: Any) -> None:
-        """numba's runtime names that unchecked kernels mention on paths they never take."""
-        def unreachable() -> None:
-            os.abort()
-        stub = ctypes.CFUNCTYPE(None)(unreachable)
-        self._keep.append(stub)
-        address = ctypes.cast(stub, ctypes.c_void_p).value
-        for name in ("numba_unpickle", "numba_gil_ensure", "numba_gil_release", "numba_do_raise", "NRT_MemInfo_call_dtor", "NRT_incref",
-                     "NRT_decref", "NRT_Allocate", "NRT_Free", "numba_recreate_record", "numba_attempt_nocopy_reshape",
-                     "numba_runtime_build_excinfo_struct"):
-            llvm.add_symbol(name, address)
-
-
-def _register_numba_symbols() -> None:
-    from numba.core.registry import cpu_target
-
-    cpu_target.target_context.refresh()
-    from numba.core.runtime import rtsys
-    rtsys.initialize(cpu_target.target_context)
-
-
-_cache: _Cache | None = None
-
-
-def _the_cache() -> _Cache:
-    global _cache
-    if _cache is None:
-        _cache = _Cache()
-    return _cache
-
-
-# ---------------------------------------------------------------- entries
-
 class Entry:
     """A kernel Python can call. Arguments are 1-D arrays of the declared dtypes, or integers."""
 
@@ -418,7 +253,9 @@ class Entry:
     def key(self) -> str:
         digest = hashlib.sha256(self.label.encode())
         digest.update(repr(self.arguments).encode())
-        for path in _closure(self.__module__):
+        from dpi.native import closure
+
+        for path in closure(self.__module__):
             digest.update(path.name.encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()[:32]
@@ -435,7 +272,9 @@ class Entry:
                 _PLAIN.append(self)
                 self._address = len(_PLAIN)
             else:
-                cache = _the_cache()
+                from dpi.native import the_cache
+
+                cache = the_cache()
                 found = cache.find(self)
                 if found is None:
                     found = self.compile()
@@ -464,7 +303,7 @@ class Entry:
                 kinds += [types.CPointer(from_dtype(np.dtype(argument))), types.int64]
         source = f"def wrapper({', '.join(parameters)}):\n    return function({', '.join(calls)})\n"
         names: dict[str, Any] = {"carray": carray, "function": self.inner()}
-        exec(compile(source, f"<{self.label}>", "exec"), names)  # noqa: S102 - the wrapper is generated from the declared signature
+        exec(compile(source, f"<{self.label}>", "exec"), names)      # the wrapper is generated from the declared signature
 
         class Collected(CFunc):
             def _compile_uncached(self) -> Any:
@@ -564,55 +403,3 @@ def _checked(native: Any, flat: Sequence[Any]) -> int:
 def entry(*arguments: Any) -> Callable[[Callable[..., Any]], Entry]:
     """Declare a kernel that Python calls: numpy dtypes for arrays, I64 or U64 for integers. It returns an int64."""
     return lambda function: Entry(function, arguments)
-
-
-# ---------------------------------------------------------------- cold compile
-
-def stale(entries: Sequence[Entry]) -> list[Entry]:
-    """Those that would have to be compiled."""
-    return [] if BUILD == "off" else [e for e in entries if not e._address and _the_cache().find(e) is None]
-
-
-def warm(entries: Sequence[Entry], say: Callable[[str], None] | None = None) -> None:
-    """Compile what is stale, in two processes, and load all."""
-    missing = stale(entries)
-    if missing and say:
-        say(f"compiling {len(missing)} of {len(entries)} kernels (once; kept in {cache_directory()})")
-    if len(missing) > 3 and (os.cpu_count() or 1) > 1:
-        _compile_beside(missing)
-        _the_cache().known.clear()
-        _the_cache().__init__()  # type: ignore[misc]
-    for one in entries:
-        one.address()
-
-
-def _compile_beside(missing: Sequence[Entry]) -> None:
-    """Two child processes share the work; what they leave undone is compiled by the caller."""
-    import subprocess
-
-    ranked = sorted(missing, key=lambda e: -sum(p.stat().st_size for p in _closure(e.__module__)))
-    halves: list[list[str]] = [[], []]
-    for i, one in enumerate(ranked):
-        halves[(i + 1) // 2 % 2].append(one.label)
-    children = [subprocess.Popen([sys.executable, "-m", "dpi.jit", *half], stdin=subprocess.DEVNULL) for half in halves if half]
-    for child in children:
-        child.wait()
-
-
-def main(labels: Sequence[str]) -> None:
-    """Compile the named entries into the cache."""
-    import gc
-
-    from dpi import jit     # the module other modules registered with, not __main__
-
-    gc.disable()            # a compiler's garbage is its working set
-    for label in labels:
-        module = label.rpartition(".")[0]
-        importlib.import_module(module)
-        one = jit.ENTRIES[label]
-        if jit._the_cache().find(one) is None:
-            jit._the_cache().keep(one, *one.compile())
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -15,7 +15,7 @@ from dpi.capture.inputs import Input, find
 from dpi.capture.selection import Selection
 from dpi.capture.trace import Trace, open_trace
 from dpi.engine import Limits, Origin, Shard, entries
-from dpi.jit import warm
+from dpi.native import warm
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 

@@ -154,7 +154,6 @@ def slot_for(w: Any, number: Any, with_memory: Any) -> Any:
 @kernel
 def settle_unknown(w: Any, number: Any, seen: Any) -> Any:
     """Leave a flow that nothing recognised, once patience ends."""
-    flow = flows_of(w)[number]
     if seen >= PATIENCE:
         finish(w, number)
     return 0

@@ -80,7 +80,7 @@ def _settings() -> Finding:
 
 
 def _compiled() -> Finding:
-    from dpi import jit
+    from dpi import jit, native
 
     folder = jit.cache_directory()
     if jit.BUILD == "off":
@@ -97,7 +97,7 @@ def _compiled() -> Finding:
     except ImportError as error:
         return Finding("kernels", BAD, f"cannot be imported: {error}")
     every = list(jit.ENTRIES.values())
-    cold = len(jit.stale(every))
+    cold = len(native.stale(every))
     if cold:
         return Finding("kernels", NOTE, f"{cold} of {len(every)} not compiled yet, in {folder}", "the first replay compiles them, within a minute")
     return Finding("kernels", GOOD, f"{len(every)} compiled, in {folder}")

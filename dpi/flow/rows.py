@@ -50,8 +50,8 @@ def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count
                 if not good:
                     size = np.int64(1)
             if good:
-                for j in range(size):
-                    out[put + j] = source[begin + i + j]
+                for piece in range(size):
+                    out[put + piece] = source[begin + i + piece]
                 put += size
             else:
                 out[put] = 63

@@ -28,7 +28,6 @@ from dpi.flow.stream import close_slot
 from dpi.flow.table import (
     CLIENT_LOW,
     CLOSED,
-    DATA_CLIENT,
     END_ACTIVE,
     END_CLOSED,
     END_FORCED,
@@ -67,7 +66,8 @@ SWEEP_EVERY = 10_000_000    # us between the starts of two sweeps
 @kernel
 def emit(w: Any, number: Any, end: Any, final: Any) -> Any:
     """Export the open interval of a flow."""
-    export(number, end, final, flows_of(w), details_of(w), tunnels_of(w), facts_of(w), shard_of(w), out_flows_of(w), out_details_of(w), out_extra_of(w), out_facts_of(w), out_tunnels_of(w))
+    export(number, end, final, flows_of(w), details_of(w), tunnels_of(w), facts_of(w), shard_of(w), out_flows_of(w), out_details_of(w), out_extra_of(w),
+           out_facts_of(w), out_tunnels_of(w))
     return 0
 
 
