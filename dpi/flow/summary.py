@@ -13,7 +13,7 @@ from dpi.batch import Array, Batch
 from dpi.flow.chunk import Chunk, together
 from dpi.flow.figures import BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, counted, merged, ranked, transport
 from dpi.flow.lines import Lines
-from dpi.flow.tally import Registry, Tally, grouped, halves, mix
+from dpi.flow.tally import Distinct, Registry, Tally, grouped, halves, mix
 from dpi.flow.times import Times
 from dpi.flow.transactions import DnsFold, HttpFold, TlsFold, delays
 
@@ -64,6 +64,7 @@ class Summary:
         self._by_ending, self._by_risk = np.zeros(32, np.int64), np.zeros(128, np.int64)
         self._ports = Tally(1, 3, 1 << 14)
         self._hosts = (Tally(3, 4), Tally(3, 4))                        # client, server: (high, low, label); bytes, packets, flows, sent
+        self._addresses = (Distinct(), Distinct())
         self._names: dict[tuple[int, int], str] = {}
         self._rtt = [np.zeros(len(BOUNDS), np.int64) for _ in range(3)]
         self._tcp = np.zeros(11, np.int64)
@@ -145,7 +146,8 @@ class Summary:
         if len(unknown):
             port = (ip_protocol[unknown] << 16) | chunk.number("server_port")[unknown]
             self._ports.add(mix(port), (port,), (wire[unknown], packets[unknown], opened_flows[unknown]))
-        for tally, (high, low), sent in zip(self._hosts, (client, server), (up, down), strict=True):
+        for tally, distinct, (high, low), sent in zip(self._hosts, self._addresses, (client, server), (up, down), strict=True):
+            distinct.add(mix(high, low))
             heads = tally.add(mix(high, low, label), (high, low, label), (wire, packets, opened_flows, sent))
         self._remember_names(chunk, heads[-64:], server)
         self._times.add(start, end, label, wire)
@@ -268,7 +270,7 @@ class Summary:
             name = self._names.get((int(words[0]), int(words[1])), "") if side else ""
             lines.append(Host(address(words.tobytes()), flows, packets, bytes_, sent, self.label_name(int(label[main])), name))
         lines.sort(key=lambda host: (-host.bytes, host.address))
-        return lines[:TOP], len(starts)
+        return lines[:TOP], max(len(starts), self._addresses[side].count()) if tally.dropped else len(starts)
 
 
 def _folded(shares: Iterable[Share], name: Callable[[Share], str]) -> list[Share]:

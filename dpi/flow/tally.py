@@ -121,7 +121,7 @@ class Tally:
         sums = [np.add.reduceat(column[order], starts) for column in summed]
         self._waiting.append((keys[first], [column[first].astype(np.uint64) for column in carried], sums))
         self._rows += len(first)
-        if self._rows > 2 * self.cap:
+        if self._rows > self.cap:
             self.fold()
         top = np.argsort(sums[0])[-256:] if len(first) > 256 else np.argsort(sums[0])
         return np.asarray(first[top])
@@ -149,6 +149,21 @@ class Tally:
     def __len__(self) -> int:
         self.fold()
         return len(self.keys)
+
+
+class Distinct:
+    """About how many different keys there were: a bitmap of 2^20 places (linear counting, Whang 1990), good to a few million."""
+
+    def __init__(self) -> None:
+        self._seen = np.zeros(1 << 20, np.bool_)
+
+    def add(self, keys: Array) -> None:
+        """Keys uint64[n], evenly spread hashes."""
+        self._seen[(keys >> np.uint64(44)).astype(np.int64)] = True
+
+    def count(self) -> int:
+        free = max(1, len(self._seen) - int(np.count_nonzero(self._seen)))
+        return round(-len(self._seen) * float(np.log(free / len(self._seen))))
 
 
 class TextTally:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dpi.batch import Batch, Coded, Texts
 from dpi.flow.figures import BOUNDS, TOP, Delays, Figures
 from dpi.flow.summary import Summary
-from dpi.flow.tally import Registry, Tally, TextTally, grouped, text_keys
+from dpi.flow.tally import Distinct, Registry, Tally, TextTally, grouped, mix, text_keys
 from tests.oracle import summary as twin
 from tests.reports import rows
 
@@ -143,6 +143,15 @@ def test_tally_is_bounded_and_counts_what_it_drops() -> None:
     assert len(tally) <= 100 and tally.dropped == 1000 - len(tally.keys)
     assert int(tally.summed[0].sum()) + int(tally.lost[0]) == int(weight.sum())
     assert int(tally.summed[0].max()) == 999
+
+
+@pytest.mark.parametrize("count", [0, 10, 100_000])
+def test_distinct_is_close(count: int) -> None:
+    distinct = Distinct()
+    keys = mix(np.arange(count, dtype=np.uint64), np.ones(count, np.uint64))
+    for _ in range(2):
+        distinct.add(keys)
+    assert distinct.count() == pytest.approx(count, rel=0.01, abs=1)
 
 
 def test_text_tally_takes_coded_and_texts() -> None:

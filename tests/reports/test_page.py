@@ -130,8 +130,8 @@ def test_findings() -> None:
 
 def test_chart() -> None:
     say = Language("en")
-    assert chart.area(Timeline(), [], [], say) == ""
-    for bins in (1, 2, 149, 151, 600):
+    assert chart.area(Timeline(), [], [], say) == "" and chart.area(Timeline(0, 1, ["a"], [[1.0]], [1.0]), ["#123"], ["a"], say) == ""
+    for bins in (2, 3, 149, 151, 600):
         total = [float(k % 7) + 1 for k in range(bins)]
         picture = chart.area(Timeline(rows.BEGIN, 60, ["<a>", None], [total, total], total), ["#123", "#456"], ["<a>", "rest"], say)
         assert picture.count("<path") == 2 and "&lt;a&gt;" in picture and "nan" not in picture

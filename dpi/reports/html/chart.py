@@ -17,7 +17,7 @@ _TIMES = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: Language) -> str:
     """A stacked area chart of bits a second; '' where there is nothing to draw."""
     bins = len(timeline.total)
-    if not bins or not any(timeline.total):
+    if bins < 2 or not any(timeline.total):     # one slot is no course of time
         return ""
     scale = 8 / timeline.width
     top, ticks = _ticks(max(timeline.total) * scale)
