@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,7 @@ class Outcome:
     interrupted: bool = False
     skipped: list[str] = field(default_factory=list)
     rules_version: str = ""
+    seconds: float = 0.0                # reading to last row handed over, without compiling
 
 
 #: Counters of the shard that are shown to people, in their order.
@@ -108,7 +110,7 @@ class Replay:
     def run(self, inputs: Sequence[Input]) -> Outcome:
         """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""
         self.progress.size = sum(one.size for one in inputs) if all(one.size for one in inputs) else 0
-        done = 0
+        done, began = 0, time.perf_counter()
         try:
             if self.options.joined:
                 self._joined(inputs)
@@ -119,6 +121,7 @@ class Replay:
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         self._finish()
+        self.outcome.seconds = time.perf_counter() - began
         return self.outcome
 
     def _joined(self, inputs: Sequence[Input]) -> None:
@@ -146,7 +149,8 @@ class Replay:
             from dpi.store import new_capture_id
             captured.capture_id = new_capture_id()
             trace.hash_ahead()
-        self.shard.begin(Origin(trace.name, captured.capture_id, interfaces=trace.interfaces))
+        # flow numbers begin anew with every replay: the capture's number makes them unique in a store
+        self.shard.begin(Origin(trace.name, captured.capture_id, boot=captured.capture_id & 0xFFFFFF, interfaces=trace.interfaces))
         before, refused_before, bytes_before = int(self.shard.counters.packets), self.shard.refusals(), int(self.shard.counters.wire_bytes)
         try:
             self._blocks(trace, captured, done)

@@ -18,7 +18,7 @@ from dpi.classify.wire.header_lines import find, line_end, name_hash, spelling
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="FTP_CONTROL", category="file-transfer",
+    name="FTP_CONTROL", category="file_transfer",
     source="RFC 959, sections 4.1 and 4.2; RFC 4217",
     claims=(
         Claim("tcp", match=((0, b"220 ".hex(" ")),), length=(4, 65535)),

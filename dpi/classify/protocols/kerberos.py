@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 #: AS-REQ, AS-REP, TGS-REQ, TGS-REP, AP-REQ, AP-REP, KRB-ERROR
 TAGS = (0x6A, 0x6B, 0x6C, 0x6D, 0x6E, 0x6F, 0x7E)
 PROTOCOL = Protocol(
-    name="Kerberos", category="authentication",
+    name="Kerberos", category="security",
     source="RFC 4120, sections 5.4 to 5.9 and 7.2",
     claims=(
         *(Claim("udp", match=((0, f"{tag:02x}"),), ports=(88, 464, 750), length=(20, 65535)) for tag in TAGS),

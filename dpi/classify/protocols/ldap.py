@@ -15,7 +15,7 @@ from dpi.classify.wire.flow_facts import add_risk
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="LDAP", category="directory",
+    name="LDAP", category="network",
     source="RFC 4511, sections 4.1.1, 4.2, 4.5 and 4.12; [MS-ADTS], section 3.1.1.3.2 (CLDAP)",
     claims=(Claim("tcp", match=((0, "30"),), length=(7, 65535)), Claim("udp", match=((0, "30"),), length=(12, 65535))),
     fields=("risks",),

@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 PORTS = (1812, 1813, 1645, 1646, 3799)
 PROTOCOL = Protocol(
-    name="Radius", category="authentication",
+    name="Radius", category="security",
     source="RFC 2865, sections 3 and 5; RFC 2866; RFC 5176",
     claims=(Claim("udp", ports=PORTS, length=(20, 4096)),),
     port_hints=tuple(f"udp/{port}" for port in PORTS),

@@ -12,7 +12,7 @@ from dpi.classify.wire.integers import be16, le16
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="RDP", category="remote-access",
+    name="RDP", category="remote_access",
     source="[MS-RDPBCGR], sections 2.2.1.1 and 2.2.1.2; RFC 1006, section 6",
     claims=(
         Claim("tcp", match=((0, "03 00 ?? ?? ?? e0 00 00"),), length=(11, 65535)),

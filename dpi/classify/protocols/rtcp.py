@@ -14,7 +14,7 @@ from dpi.classify.wire.integers import be16
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="RTCP", category="media",
+    name="RTCP", category="voip",
     source="RFC 3550, sections 6.1 and 6.4",
     claims=(Claim("udp", match=((0, "8? c8"),), length=(28, 1500)), Claim("udp", match=((0, "8? c9"),), length=(8, 1500))),
 )

@@ -16,7 +16,7 @@ from dpi.classify.wire.integers import be16, be32
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="RTP", category="media",
+    name="RTP", category="voip",
     source="RFC 3550, section 5.1 and appendix A.1; RFC 3551, section 6",
     claims=(Claim("udp", match=((0, "8?"),), length=(20, 1500)), Claim("udp", match=((0, "9?"),), length=(20, 1500))),
 )

@@ -15,7 +15,7 @@ from dpi.jit import kernel
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="SMBv23", category="file-transfer",
+    name="SMBv23", category="file_transfer",
     source="[MS-SMB2], section 2.2.1; [MS-CIFS], section 2.2.3.1; RFC 1002, section 4.3",
     claims=(
         Claim("tcp", match=((0, "00"), (4, "fe 53 4d 42 40 00")), length=(10, 65535)),

@@ -11,7 +11,7 @@ from dpi.classify.wire.ber import enter, skip, small
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="SNMP", category="network-management",
+    name="SNMP", category="network",
     source="RFC 1157, section 4; RFC 3416, section 3; RFC 3412, section 6",
     claims=(Claim("udp", match=((0, "30"),), length=(20, 65535)),),
     port_hints=("udp/161", "udp/162"),

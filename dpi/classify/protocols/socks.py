@@ -18,7 +18,7 @@ from dpi.jit import kernel
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="SOCKS", category="proxy",
+    name="SOCKS", category="vpn",
     source="RFC 1928, sections 3 to 6; RFC 1929; the SOCKS 4 and 4A memoranda",
     claims=(
         Claim("tcp", match=((0, "05 0?"),), length=(3, 17)),

@@ -17,7 +17,7 @@ from dpi.classify.wire.header_lines import line_end
 Array = np.ndarray[Any, Any]
 
 PROTOCOL = Protocol(
-    name="SSH", category="remote-access",
+    name="SSH", category="remote_access",
     source="RFC 4253, section 4.2",
     claims=(Claim("tcp", match=((0, b"SSH-".hex(" ")),), length=(4, 65535)),),
     fields=("user_agent",),
