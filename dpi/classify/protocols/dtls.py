@@ -18,11 +18,11 @@ from dpi.classify.wire.handshake import (
     CERTIFICATE,
     CLIENT_HELLO,
     FLAGS,
+    ROW_DUE,
     SAW_RECORD,
     SERVER_ENDED,
     SERVER_HELLO,
-    first_certificate,
-    flush,
+    certify,
     is_message,
     message,
 )
@@ -78,35 +78,37 @@ def _fragment(data: Array, at: int, end: int, direction: int, inspection: Array,
         return -1
     if kind == CLIENT_HELLO and order < np.int64(state[NEXT]):
         return start + size         # sent again
-    if size == length:
-        if message(data, kind, start, start + size, DTLS_HELLO, inspection, facts, outbox) == 0:
-            return -1
-        if kind == CLIENT_HELLO:
-            state[NEXT] = order + 1
-        return start + size
-    if kind != CLIENT_HELLO and kind != SERVER_HELLO and kind != CERTIFICATE:
-        return start + size
-    key = direction << 31 | kind << 16 | order
-    if offset == 0 and np.int64(state[KEY]) != key:
-        state[KEY] = key
-        state[LENGTH] = length
-        state[HAVE] = 0
-    have = np.int64(state[HAVE])
-    if np.int64(state[KEY]) != key or np.int64(state[LENGTH]) != length or offset > have:
-        return start + size
-    for i in range(have - offset, min(size, memory.size - offset)):
-        memory[offset + i] = data[start + i]
-    have = max(have, min(offset + size, memory.size))
-    state[HAVE] = have
-    if have == length:
-        message(memory, kind, 0, length, DTLS_HELLO, inspection, facts, outbox)
-        if kind == CLIENT_HELLO:
-            state[NEXT] = order + 1
-        state[KEY] = 0
-    elif kind == CERTIFICATE and first_certificate(memory, 0, have, inspection, facts, outbox) != 0:
-        flush(inspection, facts, outbox)
-        state[FLAGS] = np.int64(state[FLAGS]) | SERVER_ENDED
-    return start + size
+    view = data
+    last = start + size
+    whole = size == length
+    if not whole:
+        if kind != CLIENT_HELLO and kind != SERVER_HELLO and kind != CERTIFICATE:
+            return start + size
+        key = direction << 31 | kind << 16 | order
+        if offset == 0 and np.int64(state[KEY]) != key:
+            state[KEY] = key
+            state[LENGTH] = length
+            state[HAVE] = 0
+        have = np.int64(state[HAVE])
+        if np.int64(state[KEY]) != key or np.int64(state[LENGTH]) != length or offset > have:
+            return start + size
+        for i in range(have - offset, min(size, memory.size - offset)):
+            memory[offset + i] = data[start + i]
+        have = max(have, min(offset + size, memory.size))
+        state[HAVE] = have
+        whole = have == length
+        if whole:
+            state[KEY] = 0
+        elif kind != CERTIFICATE:
+            return start + size
+        view = memory
+        start = 0
+        last = have
+    if message(view, kind, start, last, whole, DTLS_HELLO, inspection, facts, outbox) == 0:
+        return -1
+    if kind == CLIENT_HELLO:
+        state[NEXT] = order + 1
+    return at + 12 + size
 
 
 @parser
@@ -151,6 +153,7 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     state[FLAGS] = np.int64(state[FLAGS]) | SAW_RECORD
     state[COUNT] = np.int64(state[COUNT]) + 1
     if sealed or np.int64(state[COUNT]) > PATIENCE or (data[0] == 23 and not known):
-        flush(inspection, facts, outbox)
-        return MINE
+        state[FLAGS] = np.int64(state[FLAGS]) | ROW_DUE | SERVER_ENDED
+    if np.int64(state[FLAGS]) & ROW_DUE != 0:
+        certify(data, 0, 0, inspection, facts, outbox)
     return MINE if np.int64(state[FLAGS]) & SERVER_ENDED != 0 else GOING

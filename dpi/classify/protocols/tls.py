@@ -19,13 +19,13 @@ from dpi.classify.wire.handshake import (
     CLIENT_HELLO,
     FLAGS,
     HELLOS,
+    ROW_DUE,
     SAW_CLIENT,
     SAW_RECORD,
     SAW_RETRY,
     SAW_SERVER,
     SERVER_ENDED,
-    first_certificate,
-    flush,
+    certify,
     is_message,
     message,
 )
@@ -91,20 +91,14 @@ def _messages(data: Array, start: int, stop: int, direction: int, final: bool, i
         if not is_message(kind, size):
             return -1
         end = at + 4 + size
-        if seen < np.int64(state[DONE + direction]):
-            if end > stop:
-                return 0
-        elif end > stop:
-            if kind == CERTIFICATE:
-                if first_certificate(data, at + 4, stop, inspection, facts, outbox) != 0:
-                    state[FLAGS] = np.int64(state[FLAGS]) | SERVER_ENDED
-            elif final and kind == CLIENT_HELLO:
-                message(data, kind, at + 4, stop, TLS_HELLO, inspection, facts, outbox)
-            return 0
-        else:
-            if message(data, kind, at + 4, end, TLS_HELLO, inspection, facts, outbox) == 0:
+        whole = end <= stop
+        if seen >= np.int64(state[DONE + direction]) and (whole or kind == CERTIFICATE or (final and kind == CLIENT_HELLO)):
+            if message(data, kind, at + 4, min(end, stop), whole, TLS_HELLO, inspection, facts, outbox) == 0:
                 return -1
-            state[DONE + direction] = seen + 1
+            if whole:
+                state[DONE + direction] = seen + 1
+        if not whole:
+            return 0
         at = end
     return 1
 
@@ -113,41 +107,39 @@ def _messages(data: Array, start: int, stop: int, direction: int, final: bool, i
 def _flight(data: Array, at: int, n: int, direction: int, final: bool, inspection: Array, facts: Array, outbox: Array) -> int:
     """Take in the handshake records from data[at] on. Returns where the record after them starts, 0 where more is needed, -1 where it is none."""
     state = inspection[0].state
-    length = two(data, at + 3)
-    first = at + 5
-    if first + length <= n and length >= 4:
-        # the common case: one record, whole messages; nothing to join
-        size = np.int64(data[first + 1]) << 16 | two(data, first + 2)
-        if size + 4 == length:
-            verdict = _messages(data, first, first + length, direction, final, inspection, facts, outbox)
-            state[DONE + direction] = 0
-            return first + length if verdict >= 0 else -1
     joined = scratch_bytes(JOINED)
-    have = 0
+    view = data
+    first = at + 5
+    have = two(data, at + 3)
     whole = True
-    for _ in range(256):
-        length = record_length(data, at, n)
-        if length == -2:
-            whole = whole and at == n
-            break
-        if length < 0 or data[at] != HANDSHAKE:
-            break
-        stop = min(at + 5 + length, n)
-        take = min(stop - at - 5, JOINED - have)
-        for i in range(take):
-            joined[have + i] = data[at + 5 + i]
-        have += take
-        if at + 5 + length > n:
-            whole = False
-            break
-        at += 5 + length
-    verdict = _messages(joined[0:have], 0, have, direction, final, inspection, facts, outbox)
+    size = np.int64(data[first + 1]) << 16 | two(data, first + 2) if have >= 4 and first + have <= n else -1
+    if size + 4 == have:        # the common case: one message, one record; nothing to join
+        at = first + have
+        have += first
+    else:
+        first = 0
+        have = 0
+        for _ in range(256):
+            length = record_length(data, at, n)
+            if length == -2:
+                whole = at == n
+                break
+            if length < 0 or data[at] != HANDSHAKE:
+                break
+            stop = min(at + 5 + length, n)
+            take = min(stop - at - 5, JOINED - have)
+            for i in range(take):
+                joined[have + i] = data[at + 5 + i]
+            have += take
+            if at + 5 + length > n:
+                whole = False
+                break
+            at += 5 + length
+        view = joined
+    verdict = _messages(view, first, have, direction, final, inspection, facts, outbox)
     if verdict < 0:
         return -1
-    if verdict == 1 and whole:
-        state[DONE + direction] = 0
-        return at
-    if whole and at < n:        # records of another type follow an unfinished message
+    if whole and (verdict == 1 or at < n):     # an unfinished message before records of another type is given up
         state[DONE + direction] = 0
         return at
     return 0
@@ -215,18 +207,14 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     n = data.size
     direction = np.int64(seen.direction) & 1
     final = np.int64(seen.final) != 0
-    if n == 0:
-        if final:
-            flush(inspection, facts, outbox)
-            return MINE if np.int64(state[FLAGS]) & SAW_RECORD != 0 else NO
-        return GOING if np.int64(state[FLAGS]) & SAW_RECORD != 0 else MORE
-    if seen.start == 0 and data[0] != HANDSHAKE:
-        if np.int64(state[FLAGS]) & SAW_RECORD != 0:
-            return MINE
-        return _middle(data, n, final)
+    known = np.int64(state[FLAGS]) & SAW_RECORD != 0
+    if n == 0 and not final:
+        return GOING if known else MORE
+    if seen.start == 0 and known and n > 0 and data[0] != HANDSHAKE:
+        return MINE
     at = np.int64(state[OFFSET + direction]) if seen.start != 0 else 0
-    if at == 0 and np.int64(state[FLAGS]) & SAW_RECORD == 0 and data[0] != HANDSHAKE:
-        if data[0] < 0x80:
+    if at == 0 and not known and n > 0 and data[0] != HANDSHAKE:
+        if data[0] < 0x80 or seen.start == 0:
             return _middle(data, n, final)
         length = _old_hello(data, n, inspection, facts, outbox)
         if length < 0 or (length == 0 and final):
@@ -285,11 +273,9 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     flags = np.int64(state[FLAGS])
     if flags & SAW_RECORD == 0:
         return NO if final else MORE
-    if ended or final:
-        if direction == 1:
-            flush(inspection, facts, outbox)
-            flags = np.int64(state[FLAGS]) | SERVER_ENDED
-        state[FLAGS] = flags
-    if flags & SERVER_ENDED != 0:
-        return MINE
-    return MINE if final else GOING
+    if direction == 1 and (ended or final):
+        flags |= ROW_DUE | SERVER_ENDED
+    state[FLAGS] = flags
+    if flags & ROW_DUE != 0:
+        certify(data, 0, 0, inspection, facts, outbox)
+    return MINE if final or flags & SERVER_ENDED != 0 else GOING

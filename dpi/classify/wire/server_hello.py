@@ -44,29 +44,23 @@ RETRY = np.frombuffer(bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167ab
 NONE, ANSWER, RETRY_REQUEST, ALPN_CHOSEN = 0, 1, 2, 4
 
 
+#: First and last of the runs of suites without encryption or authentication, and of RC2, RC4, DES, 3DES and export strength (IANA registry)
+WEAK = np.array([
+    (0x0000, 0x001B), (0x001E, 0x002E), (0x0034, 0x0034), (0x003A, 0x003B), (0x0046, 0x0046), (0x0060, 0x0066), (0x006C, 0x006D), (0x0089,
+    0x008B), (0x008E, 0x008F), (0x0092, 0x0093), (0x009B, 0x009B), (0x00A6, 0x00A7), (0x00B0, 0x00B1), (0x00B4, 0x00B5), (0x00B8, 0x00B9),
+    (0x00BF, 0x00BF), (0x00C5, 0x00C5), (0xC001, 0xC003), (0xC006, 0xC008), (0xC00B, 0xC00D), (0xC010, 0xC012), (0xC015, 0xC01C), (0xC033,
+    0xC034), (0xC039, 0xC03B)
+], np.int64).reshape(-1)
+
+
 @kernel
 def is_weak(cipher: int) -> bool:
-    """True for suites without encryption or authentication, and those of RC2, RC4, DES, 3DES and export strength (IANA registry)."""
-    if cipher <= 0x001B:
-        return True         # NULL, export, RC4, RC2, IDEA, DES, 3DES, anonymous DH
-    if 0x001E <= cipher <= 0x002E:
-        return True         # Kerberos with DES, 3DES, RC4; NULL with pre-shared keys
-    if cipher == 0x0034 or cipher == 0x003A or cipher == 0x003B or cipher == 0x0046 or cipher == 0x006C or cipher == 0x006D:
-        return True         # anonymous DH, NULL
-    if 0x0060 <= cipher <= 0x0066:
-        return True         # export 1024
-    if cipher == 0x0089 or cipher == 0x008A or cipher == 0x008B or cipher == 0x008E or cipher == 0x008F or cipher == 0x0092 or cipher == 0x0093:
-        return True
-    if cipher == 0x009B or cipher == 0x00A6 or cipher == 0x00A7 or cipher == 0x00BF or cipher == 0x00C5:
-        return True
-    if cipher == 0x00B0 or cipher == 0x00B1 or cipher == 0x00B4 or cipher == 0x00B5 or cipher == 0x00B8 or cipher == 0x00B9:
-        return True
-    if 0xC001 <= cipher <= 0xC019:
-        low = cipher - 0xC001           # five suites for each key exchange: NULL, RC4, 3DES, AES-128, AES-256
-        return low % 5 < 3 or low >= 20     # the last five are anonymous
-    if 0xC01A <= cipher <= 0xC01C or cipher == 0xC033 or cipher == 0xC034 or 0xC039 <= cipher <= 0xC03B:
-        return True
-    return False
+    """True for the suites of WEAK."""
+    weak = False
+    for k in range(0, WEAK.size, 2):
+        if WEAK[k] <= cipher <= WEAK[k + 1]:
+            weak = True
+    return weak
 
 
 @kernel
