@@ -214,7 +214,7 @@ class Shard:
             "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "tunnels": t.tunnels,
             "streams": self.arena.streams, "arena": self.arena.bytes, "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
-            "parsers": r.address_array(), "parser_flags": r.parser_flags, "parser_protocol": r.parser_protocol, "parser_also": r.parser_also,
+            "parsers": r.address_array(), "parser_flags": r.parser_flags, "parser_protocol": r.parser_protocol, "parser_also": r.parser_also_reason,
             "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
             "names": r.names, "certificate_names": r.certificate_names, "alpns": r.alpns, "agents": r.agents, "agent_bytes": r.agent_bytes,
             "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,

@@ -43,7 +43,7 @@ class RuleSet:
 
     Arrays named parser_* are indexed by ROW.parser (slot 0 unused); `parsers[k - 1]` and `address_array()[k]` are parser k.
     parser_also[k * 16 + i]: protocol number of parser k's further name `also[i]` (the parser says it with inspection.protocol = i + 1);
-    parser_also_reason likewise. parser_flags: bit 0, the parser wants memory.
+    parser_also_reason likewise; a name "STUN.WhatsAppCall" gives protocol and application. parser_flags: bit 0, the parser wants memory.
     """
     version: str                        # 12 hex digits over all rule files
     protocols: list[str]

@@ -203,7 +203,7 @@ def test_the_package_rules():
         assert found.protocols[found.parser_protocol[number]] == one.protocol.name
         assert bool(found.parser_flags[number]) == one.protocol.memory
         for k, name in enumerate(one.protocol.also):
-            assert found.protocols[found.parser_also[number * 16 + k]] == name
+            assert found.protocols[found.parser_also[number * 16 + k]] == name.partition(".")[0]
     rows = found.rows.view(np.ndarray)
     assert (rows["parser"] < len(found.parser_protocol)).all() and (rows["reason"] > 0).all() and (rows["reason"] < len(found.reasons)).all()
 

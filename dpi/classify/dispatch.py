@@ -362,13 +362,14 @@ def verdict(w: Any, number: Any, parser: Any) -> Any:
     """Write the parser's protocol, and the application that names give."""
     flow = flows_of(w)[number]
     x = inspection_of(w)[0]
-    protocol = parser_protocol_of(w)[parser]
+    why = np.int64(parser_reason_of(w)[parser])
     if x.protocol != 0 and x.protocol <= 16:
-        protocol = parser_also_of(w)[parser * 16 + np.int64(x.protocol) - 1]
+        why = np.int64(parser_also_of(w)[parser * 16 + np.int64(x.protocol) - 1])
     if flow.protocol == 0 or (x.protocol != 0 and flow.protocol == parser_protocol_of(w)[parser]):
-        flow.protocol = protocol
+        flow.protocol = reasons_of(w)[why].protocol
         if flow.application == 0:
-            flow.reason = parser_reason_of(w)[parser]
+            flow.application = reasons_of(w)[why].application       # a further name "STUN.WhatsAppCall" says both
+            flow.reason = np.uint32(why)
     if flow.application != 0 or flow.facts == 0:
         return 0
     fact = facts_of(w)[flow.facts]

@@ -22,7 +22,7 @@ ARRAYS = {"inspection": INSPECTION,
           "parsers": U8,
           "parser_flags": U1,
           "parser_protocol": U2,
-          "parser_also": U2,
+          "parser_also": U4,
           "parser_reason": U4,
           "reasons": REASON,
           "names": NAME,
@@ -49,7 +49,7 @@ buckets_of = pointed("buckets", U4)
 parsers_of = pointed("parsers", U8)
 parser_flags_of = pointed("parser_flags", U1)
 parser_protocol_of = pointed("parser_protocol", U2)
-parser_also_of = pointed("parser_also", U2)
+parser_also_of = pointed("parser_also", U4)
 parser_reason_of = pointed("parser_reason", U4)
 reasons_of = pointed("reasons", REASON)
 names_of = pointed("names", NAME)

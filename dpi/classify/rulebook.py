@@ -79,6 +79,12 @@ class _Compiler:
             self.protocol_categories[number] = category
         return number
 
+    def application(self, name: str, category: str) -> int:
+        number = self.applications.setdefault(name, len(self.applications))
+        if number == len(self.categories):
+            self.categories.append(category)
+        return number
+
     def reason(self, protocol: int, application: int, confidence: int, kind: int, value: str, file: str, line: int) -> int:
         self.reasons.append((protocol, application, confidence, kind, self.values.setdefault(value, len(self.values)),
                              self.files.setdefault(file, len(self.files)), line))
@@ -90,8 +96,9 @@ class _Compiler:
     def parser(self, number: int, parser: Parser, arrays: dict[str, Any]) -> None:
         declared = parser.protocol
         for k, name in enumerate((declared.name, *declared.also)):
-            protocol = self.protocol(name, declared.category)
-            reason = self.reason(protocol, 0, PAYLOAD, PARSED, name, declared.source or parser.file, 0)
+            wire, _, known = name.partition(".")         # "STUN.WhatsAppCall": protocol and application
+            protocol = self.protocol(wire, declared.category)
+            reason = self.reason(protocol, self.application(known, declared.category), PAYLOAD, PARSED, wire, declared.source or parser.file, 0)
             at, also = (number * ALSO_MAX + k - 1, "also") if k else (number, "protocol")
             arrays[f"parser_{also}"][at] = protocol
             arrays["parser_also_reason" if k else "parser_reason"][at] = reason
@@ -120,9 +127,7 @@ class _Compiler:
             if known != stanza.category:
                 self.notes.append(f"{stanza.place}: {stanza.name} has category '{known}' in its protocol file; '{stanza.category}' is not used")
         else:
-            protocol, application = 0, self.applications.setdefault(stanza.name, len(self.applications))
-            if application == len(self.categories):
-                self.categories.append(stanza.category)
+            protocol, application = 0, self.application(stanza.name, stanza.category)
         for name, place in stanza.names:
             self.name(name, place, layer, protocol, application)
         for name, place in stanza.certificates:
