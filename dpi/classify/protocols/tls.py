@@ -25,6 +25,7 @@ from dpi.classify.wire.handshake import (
     SAW_RETRY,
     SAW_SERVER,
     SERVER_ENDED,
+    SERVER_HELLO,
     certify,
     is_message,
     message,
@@ -178,6 +179,15 @@ def _old_hello(data: Array, n: int, inspection: Array, facts: Array, outbox: Arr
 
 
 @kernel
+def _is_hello_shaped(data: Array, at: int, n: int, length: int) -> bool:
+    """True if the record at data[at] holds just one hello, going by its headers and version, whatever its body is worth."""
+    if at + 11 > n or length < 42 or (data[at + 5] != CLIENT_HELLO and data[at + 5] != SERVER_HELLO):
+        return False
+    size = np.int64(data[at + 6]) << 16 | two(data, at + 7)
+    return size + 4 == length and data[at + 9] == 3 and data[at + 10] <= 4
+
+
+@kernel
 def _middle(data: Array, n: int, final: bool) -> int:
     """A stream whose first byte here is not a hello: TLS if records follow each other, or one ends where the data ends."""
     at = 0
@@ -242,9 +252,10 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
                 break
             after = _flight(data, at, n, direction, final, inspection, facts, outbox)
             if after < 0:
-                if flags & SAW_RECORD == 0:
+                if flags & SAW_RECORD == 0 and not _is_hello_shaped(data, at, n, length):
                     return NO
-                ended = True
+                state[FLAGS] = np.int64(state[FLAGS]) | SAW_RECORD
+                ended = True        # damaged: TLS all the same, and nothing in it is believed
                 break
             if at + 10 <= n and (data[at + 5] == 1 or data[at + 5] == 2) and data[at + 9] == 3:
                 state[FLAGS] = np.int64(state[FLAGS]) | SAW_RECORD
@@ -278,4 +289,4 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     state[FLAGS] = flags
     if flags & ROW_DUE != 0:
         certify(data, 0, 0, inspection, facts, outbox)
-    return MINE if final or flags & SERVER_ENDED != 0 else GOING
+    return MINE if final or flags & SERVER_ENDED != 0 or (ended and flags & (SAW_CLIENT | SAW_SERVER) == 0) else GOING

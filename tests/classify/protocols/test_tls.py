@@ -160,6 +160,17 @@ def test_not_tls():
         assert conversation().stream(CLIENT, sent, final=1) == NO
 
 
+def test_a_damaged_hello_is_tls_and_not_believed():
+    sent = bytearray(CHROME.record())
+    sent[44] ^= 1       # the length of the cipher list becomes odd or too long
+    sent[45] ^= 1
+    flow = conversation()
+    assert flow.stream(CLIENT, bytes(sent)) in (MINE, GOING) and flow.facts[0].ja4_count == 0
+    sent[44:46] = b"\0\0"
+    flow = conversation()
+    assert flow.stream(CLIENT, bytes(sent)) == MINE and not flow.rows and flow.server_name == b""
+
+
 @settings(max_examples=150, deadline=None)
 @given(hellos, st.lists(st.tuples(st.integers(0, 10 ** 6), st.integers(0, 255)), max_size=6), st.integers(0, 3000), st.booleans(), st.booleans())
 def test_hostile_bytes(hello, flips, cut, server, final):
