@@ -1,0 +1,21 @@
+"""Fullspan's measuring half: captures become flows, applications and answers. From Python: `dpi.replay(path)`.
+
+The imports are relative on purpose: dpi/jit.py follows absolute ones to learn what a kernel depends on, and no kernel depends on this.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .notebook import Replayed
+
+__all__ = ["replay"]
+
+
+def replay(path: str | PathLike[str] | Sequence[str | PathLike[str]], *, store: str | None = None, rules: str | None = None, **options: Any) -> Replayed:
+    """Replay captures; see dpi.notebook.replay. Nothing is imported before it is called."""
+    from .notebook import replay as run
+
+    return run(path, store=store, rules=rules, **options)

@@ -29,13 +29,15 @@ from dpi.classify.resolutions import Resolutions
 from dpi.classify.settle import settle
 from dpi.classify.transactions import transactions
 from dpi.flow import memory as flow_memory
+from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import Naming, batch, gather
 from dpi.flow.stream import Arena
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
-from dpi.flow.track import TCP, UDP, advance_clock, born, count, drop, expired, flush, sweep
+from dpi.flow.tcp import TCP, UDP
+from dpi.flow.track import born, count
 from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
 from dpi.rules import RuleSet
 

@@ -41,7 +41,7 @@ from dpi.flow.facts import clear, keep
 from dpi.flow.memory import details_of, facts_of, flows_of, seed_of, shard_of, streams_of
 from dpi.flow.stream import MEMORY, SLOT_BYTES, SPAN, add_segment, clear_memory, close_slot, open_slot
 from dpi.flow.table import DATA_CLIENT, DATA_SERVER, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_DONE, PHASE_GOING
-from dpi.flow.track import TCP
+from dpi.flow.tcp import TCP
 from dpi.jit import kernel
 
 PATIENCE = 12           # payload packets looked at before a flow without any verdict is left unknown
