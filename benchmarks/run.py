@@ -126,7 +126,7 @@ def main() -> None:
         start(say)
     target = ROOT / "benchmarks" / "results" / f"{asked.name}.txt"
     target.write_text("\n".join(say.lines) + "\n")
-    print(f"written: {target.relative_to(ROOT)}")
+    print(f"written: {target}")
 
 
 if __name__ == "__main__":
