@@ -29,12 +29,13 @@ from dpi.classify.resolutions import Resolutions
 from dpi.classify.settle import settle
 from dpi.classify.transactions import transactions
 from dpi.flow import memory as flow_memory
+from dpi.flow.arena import Arena
 from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import Naming, batch, gather
-from dpi.flow.stream import Arena
+from dpi.flow.stream import Streams
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
 from dpi.flow.tcp import TCP, UDP
 from dpi.flow.track import born, count
@@ -145,7 +146,7 @@ class Limits:
     """Sizes and times of one shard. Times in seconds."""
     flows: int = 1 << 20
     facts: int = 1 << 17
-    streams: int = 1 << 13
+    streams: int = 1 << 15
     exports: int = 1 << 14
     transactions: int = 1 << 13
     seconds: int = 1 << 17
@@ -189,7 +190,7 @@ class Shard:
         self.rules, self.limits, self.sinks = rules, limits, list(sinks)
         self.seed = fresh_seed() if seed is None else seed
         self.table = Table(limits.flows)
-        self.arena = Arena(limits.streams)
+        self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
         self.facts = Facts(limits.facts)
         self.behind = behind
         self.resolutions = Resolutions()
@@ -214,9 +215,11 @@ class Shard:
         return {
             "packets": records(BATCH, PACKET), "decoder": self.decoder, "fragments": fragment_table(), "seconds": self.seconds, "cursor": self.cursor,
             "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "tunnels": t.tunnels,
-            "streams": self.arena.streams, "arena": self.arena.bytes, "facts": self.facts.pool, "inspection": records(1, INSPECTION),
+            "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
+            "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
-            "parsers": r.address_array(), "parser_flags": r.parser_flags, "parser_protocol": r.parser_protocol, "parser_also": r.parser_also_reason,
+            "parsers": r.address_array(), "parser_memory": r.parser_memory, "parser_starts": r.parser_starts,
+            "parser_protocol": r.parser_protocol, "parser_also": r.parser_also_reason,
             "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
             "names": r.names, "certificate_names": r.certificate_names, "alpns": r.alpns, "agents": r.agents, "agent_bytes": r.agent_bytes,
             "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,

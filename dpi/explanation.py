@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from dpi.classify.inspection import CLIENT, FACTS, GOING, INSPECTION, MINE, MORE, NAME_CERTIFICATE, NO, ROOM, SERVER, TRANSACTION, U8
-from dpi.classify.inspection import MEMORY as MEMORY_BYTES
 from dpi.classify.names import agent_reason, name_reason
 from dpi.classify.networks import network_reason
 from dpi.classify.ports import TRANSPORTS, port_reason
@@ -135,7 +134,8 @@ def _ask(rules: RuleSet, parser: int, data: Any, inspection: Any, asked: str) ->
     x = inspection[0]
     x.protocol = x.outbox = x.learned = 0
     x.state[:] = 0
-    memory = np.zeros(MEMORY_BYTES if rules.parser_flags[parser] & 1 else 0, U8)
+    x.done = x.idle = 0
+    memory = np.zeros(int(rules.parser_memory[parser]), U8)
     answer = rules.parsers[parser - 1](data, inspection, facts, outbox, memory)
     number = int(rules.parser_reason[parser])
     if x.protocol and x.protocol <= 16:

@@ -43,7 +43,8 @@ class RuleSet:
 
     Arrays named parser_* are indexed by ROW.parser (slot 0 unused); `parsers[k - 1]` and `address_array()[k]` are parser k.
     parser_also[k * 16 + i]: protocol number of parser k's further name `also[i]` (the parser says it with inspection.protocol = i + 1);
-    parser_also_reason likewise; a name "STUN.WhatsAppCall" gives protocol and application. parser_flags: bit 0, the parser wants memory.
+    parser_also_reason likewise; a name "STUN.WhatsAppCall" gives protocol and application. parser_memory: bytes of private memory it wants.
+    parser_starts[k * 256 + byte]: whether a single packet that begins with this byte is worth showing to parser k.
     """
     version: str                        # 12 hex digits over all rule files
     protocols: list[str]
@@ -73,7 +74,8 @@ class RuleSet:
     ports: Any                          # uint32[3 * 65536]
     parser_protocol: Any                # uint16[]
     parser_reason: Any                  # uint32[]
-    parser_flags: Any                   # uint8[]
+    parser_memory: Any                  # uint16[]
+    parser_starts: Any                  # uint8[]
     parser_also: Any                    # uint16[]
     parser_also_reason: Any             # uint32[]
 
@@ -219,7 +221,7 @@ def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arra
 
     named = {name: arrays[name] for name in (
         "reason_table", "reason_dns", "rows", "pieces", "pattern_bytes", "buckets", "names", "certificate_names", "alpns", "agents", "agent_bytes",
-        "networks4", "networks6", "carriers", "parser_protocol", "parser_reason", "parser_flags", "parser_also", "parser_also_reason")}
+        "networks4", "networks6", "carriers", "parser_protocol", "parser_reason", "parser_memory", "parser_starts", "parser_also", "parser_also_reason")}
     ranges = arrays["port_ranges"].reshape(-1, 4).tolist()
     return RuleSet(version, lists["protocols"], lists["protocol_categories"], lists["applications"], lists["categories"], lists["notes"], files,
                    lists["values"], lists["files"], arrays, ports=table(tuple(row) for row in ranges), **named)

@@ -201,7 +201,9 @@ def test_the_package_rules():
     assert len(found.parsers) == len(registry.sources()) == len(found.parser_protocol) - 1
     for number, one in enumerate(registry.parsers(), 1):
         assert found.protocols[found.parser_protocol[number]] == one.protocol.name
-        assert bool(found.parser_flags[number]) == one.protocol.memory
+        assert found.parser_memory[number] == one.protocol.memory
+        starts = one.protocol.packet_starts
+        assert bytes(np.flatnonzero(found.parser_starts[256 * number:256 * number + 256]).tolist()) == (bytes(sorted(starts)) or bytes(range(256)))
         for k, name in enumerate(one.protocol.also):
             assert found.protocols[found.parser_also[number * 16 + k]] == name.partition(".")[0]
     rows = found.rows.view(np.ndarray)

@@ -9,22 +9,23 @@ from typing import Any
 
 import numpy as np
 
+from dpi.classify.assembly import LONGEST, PATIENCE, finish, follow, hold, memory_for, release_inspection, slot_for
 from dpi.classify.call import call_parser
-from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_CERTIFICATE, NO, PACKETS, ROOM
+from dpi.classify.inspection import INSIDE, MINE, MORE, NAME_CERTIFICATE, NO, ROOM
 from dpi.classify.memory import (
     agent_bytes_of,
     agents_of,
     alpns_of,
-    arena_of,
     buckets_of,
     certificate_names_of,
     inspection_of,
     names_of,
     outbox_of,
     parser_also_of,
-    parser_flags_of,
+    parser_memory_of,
     parser_protocol_of,
     parser_reason_of,
+    parser_starts_of,
     parsers_of,
     pattern_bytes_of,
     pieces_of,
@@ -37,18 +38,15 @@ from dpi.classify.memory import (
 from dpi.classify.names import find_agent, find_name
 from dpi.classify.resolutions import learn
 from dpi.classify.signatures import next_row, row_matches
+from dpi.flow.arena import SPAN
 from dpi.flow.facts import clear, keep
-from dpi.flow.memory import details_of, facts_of, flows_of, seed_of, shard_of, streams_of
-from dpi.flow.stream import MEMORY, SLOT_BYTES, SPAN, add_segment, clear_memory, close_slot, open_slot
-from dpi.flow.table import DATA_CLIENT, DATA_SERVER, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_DONE, PHASE_GOING
+from dpi.flow.memory import arena_of, details_of, facts_of, flows_of, pools_of, seed_of, shard_of, streams_of
+from dpi.flow.stream import release_memory
+from dpi.flow.table import DATA_CLIENT, DATA_SERVER, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_GOING, PHASE_SINGLE
 from dpi.flow.tcp import TCP
 from dpi.jit import kernel
 
-PATIENCE = 12           # payload packets looked at before a flow without any verdict is left unknown
 MIDSTREAM_PATIENCE = 5  # packets whose beginning is tried as a stream's beginning when the real one was not seen
-LONGEST = 31            # payload packets (the counter's end) after which a parser that wants the stream is not fed any more
-RECLAIM_SCAN = 32       # slots looked at for one that can be taken from its flow
-SILENT_US = 2_000_000   # a flow that is not named keeps its slot at least so long
 ROWS_TRIED = 64         # matching rows considered per packet
 
 
@@ -56,24 +54,28 @@ ROWS_TRIED = 64         # matching rows considered per packet
 def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
     """Look at one packet. `told` is what `dpi.flow.track.count` returned."""
     flow = flows_of(w)[number]
+    at = np.int64(p.offset) + np.int64(p.payload_at)
+    n = np.int64(p.payload_captured)
+    # a flow that is named and shows single packets only: most are told by their first byte to be of no interest
+    if (flow.phase & PHASE_SINGLE) == PHASE_SINGLE and n > 0 and parser_starts_of(w)[np.int64(flow.parser) << 8 | np.int64(data[at])] == 0:
+        return 0
     row = shard_of(w)[0]
+    detail = details_of(w)[number]
     d = (told >> 32) & 1
     row.inspected += 1
     seen = min(np.int64(flow.phase & PHASE_COUNT) + 1, LONGEST)
     flow.phase = np.uint8((np.int64(flow.phase) & ~PHASE_COUNT) | seen)
     x = inspection_of(w)[0]
     x.time = row.clock
-    x.flow = details_of(w)[number].serial
+    x.flow = detail.serial
     x.ip_protocol = p.ip_protocol
     x.direction = np.uint8(d)
     x.midstream = 1 if flow.marks & MIDSTREAM else 0
     x.packets = np.uint8(seen)
-    x.client_port = details_of(w)[number].client_port
-    x.server_port = details_of(w)[number].server_port
+    x.client_port = detail.client_port
+    x.server_port = detail.server_port
     x.start = 1
     x.final = 0
-    at = np.int64(p.offset) + np.int64(p.payload_at)
-    n = np.int64(p.payload_captured)
     if p.ip_protocol != TCP:
         judge(w, data[at:at + n], number, d, 0)
         return 0
@@ -81,30 +83,18 @@ def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
     begun = np.int64(flow.marks) & (DATA_CLIENT << d)
     flow.marks |= np.uint8(DATA_CLIENT << d)
     if slot != 0 and streams_of(w)[slot].open[d] == 1:
-        grown = add_segment(streams_of(w), arena_of(w), slot, d, p.seq, data, at, n)
-        have = np.int64(streams_of(w)[slot].have[d])
-        if grown < 0:
-            row.stream_gaps += 1
-            streams_of(w)[slot].open[d] = 2
-            x.final = 1
-        elif grown == 0:
-            return 0
-        if have >= SPAN:
-            x.final = 1
-        place = slot * SLOT_BYTES + d * SPAN
-        judge(w, arena_of(w)[place:place + have], number, d, p.seq)
+        assembled(w, data[at:at + n], number, slot, d, np.int64(p.seq))
         return 0
     if begun == 0:
         distance = told & 0xFFFFFFFF
         if (told >> 33) & 1 and 0 < distance < SPAN:
             # the stream's first bytes are still on their way: keep these at their place
-            if slot == 0:
-                slot = slot_for(w, number, 0)
-                flow.stream = np.uint32(slot)
+            slot = slot_for(w, number)
             if slot != 0:
                 streams_of(w)[slot].open[d] = 1
                 streams_of(w)[slot].origin[d] = np.uint32((np.int64(p.seq) - distance) & 0xFFFFFFFF)
-                add_segment(streams_of(w), arena_of(w), slot, d, p.seq, data, at, n)
+                if hold(w, data[at:at + n], number, slot, d, p.seq, 0) < 0:
+                    streams_of(w)[slot].open[d] = 2
             return 0
     else:
         x.start = 0
@@ -117,38 +107,32 @@ def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
 
 
 @kernel
-def slot_for(w: Any, number: Any, with_memory: Any) -> Any:
-    """A slot for the flow, 0 when none can be had (counted).
-
-    When all are taken, the inspection of another flow ends: of a few under the hand, one that is named already and only waits for further
-    transactions, else one that has been silent for a while.
-    """
-    slot = open_slot(streams_of(w), arena_of(w), shard_of(w), number, with_memory)
-    if slot != 0:
-        return slot
-    row = shard_of(w)[0]
-    flows, streams = flows_of(w), streams_of(w)
-    best = np.int64(0)
-    silence = np.int64(SILENT_US)
-    for _ in range(RECLAIM_SCAN):
-        row.stream_hand += 1
-        if row.stream_hand >= streams.size:
-            row.stream_hand = 1
-        owner = np.int64(streams[row.stream_hand].owner)
-        if owner == 0 or owner == number:
-            continue
-        silent = row.clock - flows[owner].last
-        if flows[owner].phase & PHASE_GOING:
-            silent += 60_000_000
-        if silent > silence:
-            silence = silent
-            best = owner
-    if best == 0:
-        row.streams_full += 1
-        return np.int64(0)
-    row.streams_reclaimed += 1
-    finish(w, best)
-    return open_slot(streams_of(w), arena_of(w), shard_of(w), number, with_memory)
+def assembled(w: Any, data: Any, number: Any, slot: Any, d: Any, seq: Any) -> Any:
+    """A segment of a direction that is being put in order. In order and with nothing held it is shown where it lies, else out of the buffer."""
+    stream = streams_of(w)[slot]
+    x = inspection_of(w)[0]
+    ahead = (seq + np.int64(data.size) - np.int64(stream.origin[d])) & 0xFFFFFFFF
+    if ahead == 0 or ahead >= 0x80000000:
+        return 0                            # sent again: the parser is done with all of it
+    room = SPAN - np.int64(stream.taken[d])
+    if stream.buffer[d] == 0 and seq == np.int64(stream.origin[d]):
+        if np.int64(data.size) >= room:
+            x.final = 1
+        judge(w, data[0:min(np.int64(data.size), room)], number, d, seq)
+        return 0
+    grown = hold(w, data, number, slot, d, seq, 0)
+    if grown == 0:
+        return 0
+    if grown < 0:
+        shard_of(w)[0].stream_gaps += 1
+        stream.open[d] = 2
+        x.final = 1
+    have = np.int64(stream.have[d])
+    if have >= room:
+        x.final = 1
+    place = np.int64(stream.buffer[d])
+    judge(w, arena_of(w)[place:place + have], number, d, stream.origin[d])
+    return 0
 
 
 @kernel
@@ -156,20 +140,6 @@ def settle_unknown(w: Any, number: Any, seen: Any) -> Any:
     """Leave a flow that nothing recognised, once patience ends."""
     if seen >= PATIENCE:
         finish(w, number)
-    return 0
-
-
-@kernel
-def finish(w: Any, number: Any) -> Any:
-    """No more inspection for this flow."""
-    flow = flows_of(w)[number]
-    if flow.phase & PHASE_CANDIDATE:
-        flow.reason = 0
-    flow.phase = PHASE_DONE
-    flow.parser = 0
-    if flow.stream != 0:
-        close_slot(streams_of(w), shard_of(w), flow.stream)
-        flow.stream = 0
     return 0
 
 
@@ -242,20 +212,19 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     if row.outbox + ROOM > outbox_of(w).size:
         row.outbox_full += 1
         return NO
-    wants_memory = (parser_flags_of(w)[parser] & 1) != 0
-    slot = np.int64(flow.stream)
-    fresh = False
-    if wants_memory:
+    fresh = flow.stream == 0
+    size = np.int64(parser_memory_of(w)[parser])
+    begin = np.int64(0)
+    if size != 0:
+        slot = slot_for(w, number)
         if slot == 0:
-            slot = slot_for(w, number, 1)
-            if slot == 0:
-                return NO
-            flow.stream = np.uint32(slot)
-            streams_of(w)[slot].fed = np.uint8(parser)
-            fresh = True
-        elif streams_of(w)[slot].fed != parser:
-            clear_memory(arena_of(w), slot)
-            streams_of(w)[slot].fed = np.uint8(parser)
+            return NO
+        begin = np.int64(memory_for(w, number, slot, parser))
+        if begin == 0:
+            if fresh:
+                release_inspection(w, number)
+            return NO
+    slot = np.int64(flow.stream)
     for i in range(8):
         x.state[i] = streams_of(w)[slot].state[i] if slot != 0 else np.uint32(0)
     facts = np.int64(flow.facts)
@@ -266,15 +235,15 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     x.name_count = 0
     x.name_length = 0
     x.outbox = np.uint32(row.outbox)
-    begin = slot * SLOT_BYTES + 2 * SPAN
-    memory = arena_of(w)[begin:begin + MEMORY] if wants_memory else arena_of(w)[0:0]
+    x.done = 0
+    x.idle = 0
+    memory = arena_of(w)[begin:begin + size]
     row.parser_calls += 1
     answer = call_parser(parsers_of(w)[parser], data, inspection_of(w), facts_of(w)[facts:facts + 1], outbox_of(w), memory)
     row.outbox = np.int64(x.outbox)
     if answer == NO:
         if fresh:
-            close_slot(streams_of(w), shard_of(w), slot)
-            flow.stream = 0
+            release_inspection(w, number)
         return NO
     if x.learned:
         if facts == 0:
@@ -290,6 +259,8 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     if answer == MINE:
         finish(w, number)
         return MINE
+    if x.idle == 1 and slot != 0:
+        release_memory(streams_of(w), pools_of(w), arena_of(w), slot)
     if answer == INSIDE:
         begin_again(w, number)
         return INSIDE
@@ -304,56 +275,6 @@ def begin_again(w: Any, number: Any) -> Any:
     flow = flows_of(w)[number]
     flow.phase = PHASE_GOING
     flow.marks &= ~(DATA_CLIENT | DATA_SERVER) & 0xFF
-    return 0
-
-
-@kernel
-def follow(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any, answer: Any) -> Any:
-    """The parser wants to go on: keep the stream's bytes, its state, and the slot for them, or let go."""
-    flow = flows_of(w)[number]
-    x = inspection_of(w)[0]
-    flow.parser = np.uint8(parser)
-    slot = np.int64(flow.stream)
-    stateful = False
-    for i in range(8):
-        stateful = stateful or x.state[i] != 0
-    stream_wanted = x.ip_protocol == TCP and answer != PACKETS and x.start == 1
-    if x.ip_protocol != TCP or answer == PACKETS:
-        if answer == MORE and x.packets >= PATIENCE:
-            finish(w, number)
-            return 0
-        if answer == GOING and x.ip_protocol == TCP and x.packets >= LONGEST:
-            finish(w, number)
-            return 0
-    elif x.packets >= LONGEST or (x.start == 0 and answer == MORE and x.packets >= PATIENCE):
-        finish(w, number)
-        return 0
-    if slot == 0 and (stateful or stream_wanted):
-        slot = slot_for(w, number, 0)
-        if slot == 0:
-            if not (flow.phase & PHASE_GOING):
-                flow.parser = 0
-            return 0
-        flow.stream = np.uint32(slot)
-    if slot == 0:
-        return 0
-    stream = streams_of(w)[slot]
-    for i in range(8):
-        stream.state[i] = x.state[i]
-    if stream_wanted:
-        if stream.open[d] == 0:
-            stream.open[d] = 1
-            stream.origin[d] = np.uint32(seq)
-            if add_segment(streams_of(w), arena_of(w), slot, d, seq, data, 0, data.size) < 0 or np.int64(stream.have[d]) >= SPAN:
-                stream.open[d] = 2
-        elif x.final:
-            stream.open[d] = 2
-    elif answer == PACKETS:
-        stream.open[0] = 2
-        stream.open[1] = 2
-        if not stateful and (parser_flags_of(w)[parser] & 1) == 0:
-            close_slot(streams_of(w), shard_of(w), slot)
-            flow.stream = 0
     return 0
 
 

@@ -5,13 +5,13 @@ A parser is one function of one fixed signature::
     @parser
     def parse(data, inspection, facts, outbox, memory) -> int
 
-data        uint8[n]: TCP: the contiguous bytes of one direction, from the stream's first byte while `inspection.start` is 1 (each call gives
-            all of them again, with more at the end), else the payload of one packet. UDP and the rest: one datagram's payload. n may be 0.
+data        uint8[n]: TCP: while `inspection.start` is 1 the contiguous bytes of one direction, from the stream's first byte or from where the
+            parser was done (each call gives all of them again, with more at the end), else the payload of one packet. UDP and the rest:
+            one datagram's payload. n may be 0.
 inspection  INSPECTION[1]: what is known of the packet and flow, and where the parser writes its answer.
 facts       FACTS[1]: what has been learned of the flow; a parser that writes there sets `inspection.learned = 1`.
 outbox      TRANSACTION[m]: rows for the dns, tls, http, files tables; use `dpi.classify.wire.rows`. At most ROOM per call.
-memory      uint8[MEMORY]: private to the flow while it is inspected, zeroed at first, only if the protocol declares `memory=True`,
-            else of length 0.
+memory      uint8[PROTOCOL.memory]: private to the flow while it is inspected, zeroed at first and whenever the parser was `idle`.
 
 It returns NO (not mine: never asked again for this flow), MORE (may be mine: call again with more bytes or the next packet),
 MINE (it is this protocol, finished) GOING (it is this protocol, keep calling with more of the stream) or PACKETS
@@ -28,6 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from dpi.flow.arena import LARGE as LARGE
+from dpi.flow.arena import SMALL as SMALL
 from dpi.flow.facts import FACTS as FACTS
 from dpi.flow.facts import NAME_CERTIFICATE as NAME_CERTIFICATE
 from dpi.flow.facts import NAME_DNS as NAME_DNS
@@ -36,7 +38,6 @@ from dpi.flow.facts import NAME_NONE as NAME_NONE
 from dpi.flow.facts import NAME_SNI as NAME_SNI
 from dpi.flow.facts import RISKS as RISKS
 from dpi.flow.facts import TRANSACTION as TRANSACTION
-from dpi.flow.stream import MEMORY as MEMORY
 from dpi.jit import Entry, entry
 
 NO, MORE, MINE, GOING, PACKETS, INSIDE = 0, 1, 2, 3, 4, 5
@@ -58,6 +59,8 @@ INSPECTION = np.dtype((np.record, [
     # ---- answers
     ("protocol", "u2"),         # set to another protocol's number only where one parser names two (TLS/DTLS); else leave
     ("learned", "u1"),          # 1: facts were written
+    ("idle", "u1"),             # 1: nothing in `memory` is needed until the next call
+    ("done", "u4"),             # leading bytes of `data` that need not be shown again (a stream, and the answer GOING)
     ("outbox", "u4"),           # rows used; advanced by wire.rows
     ("name_count", "u1"),       # addresses in `addresses` that `name` resolves to (DNS answers)
     ("name_length", "u2"),
@@ -97,6 +100,7 @@ class Protocol:
     claims: tuple[Claim, ...]
     also: tuple[str, ...] = ()                      # further names this parser can give (inspection.protocol = their number)
     fields: tuple[str, ...] = field(default=())     # columns and tables it fills
-    memory: bool = False
+    memory: int = 0                                 # bytes: 0, up to SMALL, or up to LARGE
+    packet_starts: bytes = b""                      # after PACKETS over TCP: show packets that begin with one of these; none given: all
     port_hints: tuple[str, ...] = ()                # "tcp/443": port-confidence name when nothing else is known
     extra: dict[str, Any] = field(default_factory=dict)

@@ -14,13 +14,13 @@ from dpi.jit import pointed
 U1, U2, U4, U8, I8 = (np.dtype(name) for name in ("u1", "u2", "u4", "u8", "i8"))
 ARRAYS = {"inspection": INSPECTION,
           "outbox": TRANSACTION,
-          "arena": U1,
           "rows": ROW,
           "pieces": PIECE,
           "pattern_bytes": U1,
           "buckets": U4,
           "parsers": U8,
-          "parser_flags": U1,
+          "parser_memory": U2,
+          "parser_starts": U1,
           "parser_protocol": U2,
           "parser_also": U4,
           "parser_reason": U4,
@@ -41,13 +41,13 @@ ARRAYS = {"inspection": INSPECTION,
 
 inspection_of = pointed("inspection", INSPECTION)
 outbox_of = pointed("outbox", TRANSACTION)
-arena_of = pointed("arena", U1)
 rows_of = pointed("rows", ROW)
 pieces_of = pointed("pieces", PIECE)
 pattern_bytes_of = pointed("pattern_bytes", U1)
 buckets_of = pointed("buckets", U4)
 parsers_of = pointed("parsers", U8)
-parser_flags_of = pointed("parser_flags", U1)
+parser_memory_of = pointed("parser_memory", U2)
+parser_starts_of = pointed("parser_starts", U1)
 parser_protocol_of = pointed("parser_protocol", U2)
 parser_also_of = pointed("parser_also", U4)
 parser_reason_of = pointed("parser_reason", U4)

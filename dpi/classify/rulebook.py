@@ -102,7 +102,8 @@ class _Compiler:
             at, also = (number * ALSO_MAX + k - 1, "also") if k else (number, "protocol")
             arrays[f"parser_{also}"][at] = protocol
             arrays["parser_also_reason" if k else "parser_reason"][at] = reason
-        arrays["parser_flags"][number] = int(declared.memory)
+        arrays["parser_memory"][number] = declared.memory
+        arrays["parser_starts"][number * 256:number * 256 + 256] = [not declared.packet_starts or byte in declared.packet_starts for byte in range(256)]
         for claim in declared.claims:
             self.rows.append(_claimed(claim, parser.file, number, int(arrays["parser_reason"][number])))
         for hint in declared.port_hints:
@@ -207,7 +208,8 @@ def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser],
     count = len(parsers) + 1
     wide = count * ALSO_MAX
     arrays: dict[str, Any] = {
-        "parser_protocol": np.zeros(count, np.uint16), "parser_reason": np.zeros(count, np.uint32), "parser_flags": np.zeros(count, np.uint8),
+        "parser_protocol": np.zeros(count, np.uint16), "parser_reason": np.zeros(count, np.uint32), "parser_memory": np.zeros(count, np.uint16),
+        "parser_starts": np.zeros(count * 256, np.uint8),
         "parser_also": np.zeros(wide, np.uint16), "parser_also_reason": np.zeros(wide, np.uint32)}
     for number, parser in enumerate(parsers, 1):
         compiler.parser(number, parser, arrays)

@@ -9,6 +9,7 @@ from dpi.capture.key import hash_of
 from dpi.flow.export import export
 from dpi.flow.facts import release
 from dpi.flow.memory import (
+    arena_of,
     details_of,
     facts_of,
     flows_of,
@@ -17,6 +18,7 @@ from dpi.flow.memory import (
     out_facts_of,
     out_flows_of,
     out_tunnels_of,
+    pools_of,
     seed_of,
     shard_of,
     slots_of,
@@ -95,7 +97,9 @@ def drop(w: Any, number: Any, end: Any) -> Any:
     flow = flows_of(w)[number]
     if flow.packets[0] != 0 or flow.packets[1] != 0:
         emit(w, number, end, 1)
-    release_inspection(w, number)
+    if flow.stream != 0:
+        close_slot(streams_of(w), pools_of(w), arena_of(w), shard_of(w), flow.stream)
+        flow.stream = 0
     if flow.facts != 0:
         release(facts_of(w), shard_of(w), flow.facts)
         flow.facts = 0
@@ -106,16 +110,6 @@ def drop(w: Any, number: Any, end: Any) -> Any:
         detail.tunnel = 0
     remove(slots_of(w), shard_of(w)[0].mask, tag_of(flow.key0, flow.key1, seed_of(w)), np.uint64(number))
     give(flows_of(w), shard_of(w), number)
-    return 0
-
-
-@kernel
-def release_inspection(w: Any, number: Any) -> Any:
-    """Give the flow's first bytes back."""
-    flow = flows_of(w)[number]
-    if flow.stream != 0:
-        close_slot(streams_of(w), shard_of(w), flow.stream)
-        flow.stream = 0
     return 0
 
 

@@ -18,6 +18,7 @@ from dpi.flow.table import (
     FLOW,
     NOT_MEASURED,
     PHASE_CANDIDATE,
+    PHASE_SINGLE,
     RESPONDED,
     TUNNEL,
 )
@@ -63,7 +64,7 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, tunnels:
     extra.folded = 0
     extra.protocol = flow.protocol
     extra.application = flow.application
-    extra.reason = np.uint32(0) if flow.phase & PHASE_CANDIDATE else flow.reason
+    extra.reason = np.uint32(0) if (flow.phase & PHASE_SINGLE) == PHASE_CANDIDATE else flow.reason
     extra.confidence = 0
     extra.client_rtt = NOT_MEASURED
     extra.server_rtt = detail.server_rtt

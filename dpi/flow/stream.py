@@ -1,8 +1,9 @@
-"""The first bytes of each direction in TCP order, within a bounded arena.
+"""The first bytes of each direction in TCP order.
 
-A slot belongs to one inspected flow: two reassembly buffers of SPAN bytes (one a direction) and the parser's private memory. Segments that
-arrive ahead of a gap are copied to their place and remembered as up to PIECES ranges a direction; bytes that are there already are never
-overwritten (the first copy wins, so a later overlapping segment cannot change what was inspected). Slot 0 is never used.
+A stream record belongs to one inspected flow. A direction needs a buffer only while bytes wait in it: for a gap to close, or for the rest of a
+message. Segments that arrive ahead of a gap are copied to their place and remembered as up to PIECES ranges a direction; bytes that are there
+already are never overwritten (the first copy wins, so a later overlapping segment cannot change what was inspected). What a parser is done with
+leaves the front of the buffer; of each direction at most SPAN bytes are looked at, however they come. Record 0 is never used.
 """
 from __future__ import annotations
 
@@ -10,36 +11,40 @@ from typing import Any
 
 import numpy as np
 
+from dpi.flow.arena import BUFFER, LARGE_MEMORY, SMALL, SMALL_MEMORY, SPAN, give_piece, take_piece
 from dpi.jit import kernel, records
 
-MEMORY = 8192               # a parser's private bytes (dpi/classify/inspection.py states the same to parsers)
-SPAN = 8192
 PIECES = 4
-SLOT_BYTES = 2 * SPAN + MEMORY
 
+#: 128 bytes. Offsets of pieces count in the arena; 0 is none.
 STREAM = np.dtype((np.record, [
     ("owner", "u4"), ("next", "u4"),
-    ("origin", "u4", (2,)),               # sequence number of the first byte
-    ("have", "u4", (2,)),               # contiguous bytes from the base
+    ("origin", "u4", (2,)),             # sequence number of the first byte held, or awaited
+    ("have", "u4", (2,)),               # contiguous bytes from there
+    ("taken", "u4", (2,)),              # bytes before it that the parser is done with
+    ("buffer", "u4", (2,)),
     ("starts", "u2", (2 * PIECES,)), ("stops", "u2", (2 * PIECES,)),   # ranges beyond the gap; empty where stop is 0
+    ("memory", "u4"),
+    ("memory_size", "u2"),
     ("open", "u1", (2,)),               # 1: the direction is being assembled, 2: given up or full
-    ("fed", "u1"), ("pad", "u1"),
     ("row", "i4"),                      # signature row that led to the parser
     ("state", "u4", (8,)),              # INSPECTION.state between calls
+    ("fed", "u1"),                      # the parser whose memory it is
+    ("pad", "u1", (11,)),
 ]))
+assert STREAM.itemsize == 128, STREAM.itemsize
 
 
-class Arena:
-    """`slots` streams and their bytes; pages are touched as they are first used."""
+class Streams:
+    """`slots` stream records; pages are touched as they are first used."""
 
     def __init__(self, slots: int) -> None:
-        self.streams = records(slots + 1, STREAM)
-        self.bytes: np.ndarray[Any, Any] = np.zeros((slots + 1) * SLOT_BYTES, np.uint8)
+        self.records = records(slots + 1, STREAM)
 
 
 @kernel
-def open_slot(streams: Any, arena: Any, shard: Any, owner: Any, with_memory: Any) -> Any:
-    """A clean slot, 0 when the arena is full."""
+def open_slot(streams: Any, shard: Any, owner: Any) -> Any:
+    """A clean record, 0 when all are taken."""
     row = shard[0]
     slot = row.streams_free
     if slot != 0:
@@ -53,32 +58,26 @@ def open_slot(streams: Any, arena: Any, shard: Any, owner: Any, with_memory: Any
     stream.owner = np.uint32(owner)
     stream.row = -1
     stream.fed = 0
+    stream.memory = 0
     for d in range(2):
         stream.open[d] = 0
         stream.have[d] = 0
+        stream.taken[d] = 0
+        stream.buffer[d] = 0
         stream.origin[d] = 0
     for i in range(2 * PIECES):
         stream.stops[i] = 0
     for i in range(8):
         stream.state[i] = 0
-    if with_memory:
-        clear_memory(arena, slot)
     return np.int64(slot)
 
 
 @kernel
-def clear_memory(arena: Any, slot: Any) -> Any:
-    """Zero a slot's private memory."""
-    at = np.int64(slot) * SLOT_BYTES + 2 * SPAN
-    for i in range(at, at + MEMORY):
-        arena[i] = 0
-    return 0
-
-
-@kernel
-def close_slot(streams: Any, shard: Any, slot: Any) -> Any:
-    """Give a slot back."""
+def close_slot(streams: Any, pools: Any, arena: Any, shard: Any, slot: Any) -> Any:
+    """Give a record back, and all it holds."""
     row = shard[0]
+    release_buffers(streams, pools, arena, slot)
+    release_memory(streams, pools, arena, slot)
     streams[slot].owner = 0
     streams[slot].next = np.uint32(row.streams_free)
     row.streams_free = np.int64(slot)
@@ -86,9 +85,50 @@ def close_slot(streams: Any, shard: Any, slot: Any) -> Any:
 
 
 @kernel
-def add_segment(streams: Any, arena: Any, slot: Any, d: Any, seq: Any, data: Any, at: Any, length: Any) -> Any:
-    """Copy a segment's bytes to their place. Returns the growth of the contiguous part (0: nothing new in order), -1 if it lies outside."""
+def release_buffers(streams: Any, pools: Any, arena: Any, slot: Any) -> Any:
+    """Give both directions' buffers back; nothing is held any more."""
     stream = streams[slot]
+    for d in range(2):
+        if stream.buffer[d] != 0:
+            give_piece(pools, arena, BUFFER, stream.buffer[d])
+            stream.buffer[d] = 0
+        stream.have[d] = 0
+    for i in range(2 * PIECES):
+        stream.stops[i] = 0
+    return 0
+
+
+@kernel
+def release_memory(streams: Any, pools: Any, arena: Any, slot: Any) -> Any:
+    """Give the parser's private memory back."""
+    stream = streams[slot]
+    if stream.memory != 0:
+        give_piece(pools, arena, SMALL_MEMORY if stream.memory_size <= SMALL else LARGE_MEMORY, stream.memory)
+        stream.memory = 0
+    return 0
+
+
+@kernel
+def open_memory(streams: Any, pools: Any, arena: Any, slot: Any, size: Any) -> Any:
+    """Zeroed private memory for the parser, 0 when the pool is empty."""
+    stream = streams[slot]
+    at = np.int64(take_piece(pools, arena, SMALL_MEMORY if size <= SMALL else LARGE_MEMORY))
+    if at != 0:
+        for i in range(at, at + size):
+            arena[i] = 0
+        stream.memory = np.uint32(at)
+        stream.memory_size = np.uint16(size)
+    return at
+
+
+@kernel
+def add_segment(streams: Any, arena: Any, slot: Any, d: Any, seq: Any, data: Any, at: Any, length: Any) -> Any:
+    """Copy a segment's bytes to their place in the direction's buffer, which must be there.
+
+    Returns the growth of the contiguous part (0: nothing new in order), -1 if the segment lies outside of what is looked at.
+    """
+    stream = streams[slot]
+    limit = SPAN - np.int64(stream.taken[d])
     begin = (np.int64(seq) - np.int64(stream.origin[d])) & 0xFFFFFFFF
     if begin >= 0x80000000:
         begin -= 0x100000000
@@ -97,14 +137,14 @@ def add_segment(streams: Any, arena: Any, slot: Any, d: Any, seq: Any, data: Any
     have = np.int64(stream.have[d])
     if stop <= have:
         return np.int64(0)                      # all of it is there already
-    if begin >= SPAN:
+    if begin >= limit:
         return np.int64(-1)
     if begin < have:                            # the overlap keeps the first copy
         at += have - begin
         begin = have
-    if stop > SPAN:
-        stop = np.int64(SPAN)
-    place = np.int64(slot) * SLOT_BYTES + np.int64(d) * SPAN
+    if stop > limit:
+        stop = limit
+    place = np.int64(stream.buffer[d])
     first = np.int64(d) * PIECES
     if begin > have:                            # beyond a gap: remember the range
         free = np.int64(-1)
@@ -155,4 +195,38 @@ def _copy_new(stream: Any, arena: Any, place: Any, first: Any, begin: Any, stop:
         for i in range(end - position):
             arena[place + position + i] = data[source + i]
         position = end
+    return 0
+
+
+@kernel
+def waits(streams: Any, slot: Any, d: Any) -> Any:
+    """1 where the direction holds bytes, in order or beyond a gap."""
+    stream = streams[slot]
+    if stream.have[d] != 0:
+        return 1
+    for i in range(np.int64(d) * PIECES, np.int64(d) * PIECES + PIECES):
+        if stream.stops[i] != 0:
+            return 1
+    return 0
+
+
+@kernel
+def drop_front(streams: Any, pools: Any, arena: Any, slot: Any, d: Any, count: Any) -> Any:
+    """The parser is done with the first `count` contiguous bytes held: what is behind them moves to the front."""
+    stream = streams[slot]
+    place = np.int64(stream.buffer[d])
+    stop = np.int64(stream.have[d])
+    stream.have[d] = np.uint32(stop - count)
+    stream.origin[d] = np.uint32((np.int64(stream.origin[d]) + count) & 0xFFFFFFFF)
+    stream.taken[d] = np.uint32(np.int64(stream.taken[d]) + count)
+    for i in range(np.int64(d) * PIECES, np.int64(d) * PIECES + PIECES):
+        if stream.stops[i] != 0:
+            stop = max(stop, np.int64(stream.stops[i]))
+            stream.starts[i] = np.uint16(np.int64(stream.starts[i]) - count)
+            stream.stops[i] = np.uint16(np.int64(stream.stops[i]) - count)
+    for i in range(place, place + stop - count):
+        arena[i] = arena[i + count]
+    if place != 0 and waits(streams, slot, d) == 0:
+        give_piece(pools, arena, BUFFER, place)
+        stream.buffer[d] = 0
     return 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import CLIENT, FACTS, INSPECTION, MEMORY, RISKS, ROOM, SERVER, TRANSACTION
+from dpi.classify.inspection import CLIENT, FACTS, GOING, INSPECTION, RISKS, ROOM, SERVER, TRANSACTION
 from dpi.classify.wire.rows import read
 from dpi.jit import records
 
@@ -21,7 +21,7 @@ class Conversation:
         self.names = ("", *protocol.PROTOCOL.also)
         self.inspection = records(1, INSPECTION)
         self.facts = records(1, FACTS)
-        self.memory = np.zeros(MEMORY if protocol.PROTOCOL.memory else 0, np.uint8)
+        self.memory = np.zeros(protocol.PROTOCOL.memory, np.uint8)
         self.rows: list[Row] = []
         self.seen = self.inspection[0]
         self.seen.ip_protocol = transport
@@ -38,11 +38,13 @@ class Conversation:
         seen.flow = 7
         seen.direction, seen.start, seen.final = direction, start, final
         seen.packets = min(255, int(seen.packets) + 1)
-        seen.protocol = seen.learned = seen.outbox = seen.name_count = 0
+        seen.protocol = seen.learned = seen.outbox = seen.name_count = seen.done = seen.idle = 0
         outbox = records(ROOM, TRANSACTION)
         verdict = int(self.parse(np.frombuffer(data, np.uint8).copy(), self.inspection, self.facts, outbox, self.memory))
         assert 0 <= verdict <= 5 and int(seen.outbox) <= ROOM and int(seen.name_count) <= 16 and int(seen.name_length) <= 256
-        assert int(seen.protocol) < len(self.names)
+        assert int(seen.protocol) < len(self.names) and int(seen.done) <= len(data)
+        if seen.idle:
+            self.memory[:] = 0
         for i in range(int(seen.outbox)):
             ends = [int(e) for e in outbox[i].ends[:int(outbox[i].texts)]]
             assert ends == sorted(ends) and all(e <= 880 for e in ends)
@@ -54,9 +56,12 @@ class Conversation:
         return self.call(direction, data, 1, 0)
 
     def stream(self, direction: int, data: bytes, final: int = 0) -> int:
-        """More bytes of a TCP side: the parser sees all of that side's bytes so far."""
+        """More bytes of a TCP side: the parser sees all of that side's bytes that it is not done with."""
         self.streams[direction] += data
-        return self.call(direction, self.streams[direction], 1, final)
+        verdict = self.call(direction, self.streams[direction], 1, final)
+        if verdict == GOING:
+            self.streams[direction] = self.streams[direction][int(self.seen.done):]
+        return verdict
 
     def packet(self, direction: int, data: bytes) -> int:
         """One packet's payload, after the stream's buffer has been given up."""

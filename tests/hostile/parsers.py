@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import dpi.classify.protocols
-from dpi.classify.inspection import FACTS, INSPECTION, MEMORY, MINE, NAMES_MAX, NO, PACKETS, ROOM, TRANSACTION, Protocol
+from dpi.classify.inspection import FACTS, GOING, INSIDE, INSPECTION, MINE, NAMES_MAX, NO, PACKETS, ROOM, TRANSACTION, Protocol
 from dpi.jit import BUILD, Entry, records
 from tests.hostile.child import survive
 from tests.hostile.guard import Guard
@@ -50,7 +50,7 @@ class Parser:
         self.samples = seeds(self.protocol) + [Sample("own", *one) for one in getattr(module, "HOSTILE", ())]
         self.inspection, self.facts = guarded(1, INSPECTION), guarded(1, FACTS)
         self.outbox = guarded(ROOM, TRANSACTION)
-        self.memory = guarded(MEMORY if self.protocol.memory else 0, np.dtype("u1"))
+        self.memory = guarded(self.protocol.memory, np.dtype("u1"))
         self.guard = Guard()
         self.random = Random(name)
         self.going = self.single = False
@@ -80,14 +80,21 @@ class Parser:
             seen.start = random.random() < 0.85
             if seen.start and data.size:
                 sizes = sorted({random.randint(0, data.size) for _ in range(random.randint(0, 3))} | {data.size})
+        done = 0
         for size in sizes:
             seen.final = size == sizes[-1] and random.random() < 0.5
-            seen.outbox = 0
+            seen.outbox = seen.done = seen.idle = 0
             # a part of the stream gets a guard of its own; in the checked build its length is guard enough
-            part = data if size == data.size else self.guard.at_end(bytes(data[:size])) if BUILD == "on" else data[:size]
+            whole = done == 0 and size == data.size
+            part = data if whole else self.guard.at_end(bytes(data[done:size])) if BUILD == "on" else data[done:size]
             answer = self.parse(part, self.inspection, self.facts, self.outbox, self.memory)
             self.sound(answer)
-            if answer in (NO, MINE):
+            assert seen.done <= part.size, (seen.done, part.size)
+            if seen.idle:
+                self.memory[:] = 0
+            if answer == GOING and seen.start:
+                done += int(seen.done)
+            if answer in (NO, MINE, INSIDE):
                 self.going = False
                 return
             self.single = self.single or answer == PACKETS
@@ -96,7 +103,7 @@ class Parser:
     def sound(self, answer: int) -> None:
         """What the dispatcher relies on."""
         seen, facts = self.inspection[0], self.facts[0]
-        assert NO <= answer <= PACKETS, answer
+        assert NO <= answer <= INSIDE, answer
         assert seen.outbox <= ROOM and seen.name_count <= NAMES_MAX and seen.name_length <= 256, (seen.outbox, seen.name_count, seen.name_length)
         assert facts.server_name_length <= 256 and facts.user_agent_length <= 176 and facts.alpn_length <= 32 and facts.ja4_count <= 6
         for row in self.outbox[:seen.outbox]:

@@ -10,6 +10,16 @@ class Stream:
         self.bytes: dict[int, int] = {}
         self.ranges: list[tuple[int, int]] = []
         self.have = 0
+        self.dropped = 0
+
+    @property
+    def held(self) -> int:
+        """Contiguous bytes that a parser may see."""
+        return self.have - self.dropped
+
+    def drop(self, count: int) -> None:
+        """The parser is done with the first of them."""
+        self.dropped += count
 
     def add(self, seq: int, data: bytes) -> int:
         """Growth of the contiguous part, or -1 where there is no place for the segment."""
@@ -49,4 +59,4 @@ class Stream:
 
     def contiguous(self) -> bytes:
         """What a parser may see."""
-        return bytes(self.bytes[i] for i in range(self.have))
+        return bytes(self.bytes[i] for i in range(self.dropped, self.have))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, NO, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, LARGE, MINE, NO, Claim, Protocol, parser
 from dpi.classify.wire.client_hello import DTLS_HELLO
 from dpi.classify.wire.fingerprint import two
 from dpi.classify.wire.handshake import (
@@ -39,7 +39,7 @@ PROTOCOL = Protocol(
         Claim("udp", ((0, "16 01 00 00 00"), (13, "01")), length=(25, 65535)),     # Cisco's early version number
     ),
     fields=("server_name", "alpn", "ja3", "ja3s", "ja4", "ja4_all", "risks", "tls"),
-    memory=True,
+    memory=LARGE,
     port_hints=("udp/4433", "udp/5684", "udp/6514"),
 )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_HOST, NO, PACKETS, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_HOST, NO, PACKETS, RISKS, SMALL, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk, set_agent, set_name
 from dpi.classify.wire.header_lines import begins, decimal, find, head_end, host_end, name_hash, next_field, spelling, until, word_hash
 from dpi.classify.wire.http_message import CONNECT, DAV, POST, RPC, method_kind, request_line, status_line, target_parts
@@ -49,7 +49,8 @@ PROTOCOL = Protocol(
     ),
     also=ALSO,
     fields=("http", "server_name", "user_agent", "risks"),
-    memory=True,
+    memory=SMALL,
+    packet_starts=bytes(range(65, 91)),     # methods and HTTP/
     port_hints=("tcp/80", "tcp/8080"),
 )
 
@@ -306,6 +307,14 @@ def response(data: Array, n: int, status: int, version: int, at: int, inspection
 @parser
 def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: Array) -> int:
     """See dpi.classify.inspection."""
+    answer = exchange(data, inspection, facts, outbox, memory)
+    inspection[0].idle = 1 if inspection[0].state[2] == 0 else 0
+    return answer
+
+
+@kernel
+def exchange(data: Array, inspection: Array, facts: Array, outbox: Array, memory: Array) -> int:
+    """What begins here: a request, a response, or neither."""
     seen = inspection[0]
     state = seen.state
     n = np.int64(data.size)
@@ -331,6 +340,7 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             if status < 0:
                 break
             if status >= 200 or status == 101:
+                seen.done = n
                 response(data, n, status, version, after, inspection, facts, outbox, memory)
                 seen.protocol = state[1]
                 state[0] = flags | RESPONSE
@@ -345,6 +355,8 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
                 return PACKETS if whole else GOING
         return PACKETS if flags != 0 else NO
     if seen.start == 1 and flags & REQUEST:
+        if seen.direction == 0:     # the rest of the request; of a response one byte may be here so far
+            seen.done = n
         return PACKETS if flags & RESPONSE or seen.final == 1 else GOING
     if data[0] < 65 or data[0] > 90:
         return PACKETS if flags != 0 else NO
@@ -359,5 +371,6 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
         version = 11
     request(data, n, version, method, target, after, inspection, facts, outbox, memory)
     seen.protocol = state[1]
+    seen.done = n
     state[0] = flags | REQUEST
     return PACKETS if whole or flags & RESPONSE else GOING

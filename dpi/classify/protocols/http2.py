@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, MORE, NAME_HOST, NO, RISKS, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, LARGE, MINE, MORE, NAME_HOST, NO, RISKS, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import add_risk, set_agent, set_name
 from dpi.classify.wire.header_lines import begins, decimal, host_end, name_hash, put_lower, until
 from dpi.classify.wire.hpack import (
@@ -46,7 +46,7 @@ PROTOCOL = Protocol(
     claims=(Claim("tcp", match=((0, b"PRI * HTTP/2.0\r\n".hex(" ")),), length=(16, 65535)),),
     also=("gRPC",),
     fields=("http", "server_name", "user_agent", "risks"),
-    memory=True,
+    memory=LARGE,
 )
 
 CREDENTIALS = RISKS.index("clear_text_credentials")
@@ -252,4 +252,6 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             if word(memory, WAITING + i * REQUEST) != 0:
                 answered(memory, WAITING + i * REQUEST, 0, -1, inspection, outbox)
         return MINE
+    seen.done = n if state[2] & (2 << side) else state[side]        # a side that is lost is not shown again
+    state[side] = 0
     return GOING

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, NAME_SNI, NO, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, LARGE, MINE, NAME_SNI, NO, Claim, Protocol, parser
 from dpi.classify.wire.aes import encrypt, expand_key
 from dpi.classify.wire.aes_gcm import open_sealed
 from dpi.classify.wire.client_hello import QUIC_HELLO, client_hello, learn_agent, learn_name
@@ -46,7 +46,7 @@ PROTOCOL = Protocol(
         Claim("udp", ((1, "?a ?a ?a ?a"),), length=(1200, 65535)),     # reserved versions, by first Initials only
     ),
     fields=("server_name", "alpn", "ja3", "ja4", "ja4_all", "user_agent", "tls"),
-    memory=True,
+    memory=LARGE,
     port_hints=("udp/443", "udp/784", "udp/853", "udp/8443"),
 )
 

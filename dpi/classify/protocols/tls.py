@@ -279,11 +279,14 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
             if kind == ALERT and direction == 1 and flags & SAW_SERVER == 0:
                 ended = True            # refused
                 break
-    if seen.start != 0:
-        state[OFFSET + direction] = at
     flags = np.int64(state[FLAGS])
     if flags & SAW_RECORD == 0:
+        if seen.start != 0:
+            state[OFFSET + direction] = at
         return NO if final else MORE
+    if seen.start != 0:         # the records up to here need not be shown again
+        seen.done = at
+        state[OFFSET + direction] = 0
     if direction == 1 and (ended or final):
         flags |= ROW_DUE | SERVER_ENDED
     state[FLAGS] = flags
