@@ -19,7 +19,7 @@ from dpi.capture.decode import decode_any, decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
-from dpi.capture.prefetch import prefetch
+from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.capture.tunnel import DECODER
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect
@@ -33,7 +33,7 @@ from dpi.flow.arena import Arena
 from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
-from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
+from dpi.flow.memory import details_of, flows_of, out_flows_of, seed_of, shard_of, slots_of, streams_of
 from dpi.flow.rows import Naming, batch, gather
 from dpi.flow.stream import Streams
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
@@ -58,8 +58,6 @@ def pipeline(data: Any, frames: Any, total: Any, worlds: Any) -> Any:
     row = shard_of(w)[0]
     cursor = cursor_of(w)
     packets = packets_of(w)
-    slots = slots_of(w)
-    flows = flows_of(w)
     while cursor[0] < total:
         room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
         if room < 0 or row.outbox + 4096 > outbox_of(w).size:
@@ -67,18 +65,49 @@ def pipeline(data: Any, frames: Any, total: Any, worlds: Any) -> Any:
         start = cursor[0]
         many = min(total - start, BATCH)
         decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
-        mask = row.mask
-        for i in range(many):
-            prefetch(slots, packets[i].hash & np.uint64(0xFFFFFFFF) & mask)
-        for i in range(many):
-            slot = slots[packets[i].hash & np.uint64(0xFFFFFFFF) & mask]
-            if slot != np.uint64(0):
-                prefetch(flows, (slot & np.uint64(0xFFFFFFFF)) - np.uint64(1))
+        look_up(w, many)
         for i in range(many):
             one_packet(w, data, packets[i])
         cursor[0] = start + many
         sweep(w, room)
     return DONE
+
+
+@kernel
+def look_up(w: Any, many: Any) -> Any:
+    """Find the flows of a batch, asking for memory in steps: the index, then the records it names, then what inspection will read.
+
+    What is found is a hint (`packet.flow`): an earlier packet of the batch may open a flow or end it.
+    """
+    packets, slots, flows, details, streams = packets_of(w), slots_of(w), flows_of(w), details_of(w), streams_of(w)
+    row = shard_of(w)[0]
+    mask = row.mask
+    for i in range(many):
+        prefetch(slots, packets[i].hash & np.uint64(0xFFFFFFFF) & mask)
+    fresh = np.int64(row.high)
+    for i in range(many):
+        slot = slots[packets[i].hash & np.uint64(0xFFFFFFFF) & mask]
+        if slot != np.uint64(0):
+            number = np.int64((slot & np.uint64(0xFFFFFFFF)) - np.uint64(1))
+            prefetch(flows, number)
+            prefetch_second(flows, number)
+        elif packets[i].status == 0:
+            prefetch(flows, fresh)
+            prefetch_second(flows, fresh)
+            prefetch(details, fresh)
+            fresh += 1
+    for i in range(many):
+        p = packets[i]
+        number = np.int64(0)
+        if p.status == 0:
+            number = np.int64(find(slots, flows, mask, p.hash & np.uint64(0xFFFFFFFF), p.key0, p.key1))
+        p.flow = np.uint32(number)
+        if number != 0 and not (flows[number].phase & PHASE_DONE):
+            prefetch(details, number)
+            if flows[number].stream != 0:
+                prefetch(streams, flows[number].stream)
+                prefetch_second(streams, flows[number].stream)
+    return 0
 
 
 @kernel
@@ -94,7 +123,9 @@ def one_packet(w: Any, data: Any, p: Any) -> Any:
         row.refused_bytes += np.int64(p.wire)
         return 0
     tag = p.hash & np.uint64(0xFFFFFFFF)
-    number = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, p.key0, p.key1))
+    number = np.int64(p.flow)
+    if number == 0 or flows_of(w)[number].key0 != p.key0 or flows_of(w)[number].key1 != p.key1 or flows_of(w)[number].start == -1:
+        number = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, p.key0, p.key1))
     if number != 0 and expired(flows_of(w)[number], p, shard_of(w)):
         drop(w, number, END_CLOSED if flows_of(w)[number].state & CLOSED else END_IDLE)
         number = np.int64(0)
@@ -180,7 +211,8 @@ class Output:
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in the world."""
         e = self.exports
-        return {"outbox": self.outbox, "out_flows": e.flows, "out_details": e.details, "out_extra": e.extra, "out_facts": e.facts, "out_tunnels": e.tunnels}
+        return {"outbox": self.outbox, "out_flows": e.flows, "out_details": e.details, "out_addresses": e.addresses, "out_extra": e.extra,
+                "out_facts": e.facts, "out_tunnels": e.tunnels}
 
 
 class Shard:
@@ -214,7 +246,7 @@ class Shard:
         t, r, d = self.table, self.rules, self.resolutions
         return {
             "packets": records(BATCH, PACKET), "decoder": self.decoder, "fragments": fragment_table(), "seconds": self.seconds, "cursor": self.cursor,
-            "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "tunnels": t.tunnels,
+            "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,

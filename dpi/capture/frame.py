@@ -56,7 +56,7 @@ PACKET = np.dtype((np.record, [
     ("fragment", "u1"),         # 0 whole, 1 first fragment, 2 later fragment
     ("has_mac", "u1"),          # 1: bytes 0-11 of the frame are MAC addresses
     ("mangled", "u1"),          # 1: of the transport header only the ports could be used; TCP fields are 0 and say nothing
-    ("pad", "u1", (4,)),
+    ("flow", "u4"),             # the flow table's: the record that was found for it, 0 none
 ]))
 assert FRAME.itemsize == 32 and PACKET.itemsize == 128, (FRAME.itemsize, PACKET.itemsize)
 

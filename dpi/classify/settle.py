@@ -22,7 +22,7 @@ from dpi.classify.networks import find_network
 from dpi.classify.ports import find_port
 from dpi.classify.resolutions import resolve
 from dpi.flow.facts import NAME_DNS, NAME_NONE, clear
-from dpi.flow.memory import out_details_of, out_extra_of, out_facts_of, out_flows_of, seed_of, shard_of
+from dpi.flow.memory import out_addresses_of, out_details_of, out_extra_of, out_facts_of, out_flows_of, seed_of, shard_of
 from dpi.jit import kernel
 
 BY_PORT, BY_NETWORK = 1, 2      # bits of `carriers`: what may name a flow of this protocol
@@ -41,9 +41,9 @@ def settle(w: Any) -> Any:
             if by != 0:
                 by = np.int64(reason_dns_of(w)[by])
             else:
-                by = find_network(out_details[k].server_ip, 0, networks4, networks6)
+                by = find_network(out_addresses_of(w)[k].server, 0, networks4, networks6)
                 if by == 0:
-                    by = find_network(out_details[k].client_ip, 0, networks4, networks6)
+                    by = find_network(out_addresses_of(w)[k].client, 0, networks4, networks6)
             if by != 0:
                 reason = by
                 extra.application = reasons[by].application
@@ -65,7 +65,7 @@ def name_by_dns(w: Any, k: Any) -> Any:
     extra = out_extra_of(w)[k]
     if extra.facts != 0 and out_facts[extra.facts].name_source != NAME_NONE:
         return np.int64(0)
-    found = resolve(resolutions_of(w), text, resolution_head_of(w), seed_of(w), out_details[k].server_ip, 0, out_details[k].flow_start)
+    found = resolve(resolutions_of(w), text, resolution_head_of(w), seed_of(w), out_addresses_of(w)[k].server, 0, out_details[k].flow_start)
     if found == 0:
         return np.int64(0)
     if extra.facts == 0:

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import hash_of
-from dpi.flow.export import export
+from dpi.flow.export import export, put_v4
 from dpi.flow.facts import release
 from dpi.flow.memory import (
+    addresses_of,
     arena_of,
     details_of,
     facts_of,
     flows_of,
+    out_addresses_of,
     out_details_of,
     out_extra_of,
     out_facts_of,
@@ -26,11 +28,26 @@ from dpi.flow.memory import (
     tunnels_of,
 )
 from dpi.flow.stream import close_slot
-from dpi.flow.table import CLOSED, END_ACTIVE, END_CLOSED, END_FORCED, END_IDLE, END_RESOURCES, SYN, SYN_ACK, find, give, place, remove
+from dpi.flow.table import (
+    CLIENT_LOW,
+    CLOSED,
+    END_ACTIVE,
+    END_CLOSED,
+    END_FORCED,
+    END_IDLE,
+    END_RESOURCES,
+    FOLD,
+    HASHED,
+    SYN,
+    SYN_ACK,
+    find,
+    give,
+    place,
+    remove,
+)
 from dpi.flow.tcp import F_ACK, F_RST, F_SYN, TCP, UDP
 from dpi.jit import kernel
 
-FOLD = 0x4000               # bit of key1 that no packet's key has: the fold of a server's half-open flows
 EVICTION_SCAN = 64          # records looked at for the best one to evict
 SWEEP_STEP = 4096           # records swept per batch at most
 SWEEP_EVERY = 10_000_000    # us between the starts of two sweeps
@@ -39,8 +56,8 @@ SWEEP_EVERY = 10_000_000    # us between the starts of two sweeps
 @kernel
 def emit(w: Any, number: Any, end: Any, final: Any) -> Any:
     """Export the open interval of a flow."""
-    export(number, end, final, flows_of(w), details_of(w), tunnels_of(w), facts_of(w), shard_of(w), out_flows_of(w), out_details_of(w), out_extra_of(w),
-           out_facts_of(w), out_tunnels_of(w))
+    export(number, end, final, flows_of(w), details_of(w), addresses_of(w), tunnels_of(w), facts_of(w), shard_of(w), out_flows_of(w), out_details_of(w),
+           out_addresses_of(w), out_extra_of(w), out_facts_of(w), out_tunnels_of(w))
     return 0
 
 
@@ -94,6 +111,16 @@ def tag_of(key0: Any, key1: Any, seed: Any) -> Any:
 @kernel
 def drop(w: Any, number: Any, end: Any) -> Any:
     """End a flow: export what its interval counted, free its slots and its record."""
+    settle_up(w, number, end)
+    flow = flows_of(w)[number]
+    remove(slots_of(w), shard_of(w)[0].mask, tag_of(flow.key0, flow.key1, seed_of(w)), np.uint64(number))
+    give(flows_of(w), shard_of(w), number)
+    return 0
+
+
+@kernel
+def settle_up(w: Any, number: Any, end: Any) -> Any:
+    """Export what the open interval counted, and give back what the flow holds outside the table."""
     flow = flows_of(w)[number]
     if flow.packets[0] != 0 or flow.packets[1] != 0:
         emit(w, number, end, 1)
@@ -108,8 +135,6 @@ def drop(w: Any, number: Any, end: Any) -> Any:
         tunnels_of(w)[detail.tunnel].next = np.uint32(shard_of(w)[0].tunnels_free)
         shard_of(w)[0].tunnels_free = np.int64(detail.tunnel)
         detail.tunnel = 0
-    remove(slots_of(w), shard_of(w)[0].mask, tag_of(flow.key0, flow.key1, seed_of(w)), np.uint64(number))
-    give(flows_of(w), shard_of(w), number)
     return 0
 
 
@@ -167,11 +192,16 @@ def fold(w: Any, number: Any) -> Any:
     row.folded += 1
     flow = flows_of(w)[number]
     detail = details_of(w)[number]
+    ends = addresses_of(w)[number]
+    if not (flow.key1 & np.uint64(HASHED)):
+        put_v4(ends.server, np.int64(flow.key0 & np.uint64(0xFFFFFFFF)) if flow.marks & CLIENT_LOW else np.int64(flow.key0 >> np.uint64(32)))
+    for i in range(16):
+        ends.client[i] = 0
     high = np.uint64(0)
     low = np.uint64(0)
     for i in range(8):
-        high = (high << np.uint64(8)) | np.uint64(detail.server_ip[i])
-        low = (low << np.uint64(8)) | np.uint64(detail.server_ip[8 + i])
+        high = (high << np.uint64(8)) | np.uint64(ends.server[i])
+        low = (low << np.uint64(8)) | np.uint64(ends.server[8 + i])
     key0 = high ^ (low >> np.uint64(48))
     key1 = (low << np.uint64(16)) | np.uint64(FOLD | TCP)
     tag = tag_of(key0, key1, seed_of(w))
@@ -196,8 +226,6 @@ def fold(w: Any, number: Any) -> Any:
     flow.state = 0
     flow.last = row.clock
     flow.phase = 0x80
-    for i in range(16):
-        detail.client_ip[i] = 0
     detail.client_port = 0
     detail.server_port = 0
     place(slots_of(w), row.mask, tag, np.uint64(number))
@@ -258,7 +286,10 @@ def sweep(w: Any, room: Any) -> Any:
 
 @kernel
 def flush(w: Any, room: Any) -> Any:
-    """End every flow (end of capture). Returns 1 when none is left, 0 when the export buffers are full."""
+    """End every flow (end of capture). Returns 1 when none is left, 0 when the export buffers are full.
+
+    The index is emptied at the end, in one go: nothing is looked up in between.
+    """
     row = shard_of(w)[0]
     at = np.int64(1)
     if row.sweep < 0:
@@ -269,8 +300,15 @@ def flush(w: Any, room: Any) -> Any:
             return 0
         flow = flows_of(w)[at]
         if flow.start != -1:
-            drop(w, at, END_CLOSED if flow.state & CLOSED else END_FORCED)
+            settle_up(w, at, END_CLOSED if flow.state & CLOSED else END_FORCED)
+            flow.start = np.int64(-1)
             room -= 1
         at += 1
+    slots = slots_of(w)
+    for i in range(np.int64(row.mask) + 1):
+        slots[i] = np.uint64(0)
     row.sweep = 0
+    row.free = 0
+    row.high = 1
+    row.live = 0
     return 1

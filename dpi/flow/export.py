@@ -10,12 +10,15 @@ import numpy as np
 
 from dpi.flow.facts import FACTS
 from dpi.flow.table import (
+    ADDRESSES,
+    CLIENT_LOW,
     CLOSED,
     DETAIL,
     END_ACTIVE,
     END_CLOSED,
     ESTABLISHED,
     FLOW,
+    HASHED,
     NOT_MEASURED,
     PHASE_CANDIDATE,
     PHASE_SINGLE,
@@ -40,14 +43,15 @@ class Exports:
     def __init__(self, rows: int) -> None:
         self.flows = records(rows, FLOW)
         self.details = records(rows, DETAIL)
+        self.addresses = records(rows, ADDRESSES)
         self.extra = records(rows, EXTRA)
         self.facts = records(rows + 1, FACTS)
         self.tunnels = records(rows + 1, TUNNEL)
 
 
 @kernel
-def export(number: Any, end: Any, final: Any, flows: Any, details: Any, tunnels: Any, facts: Any, shard: Any,
-           out_flows: Any, out_details: Any, out_extra: Any, out_facts: Any, out_tunnels: Any) -> Any:
+def export(number: Any, end: Any, final: Any, flows: Any, details: Any, addresses: Any, tunnels: Any, facts: Any, shard: Any,
+           out_flows: Any, out_details: Any, out_addresses: Any, out_extra: Any, out_facts: Any, out_tunnels: Any) -> Any:
     """Copy the open interval of a flow out. The caller has made sure that there is room."""
     row = shard[0]
     k = row.exports
@@ -56,6 +60,14 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, tunnels:
     extra = out_extra[k]
     out_flows[k] = flows[number]
     out_details[k] = details[number]
+    if flow.key1 & np.uint64(HASHED):
+        out_addresses[k] = addresses[number]
+    elif flow.marks & CLIENT_LOW:
+        put_v4(out_addresses[k].client, np.int64(flow.key0 >> np.uint64(32)))
+        put_v4(out_addresses[k].server, np.int64(flow.key0 & np.uint64(0xFFFFFFFF)))
+    else:
+        put_v4(out_addresses[k].client, np.int64(flow.key0 & np.uint64(0xFFFFFFFF)))
+        put_v4(out_addresses[k].server, np.int64(flow.key0 >> np.uint64(32)))
     if end == END_ACTIVE and flow.state & CLOSED:
         extra.end = END_CLOSED
     else:
@@ -90,6 +102,18 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, tunnels:
     row.exports = k + 1
     reopen(flow, shard)
     flow.interval = np.uint16((np.int64(flow.interval) + 1) & 0xFFFF)
+    return 0
+
+
+@kernel
+def put_v4(place: Any, address: Any) -> Any:
+    """Write an IPv4 address as 16 bytes, mapped (RFC 4291 section 2.5.5.2)."""
+    for i in range(10):
+        place[i] = 0
+    place[10] = 255
+    place[11] = 255
+    for i in range(4):
+        place[12 + i] = (address >> (24 - 8 * i)) & 255
     return 0
 
 

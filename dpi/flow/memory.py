@@ -7,19 +7,20 @@ from dpi.flow.arena import POOL
 from dpi.flow.export import EXTRA
 from dpi.flow.facts import FACTS
 from dpi.flow.stream import STREAM
-from dpi.flow.table import DETAIL, FLOW, SHARD, TUNNEL
+from dpi.flow.table import ADDRESSES, DETAIL, FLOW, SHARD, TUNNEL
 from dpi.jit import pointed
 
 U1, U8 = np.dtype("u1"), np.dtype("u8")
-ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "tunnels": TUNNEL, "streams": STREAM,
+ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "addresses": ADDRESSES, "tunnels": TUNNEL, "streams": STREAM,
           "pools": POOL, "arena": U1, "facts": FACTS,
-          "out_flows": FLOW, "out_details": DETAIL, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
+          "out_flows": FLOW, "out_details": DETAIL, "out_addresses": ADDRESSES, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
 
 shard_of = pointed("shard", SHARD)
 seed_of = pointed("seed", U8)
 slots_of = pointed("slots", U8)
 flows_of = pointed("flows", FLOW)
 details_of = pointed("details", DETAIL)
+addresses_of = pointed("addresses", ADDRESSES)
 tunnels_of = pointed("tunnels", TUNNEL)
 streams_of = pointed("streams", STREAM)
 pools_of = pointed("pools", POOL)
@@ -27,6 +28,7 @@ arena_of = pointed("arena", U1)
 facts_of = pointed("facts", FACTS)
 out_flows_of = pointed("out_flows", FLOW)
 out_details_of = pointed("out_details", DETAIL)
+out_addresses_of = pointed("out_addresses", ADDRESSES)
 out_extra_of = pointed("out_extra", EXTRA)
 out_facts_of = pointed("out_facts", FACTS)
 out_tunnels_of = pointed("out_tunnels", TUNNEL)

@@ -137,7 +137,8 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
         for name, field in (("outer_client_ip", "outer_client"), ("outer_server_ip", "outer_server")):
             columns[name] = np.where((t != 0)[:, None], tunnels[field][t], np.uint8(0))
     columns["client_mac"], columns["server_mac"] = _mac(detail["client_mac"]), _mac(detail["server_mac"])
-    columns["client_ip"], columns["server_ip"] = detail["client_ip"].copy(), detail["server_ip"].copy()
+    ends = np.asarray(exports.addresses[:count]).view(np.ndarray)
+    columns["client_ip"], columns["server_ip"] = ends["client"].copy(), ends["server"].copy()
     icmp = detail["icmp"] != 0
     for name, kind in (("client", "icmp_type"), ("server", "icmp_code")):
         port = detail[f"{name}_port"]

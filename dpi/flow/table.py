@@ -1,4 +1,4 @@
-"""The flow table: an index of 8-byte slots in front of dense 128-byte hot records and 96-byte cold ones.
+"""The flow table: an index of 8-byte slots in front of dense 128-byte hot records and 64-byte cold ones.
 
 A slot is tag (high 32 bits: the low 32 bits of the key's hash) and record number + 1 (low 32 bits); 0 is empty. The home of a slot is its
 tag masked, so that deletion can shift slots back and growth can re-place them without touching a record. The index array has its final
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.key import VERSION_6
 from dpi.jit import kernel, records
 
 #: What is touched for every packet. 128 bytes: two cache lines.
@@ -38,9 +39,8 @@ FLOW = np.dtype((np.record, [
     ("reason", "u4"),                           # why; while PHASE_CANDIDATE: the row that must match again
 ]))
 
-#: What is written when a flow is born and read when it is exported. 96 bytes.
+#: What is written when a flow is born and read when it is exported. 64 bytes: one cache line.
 DETAIL = np.dtype((np.record, [
-    ("client_ip", "u1", (16,)), ("server_ip", "u1", (16,)),
     ("client_mac", "u1", (6,)), ("server_mac", "u1", (6,)),
     ("client_port", "u2"), ("server_port", "u2"),
     ("flow_start", "i8"),
@@ -56,13 +56,20 @@ DETAIL = np.dtype((np.record, [
     ("response", "u4"),                         # us; while REQUEST is set: time of the request since flow_start
 ]))
 
+#: Both addresses, IPv4 mapped (RFC 4291 section 2.5.5.2). The table keeps them only for flows whose key does not hold them (HASHED).
+ADDRESSES = np.dtype((np.record, [("client", "u1", (16,)), ("server", "u1", (16,))]))
+
 #: Outer layers of a tunnelled flow.
 TUNNEL = np.dtype((np.record, [
     ("outer_client", "u1", (16,)), ("outer_server", "u1", (16,)),
     ("id", "u4"), ("kinds", "u2"), ("pad", "u2"), ("next", "u4"), ("pad2", "u4"),
 ]))
 
-assert FLOW.itemsize == 128 and DETAIL.itemsize == 96, (FLOW.itemsize, DETAIL.itemsize)
+assert FLOW.itemsize == 128 and DETAIL.itemsize == 64, (FLOW.itemsize, DETAIL.itemsize)
+
+# Bits of FLOW.key1 that an IPv4 flow's key does not have: of a fold (dpi/flow/expiry.py), of IPv6 (dpi/capture/key.py)
+FOLD = 0x4000
+HASHED = FOLD | VERSION_6
 
 # FLOW.state
 SYN, SYN_ACK, ESTABLISHED, FIN_CLIENT, FIN_SERVER, RESET, SYN_TWICE, CLOSED = 1, 2, 4, 8, 16, 32, 64, 128
@@ -107,6 +114,7 @@ class Table:
         self.slots: np.ndarray[Any, Any] = np.zeros(size, np.uint64)
         self.flows = records(cap + 1, FLOW)
         self.details = records(cap + 1, DETAIL)
+        self.addresses = records(cap + 1, ADDRESSES)
         self.tunnels = records(tunnels, TUNNEL)
         self.shard = records(1, SHARD)
         row = self.shard[0]

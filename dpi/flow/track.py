@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.octets import be32
 from dpi.flow.expiry import emit, evict
-from dpi.flow.export import reopen
-from dpi.flow.memory import details_of, flows_of, shard_of, slots_of, tunnels_of
+from dpi.flow.export import put_v4, reopen
+from dpi.flow.memory import addresses_of, details_of, flows_of, shard_of, slots_of, tunnels_of
 from dpi.flow.table import CLIENT_LOW, END_ACTIVE, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, grow, place, take
 from dpi.flow.tcp import F_ACK, F_SYN, ICMP, ICMPV6, TCP, UDP, tcp
 from dpi.jit import kernel
@@ -73,10 +74,14 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
         detail.server_port = p.source_port
     frame = np.int64(p.offset)
     ip = frame + np.int64(p.ip_at)
-    if client == 1:
-        put_addresses(detail.client_ip, detail.server_ip, data, ip, p.version)
-    else:
-        put_addresses(detail.server_ip, detail.client_ip, data, ip, p.version)
+    if p.version == 6:
+        ends = addresses_of(w)[number]
+        source, target = ip + 8, ip + 24
+        if client == 0:
+            source, target = target, source
+        for i in range(16):
+            ends.client[i] = data[source + i]
+            ends.server[i] = data[target + i]
     for i in range(6):
         detail.client_mac[i] = 0
         detail.server_mac[i] = 0
@@ -121,15 +126,8 @@ def put_addresses(source: Any, target: Any, data: Any, ip: Any, version: Any) ->
             source[i] = data[ip + 8 + i]
             target[i] = data[ip + 24 + i]
         return 0
-    for i in range(10):
-        source[i] = 0
-        target[i] = 0
-    for i in range(10, 12):
-        source[i] = 255
-        target[i] = 255
-    for i in range(4):
-        source[12 + i] = data[ip + 12 + i]
-        target[12 + i] = data[ip + 16 + i]
+    put_v4(source, be32(data, ip + 12))
+    put_v4(target, be32(data, ip + 16))
     return 0
 
 
