@@ -19,6 +19,7 @@ from dpi.classify.signatures import (
     FIND,
     FROM_END,
     GROUPS,
+    HEAD,
     OTHER,
     PIECE,
     ROW,
@@ -94,8 +95,8 @@ def _key(one: Signature) -> tuple[int, int, tuple[int, ...]]:
     return ALWAYS, 0, (0,)
 
 
-def _buckets(ordered: Sequence[Signature]) -> Any:
-    """uint32[]: the lists of row numbers, see `next_row` and the constants above."""
+def _buckets(ordered: Sequence[Signature], rows: Any) -> Any:
+    """uint32[]: the lists of rows, see `next_row` and the constants above."""
     groups: dict[tuple[int, int, int], list[list[int]]] = {}
     others: list[list[int]] = [[] for _ in range(256)]
     for number, one in enumerate(ordered):
@@ -106,12 +107,13 @@ def _buckets(ordered: Sequence[Signature]) -> Any:
         lists = groups.setdefault((one.ip_protocol, kind, offset), [[] for _ in range(256)])
         for key in keys:
             lists[key].append(number)
-    words = [0] * (GROUPS + 3 * len(groups))
+    words = [0] * (GROUPS + HEAD * len(groups))
 
     def lay(place: int, lists: list[list[int]]) -> None:
         for key, numbers in enumerate(lists):
             words[place + key] = len(words)
-            words.extend(numbers)
+            for number in numbers:
+                words.extend((number, int(rows[number].mask0), int(rows[number].value0), int(rows[number].least)))
         words[place + 256] = len(words)
 
     lay(OTHER, others)
@@ -121,9 +123,11 @@ def _buckets(ordered: Sequence[Signature]) -> Any:
         words[2 * slot:2 * slot + 2] = head, len(mine)
         for group in mine:
             words[head:head + 3] = group[1], group[2], len(words)
+            for key, numbers in enumerate(groups[group]):
+                words[head + 3 + (key >> 5)] |= bool(numbers) << (key & 31)
             words.extend([0] * 257)
             lay(words[head + 2], groups[group])
-            head += 3
+            head += HEAD
     return np.array(words, np.uint32)
 
 
@@ -163,4 +167,4 @@ def table(signatures: Sequence[Signature]) -> tuple[Any, Any, Any, Any]:
     pieces = records(max(1, len(laid)), PIECE)
     for number, fields in enumerate(laid):
         pieces[number] = fields
-    return rows, pieces, np.frombuffer(bytes(patterns) or b"\0", np.uint8).copy(), _buckets(ordered)
+    return rows, pieces, np.frombuffer(bytes(patterns) or b"\0", np.uint8).copy(), _buckets(ordered, rows)

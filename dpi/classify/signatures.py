@@ -4,8 +4,10 @@ A row is a conjunction: transport, direction, ports, lengths, pinned bytes (nibb
 length field. Both the `bytes` stanzas of rules/apps/*.toml and the `Claim`s of the protocol files become rows. Rows lie in one array, more
 specific ones first, so a lower index has priority (dpi/classify/signature_table.py lays them out).
 
-`buckets` holds, for each transport, a few groups; a group has one key of eight bits (a byte at some offset, a port, the length) and 256 lists
-of row numbers; each row is filed in one group, under the key that tells most, so that of some thousand rows a packet meets a handful.
+`buckets` holds, for each transport, some groups; a group has one key of eight bits (a byte at some offset, a port, the length), a map of the keys
+that have rows, and 256 lists of row numbers; each row is filed in one group, under the key that tells most, so that of some thousand rows a
+packet meets a handful. The heads of all groups lie together in a few cache lines: most groups are passed over by their map alone; an entry of a
+list says enough of its row (ENTRY words: number, mask0, value0, least) that most rows are passed over unseen.
 
 How the engine uses it, for the k-th payload packet of a flow (`inspection[0].packets` = k)::
 
@@ -23,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.octets import be32
 from dpi.classify.inspection import INSPECTION
 from dpi.jit import I64, entry, kernel
 
@@ -64,12 +67,16 @@ TCP, UDP, SCTP = 6, 17, 132
 #: What the key of a group is. BY_PORT looks up both ports, each modulo 256; ALWAYS has one list.
 BY_BYTE, BY_PORT, BY_LENGTH, ALWAYS = 0, 1, 2, 3
 OTHER = 6                   # buckets[0:6]: first group and number of groups of TCP, UDP, SCTP; [6:263]: lists of the other IP protocols, by number
-GROUPS = OTHER + 257        # then groups of three: kind, offset of the byte, place of the 257 list bounds
+GROUPS = OTHER + 257        # then the heads of groups, HEAD words each: kind, offset of the byte, place of the 257 list bounds, map of the keys in use
+HEAD = 3 + 256 // 32
+ENTRY = 4
 
 
 @kernel
 def _word(data: Any, n: Any, at: Any) -> Any:
     """Four bytes of data from `at`, first byte highest, zeros after the end."""
+    if at + 4 <= n:
+        return be32(data, at)
     word = np.int64(0)
     for i in range(at, at + 4):
         word = word << 8
@@ -188,48 +195,56 @@ def next_row(data: Any, n: Any, inspection: Any, rows: Any, pieces: Any, pattern
     word1 = _word(data, n, 4)
     best = np.int64(rows.size)
     slot = np.int64(0) if ip_protocol == 6 else np.int64(2) if ip_protocol == 17 else np.int64(4) if ip_protocol == 132 else np.int64(-1)
-    first = np.int64(0)
-    count = np.int64(1)
-    if slot >= 0:
-        first = np.int64(buckets[slot])
-        count = np.int64(buckets[slot + 1])
-    for group in range(2 * count):
-        # every group twice: only groups by port have a second key
-        if slot < 0:
-            place = 6 + ip_protocol
-            if group == 1:
-                break
-        else:
-            head = first + 3 * (group >> 1)
-            kind = np.int64(buckets[head])
-            key = np.int64(0)
-            if group & 1 and (kind != 1 or (client_port & 255) == (server_port & 255)):
+    if slot < 0:
+        best = _first_of(buckets, 6 + ip_protocol, best, after, data, n, word0, word1, direction, later, client_port, server_port, rows, pieces, pattern_bytes)
+        return best if best < rows.size else np.int64(-1)
+    head = np.int64(buckets[slot])
+    stop = head + HEAD * np.int64(buckets[slot + 1])
+    while head < stop:
+        kind = np.int64(buckets[head])
+        key = np.int64(0)
+        if kind == 0:
+            offset = np.int64(buckets[head + 1])
+            if offset >= n:
+                head += HEAD
                 continue
-            if kind == 0:
-                offset = np.int64(buckets[head + 1])
-                if offset >= n:
-                    continue
-                key = np.int64(data[offset])
-            elif kind == 1:
-                key = client_port & 255 if group & 1 else server_port & 255
-            elif kind == 2:
-                key = n & 255
-            place = np.int64(buckets[head + 2]) + key
-        for at in range(np.int64(buckets[place]), np.int64(buckets[place + 1])):
-            number = np.int64(buckets[at])
-            if number >= best:
-                break
-            row = rows[number]
-            if n < np.int64(row.least) or word0 & np.int64(row.mask0) != np.int64(row.value0) or number <= after:
-                continue
-            if np.int64(row.direction) != 2 and np.int64(row.direction) != direction:
-                continue
-            if later and row.packets > 1:
-                continue
-            if _row_fits(data, n, word0, word1, client_port, server_port, row, pieces, pattern_bytes):
-                best = number
-                break
+            key = np.int64(data[offset])
+        elif kind == 1:
+            key = server_port & 255
+        elif kind == 2:
+            key = n & 255
+        if (np.int64(buckets[head + 3 + (key >> 5)]) >> (key & 31)) & 1:
+            best = _first_of(buckets, np.int64(buckets[head + 2]) + key, best, after, data, n, word0, word1, direction, later, client_port, server_port,
+                             rows, pieces, pattern_bytes)
+        if kind == 1 and (client_port & 255) != key:
+            key = client_port & 255
+            if (np.int64(buckets[head + 3 + (key >> 5)]) >> (key & 31)) & 1:
+                best = _first_of(buckets, np.int64(buckets[head + 2]) + key, best, after, data, n, word0, word1, direction, later, client_port, server_port,
+                                 rows, pieces, pattern_bytes)
+        head += HEAD
     return best if best < rows.size else np.int64(-1)
+
+
+@kernel
+def _first_of(buckets: Any, place: Any, best: Any, after: Any, data: Any, n: Any, word0: Any, word1: Any, direction: Any, later: Any, client_port: Any,
+              server_port: Any, rows: Any, pieces: Any, pattern_bytes: Any) -> Any:
+    """The first row of the list bounded at buckets[place] that fits and lies between `after` and `best`, else best."""
+    at = np.uint64(buckets[place])
+    stop = np.uint64(buckets[place + 1])
+    while at < stop:
+        entry = at
+        at += np.uint64(ENTRY)
+        if word0 & np.int64(buckets[entry + np.uint64(1)]) != np.int64(buckets[entry + np.uint64(2)]) or n < np.int64(buckets[entry + np.uint64(3)]):
+            continue
+        number = np.int64(buckets[entry])
+        if number >= best:
+            return best
+        row = rows[number]
+        if number <= after or (np.int64(row.direction) != 2 and np.int64(row.direction) != direction) or (later and row.packets > 1):
+            continue
+        if _row_fits(data, n, word0, word1, client_port, server_port, row, pieces, pattern_bytes):
+            return number
+    return best
 
 
 _U1, _U4 = np.dtype("u1"), np.dtype("u4")
