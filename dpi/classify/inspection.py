@@ -11,7 +11,8 @@ data        uint8[n]: TCP: while `inspection.start` is 1 the contiguous bytes of
 inspection  INSPECTION[1]: what is known of the packet and flow, and where the parser writes its answer.
 facts       FACTS[1]: what has been learned of the flow; a parser that writes there sets `inspection.learned = 1`.
 outbox      TRANSACTION[m]: rows for the dns, tls, http, files tables; use `dpi.classify.wire.rows`. At most ROOM per call.
-memory      uint8[PROTOCOL.memory]: private to the flow while it is inspected, zeroed at first and whenever the parser was `idle`.
+memory      uint8[PROTOCOL.memory]: private to the flow while it is inspected. At first, and whenever the parser was `idle`, its first CLEAN
+            bytes are zero; the others are what another flow left there, to be written before they are read.
 
 It returns NO (not mine: never asked again for this flow), MORE (may be mine: call again with more bytes or the next packet),
 MINE (it is this protocol, finished) GOING (it is this protocol, keep calling with more of the stream) or PACKETS
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.flow.arena import CLEAN as CLEAN
 from dpi.flow.arena import LARGE as LARGE
 from dpi.flow.arena import SMALL as SMALL
 from dpi.flow.facts import FACTS as FACTS

@@ -13,6 +13,7 @@ from dpi.jit import kernel, records
 
 SPAN = 8192                 # bytes of one direction that are put in order
 SMALL, LARGE = 1024, 8192   # a parser's private memory
+CLEAN = 64                  # bytes of it that are zero when it is lent
 BUFFER, SMALL_MEMORY, LARGE_MEMORY = 0, 1, 2        # numbers of the pools
 SIZES = (SPAN, SMALL, LARGE)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.flow.arena import BUFFER, LARGE_MEMORY, SMALL, SMALL_MEMORY, SPAN, give_piece, take_piece
+from dpi.flow.arena import BUFFER, CLEAN, LARGE_MEMORY, SMALL, SMALL_MEMORY, SPAN, give_piece, take_piece
 from dpi.jit import kernel, records
 
 PIECES = 4
@@ -110,11 +110,11 @@ def release_memory(streams: Any, pools: Any, arena: Any, slot: Any) -> Any:
 
 @kernel
 def open_memory(streams: Any, pools: Any, arena: Any, slot: Any, size: Any) -> Any:
-    """Zeroed private memory for the parser, 0 when the pool is empty."""
+    """Private memory for the parser, its first CLEAN bytes zero; 0 when the pool is empty."""
     stream = streams[slot]
     at = np.int64(take_piece(pools, arena, SMALL_MEMORY if size <= SMALL else LARGE_MEMORY))
     if at != 0:
-        for i in range(at, at + size):
+        for i in range(at, at + CLEAN):
             arena[i] = 0
         stream.memory = np.uint32(at)
         stream.memory_size = np.uint16(size)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import CLIENT, FACTS, GOING, INSPECTION, RISKS, ROOM, SERVER, TRANSACTION
+from dpi.classify.inspection import CLEAN, CLIENT, FACTS, GOING, INSPECTION, RISKS, ROOM, SERVER, TRANSACTION
 from dpi.classify.wire.rows import read
 from dpi.jit import records
 
@@ -21,7 +21,8 @@ class Conversation:
         self.names = ("", *protocol.PROTOCOL.also)
         self.inspection = records(1, INSPECTION)
         self.facts = records(1, FACTS)
-        self.memory = np.zeros(protocol.PROTOCOL.memory, np.uint8)
+        self.memory = np.empty(protocol.PROTOCOL.memory, np.uint8)
+        self.lend()
         self.rows: list[Row] = []
         self.seen = self.inspection[0]
         self.seen.ip_protocol = transport
@@ -29,6 +30,11 @@ class Conversation:
         self.seen.midstream = midstream
         self.streams = {CLIENT: b"", SERVER: b""}
         self.time = 1_000_000
+
+    def lend(self) -> None:
+        """Memory as another flow left it."""
+        self.memory[:] = 0xEE
+        self.memory[:CLEAN] = 0
 
     def call(self, direction: int, data: bytes, start: int, final: int) -> int:
         """One call of the parser. Every answer field is fresh; state, memory and facts stay."""
@@ -44,7 +50,7 @@ class Conversation:
         assert 0 <= verdict <= 5 and int(seen.outbox) <= ROOM and int(seen.name_count) <= 16 and int(seen.name_length) <= 256
         assert int(seen.protocol) < len(self.names) and int(seen.done) <= len(data)
         if seen.idle:
-            self.memory[:] = 0
+            self.lend()
         for i in range(int(seen.outbox)):
             ends = [int(e) for e in outbox[i].ends[:int(outbox[i].texts)]]
             assert ends == sorted(ends) and all(e <= 880 for e in ends)

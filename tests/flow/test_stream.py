@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpi.flow.arena import BUFFER, LARGE, LARGE_MEMORY, POOL, SMALL, SMALL_MEMORY, SPAN, Arena, give_piece, take_piece
+from dpi.flow.arena import BUFFER, CLEAN, LARGE, LARGE_MEMORY, POOL, SMALL, SMALL_MEMORY, SPAN, Arena, give_piece, take_piece
 from dpi.flow.stream import PIECES, STREAM, Streams, add_segment, close_slot, drop_front, open_memory, open_slot
 from dpi.flow.table import SHARD, Table
 from dpi.jit import I64, entry
@@ -118,12 +118,12 @@ def test_pieces_do_not_overlap_and_come_back() -> None:
         assert [memory.piece(which) for _ in range(3)] == [taken[1], taken[0], 0]
 
 
-def test_memory_is_zeroed_each_time() -> None:
+def test_memory_begins_with_zeros_each_time() -> None:
     memory = Memory(2)
     slot = memory.act(OPEN, 0, 1)
-    for size in (SMALL, LARGE, 40):
+    for size in (SMALL, LARGE, CLEAN):
         at = memory.act(MEMORY, slot, size)
-        assert at and not memory.arena.bytes[at:at + size].any()
+        assert at and not memory.arena.bytes[at:at + CLEAN].any()
         memory.arena.bytes[at:at + size] = 7
         memory.act(CLOSE, slot, 0)
         slot = memory.act(OPEN, 0, 1)

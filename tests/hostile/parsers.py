@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import dpi.classify.protocols
-from dpi.classify.inspection import FACTS, GOING, INSIDE, INSPECTION, MINE, NAMES_MAX, NO, PACKETS, ROOM, TRANSACTION, Protocol
+from dpi.classify.inspection import CLEAN, FACTS, GOING, INSIDE, INSPECTION, MINE, NAMES_MAX, NO, PACKETS, ROOM, TRANSACTION, Protocol
 from dpi.jit import BUILD, Entry, records
 from tests.hostile.child import survive
 from tests.hostile.guard import Guard
@@ -91,7 +91,7 @@ class Parser:
             self.sound(answer)
             assert seen.done <= part.size, (seen.done, part.size)
             if seen.idle:
-                self.memory[:] = 0
+                self.memory[:CLEAN] = 0
             if answer == GOING and seen.start:
                 done += int(seen.done)
             if answer in (NO, MINE, INSIDE):

@@ -114,6 +114,14 @@ def _fragment(data: Array, at: int, end: int, direction: int, inspection: Array,
 @parser
 def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: Array) -> int:
     """See dpi/classify/inspection.py."""
+    answer = datagram(data, inspection, facts, outbox, memory)
+    inspection[0].idle = 1 if inspection[0].state[KEY] == 0 else 0      # no message waits for its fragments
+    return answer
+
+
+@kernel
+def datagram(data: Array, inspection: Array, facts: Array, outbox: Array, memory: Array) -> int:
+    """Take in the records of one datagram."""
     n = data.size
     seen = inspection[0]
     state = seen.state

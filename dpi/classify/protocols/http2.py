@@ -236,6 +236,8 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
                 return NO
         if n < 24:
             return NO if seen.final == 1 else MORE
+        for i in range(memory.size):
+            memory[i] = 0
         set_word(memory, 12, 4096)
         set_word(memory, TABLE + 12, 4096)
         state[2] = 1

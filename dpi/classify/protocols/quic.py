@@ -51,11 +51,10 @@ PROTOCOL = Protocol(
 )
 
 # memory: a header, the keys in use, which bytes of the CRYPTO stream are there, the stream
-READY, CID_LENGTH, SALT, CID, KEYS_AT, MAP, STREAM = 0, 1, 2, 4, 32, 96, 1024
+READY, KEYS_AT, MAP, STREAM = 0, 64, 128, 1024
 STREAM_MAX = 7168
-TAKEN = 8                           # READY: 1 where keys are held
-# inspection.state: long-header packets seen, contiguous bytes of the stream, hellos, Initials that did not open
-PACKETS, HAVE, HELLOS, SEALED = 0, 1, 2, 3
+# inspection.state: long-header packets seen, contiguous bytes of the stream, hellos, Initials that did not open, whether CRYPTO bytes are held
+PACKETS, HAVE, HELLOS, SEALED, HELD = 0, 1, 2, 3, 4
 PATIENCE = 12                       # long-header packets without a hello before the rest is left unread
 PLAIN_MAX = 2048                    # bytes of one opened packet
 
@@ -100,6 +99,10 @@ def gather(memory: Array, state: Array, offset: int, data: Array, at: int, size:
     """Put data[at:at + size] at `offset` of the CRYPTO stream; bytes there already stay. What lies beyond the buffer is left out."""
     if offset >= STREAM_MAX:
         return
+    if state[HELD] == 0:
+        state[HELD] = 1
+        for i in range(MAP, STREAM):
+            memory[i] = 0
     size = min(size, STREAM_MAX - offset)
     have = np.int64(state[HAVE])
     if offset <= have:      # in order: no map needed
@@ -376,6 +379,14 @@ def packet(data: Array, first: int, inspection: Array, facts: Array, outbox: Arr
 @parser
 def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: Array) -> int:
     """See dpi/classify/inspection.py."""
+    answer = datagram(data, inspection, facts, outbox, memory)
+    inspection[0].idle = 1 if inspection[0].state[HELD] == 0 else 0     # keys are made again
+    return answer
+
+
+@kernel
+def datagram(data: Array, inspection: Array, facts: Array, outbox: Array, memory: Array) -> int:
+    """Take in one datagram: the packets coalesced in it (RFC 9000 section 12.2), and the hello once it is whole."""
     n = data.size
     seen = inspection[0]
     state = seen.state
