@@ -23,7 +23,7 @@ from dpi.capture.frame import FRAME, MAX_LAYERS, MAX_TUNNELS, PACKET, TUNNELS
 from dpi.capture.internet import FIRST, LATER, WHOLE
 from dpi.capture.key import key_v4, key_v6
 from dpi.capture.octets import be16, be32, octet
-from dpi.capture.prefetch import prefetch
+from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.capture.transport import TCP, UDP, no_transport, payload, tcp, transport, udp
 from dpi.capture.tunnel import BIT_VLAN, DECODER, PORT_GTP, PORT_VXLAN, walk
 from dpi.jit import I64, entry, kernel, records
@@ -205,6 +205,7 @@ def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, f
         packet = packets[np.uint64(index)]
         coming = np.int64(frames[np.uint64(min(start + index + AHEAD, last))].offset)
         prefetch(data, coming)
+        prefetch_second(data, coming)       # headers rarely end in the line they begin in
         base = np.int64(frame.offset)
         captured = np.int64(frame.captured)
         wire = max(np.int64(frame.wire), captured)
