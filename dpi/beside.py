@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from dpi.capture.block import Block
@@ -13,8 +12,8 @@ AHEAD = 6           # blocks read ahead at most
 _END = object()
 
 
-def ahead(blocks: Iterable[Block]) -> Iterator[Block]:
-    """The same blocks, read by a thread of their own. Frames are copied, for a source reuses them; its data must stay valid (mapped files do).
+def ahead(blocks: Iterable[Block]) -> Generator[Block, None, None]:
+    """The same blocks, made by a thread of their own: at most AHEAD wait. What a block holds must stay valid for as long.
 
     An error of the source is raised here. Leaving the loop early ends the thread.
     """
@@ -32,7 +31,7 @@ def ahead(blocks: Iterable[Block]) -> Iterator[Block]:
     def read() -> None:
         try:
             for block in blocks:
-                put(replace(block, frames=block.frames[:block.count].copy()))
+                put(block)
                 if stop.is_set():
                     return
             put(_END)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from dpi.batch import Sink
 from dpi.beside import Behind
 from dpi.capture.block import Block
-from dpi.capture.decode import decode_any, decode_batch, new_decoder
+from dpi.capture.decode import decode, decode_any, decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
@@ -44,29 +44,34 @@ from dpi.rules import RuleSet
 
 BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
 U1, I8 = np.dtype("u1"), np.dtype("i8")
-OWN = {"packets": PACKET, "decoder": DECODER, "fragments": FRAGMENT, "seconds": SECOND, "cursor": I8}
+OWN = {"decoder": DECODER, "fragments": FRAGMENT, "seconds": SECOND, "cursor": I8}
 ARRAYS = {**flow_memory.ARRAYS, **classify_memory.ARRAYS, **OWN}
 WORLD = world_dtype(tuple(ARRAYS))
-packets_of, decoder_of, fragments_of, seconds_of, cursor_of = (pointed(name, kind) for name, kind in OWN.items())
+decoder_of, fragments_of, seconds_of, cursor_of = (pointed(name, kind) for name, kind in OWN.items())
 DONE, DRAIN = 0, 1          # what `pipeline` returns
 
 
-@entry(U1, FRAME, I64, WORLD)
-def pipeline(data: Any, frames: Any, total: Any, worlds: Any) -> Any:
-    """Take frames [cursor[0], total) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full."""
+@entry(U1, FRAME, PACKET, I64, I64, WORLD)
+def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, total: Any, worlds: Any) -> Any:
+    """Take frames [cursor[0], total) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full.
+
+    packets: PACKET[BATCH] to decode into, or, where `decoded` is 1, PACKET[total] of these frames.
+    """
     w = worlds[0]
     row = shard_of(w)[0]
     cursor = cursor_of(w)
-    packets = packets_of(w)
     while cursor[0] < total:
         room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
         if room < 0 or row.outbox + 4096 > outbox_of(w).size:
             return DRAIN
         start = cursor[0]
         many = min(total - start, BATCH)
-        decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
-        look_up(w, many)
-        for i in range(many):
+        first = start
+        if decoded == 0:
+            decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
+            first = 0
+        look_up(w, packets, first, first + many)
+        for i in range(first, first + many):
             one_packet(w, data, packets[i])
         cursor[0] = start + many
         sweep(w, room)
@@ -74,18 +79,18 @@ def pipeline(data: Any, frames: Any, total: Any, worlds: Any) -> Any:
 
 
 @kernel
-def look_up(w: Any, many: Any) -> Any:
-    """Find the flows of a batch, asking for memory in steps: the index, then the records it names, then what inspection will read.
+def look_up(w: Any, packets: Any, first: Any, stop: Any) -> Any:
+    """Find the flows of packets[first:stop], asking for memory in steps: the index, then the records it names, then what inspection will read.
 
     What is found is a hint (`packet.flow`): an earlier packet of the batch may open a flow or end it.
     """
-    packets, slots, flows, details, streams = packets_of(w), slots_of(w), flows_of(w), details_of(w), streams_of(w)
+    slots, flows, details, streams = slots_of(w), flows_of(w), details_of(w), streams_of(w)
     row = shard_of(w)[0]
     mask = row.mask
-    for i in range(many):
+    for i in range(first, stop):
         prefetch(slots, packets[i].hash & np.uint64(0xFFFFFFFF) & mask)
     fresh = np.int64(row.high)
-    for i in range(many):
+    for i in range(first, stop):
         slot = slots[packets[i].hash & np.uint64(0xFFFFFFFF) & mask]
         if slot != np.uint64(0):
             number = np.int64((slot & np.uint64(0xFFFFFFFF)) - np.uint64(1))
@@ -96,7 +101,7 @@ def look_up(w: Any, many: Any) -> Any:
             prefetch_second(flows, fresh)
             prefetch(details, fresh)
             fresh += 1
-    for i in range(many):
+    for i in range(first, stop):
         p = packets[i]
         number = np.int64(0)
         if p.status == 0:
@@ -227,6 +232,8 @@ class Shard:
         self.behind = behind
         self.resolutions = Resolutions()
         self.decoder = new_decoder(limits.key_vlan)
+        self.fragments = fragment_table()
+        self.packets = records(BATCH, PACKET)
         self.seconds = records(limits.seconds, SECOND)
         self.cursor = np.zeros(1, np.int64)
         row = self.table.shard[0]
@@ -245,7 +252,7 @@ class Shard:
         """Every array of the world but the output's."""
         t, r, d = self.table, self.rules, self.resolutions
         return {
-            "packets": records(BATCH, PACKET), "decoder": self.decoder, "fragments": fragment_table(), "seconds": self.seconds, "cursor": self.cursor,
+            "decoder": self.decoder, "fragments": self.fragments, "seconds": self.seconds, "cursor": self.cursor,
             "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),
@@ -272,10 +279,17 @@ class Shard:
         """The next blocks are of this origin. Flows of another one must have been finished before."""
         self.origin = origin
 
+    def decode(self, block: Block, packets: Any) -> Block:
+        """The block with its frames decoded into `packets`, PACKET[at least count]. May run in a thread beside `process` of earlier blocks, as
+        long as no block is processed that was not decoded this way."""
+        decode(block.data, block.frames, 0, block.count, packets, self.fragments, self.seed, self.decoder)
+        return replace(block, packets=packets)
+
     def process(self, block: Block) -> None:
         """Take a block through the pipeline; sinks are written as buffers fill."""
         self.cursor[0] = 0
-        while pipeline(block.data, block.frames, block.count, self.world) == DRAIN:
+        decoded = block.packets is not None
+        while pipeline(block.data, block.frames, block.packets if decoded else self.packets, decoded, block.count, self.world) == DRAIN:
             self.drain()
 
     def finish(self) -> None:
@@ -333,7 +347,7 @@ def entries(rules: RuleSet) -> list[Entry]:
     """Every kernel a replay calls, for `dpi.jit.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, settle_rows, gather, decode_any, *rules.parsers]
+    found = [pipeline, flush_all, settle_rows, gather, decode, decode_any, *rules.parsers]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

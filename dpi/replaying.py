@@ -1,26 +1,30 @@
 """A replay: captures in order, each through a shard, rows to the sinks, and what happened as an Outcome."""
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Sink, Texts
-from dpi.beside import Behind, ahead
+from dpi.beside import AHEAD, Behind, ahead
+from dpi.capture.block import Block
+from dpi.capture.frame import PACKET
 from dpi.capture.inputs import Input, find
 from dpi.capture.selection import Selection
 from dpi.capture.trace import Trace, open_trace
 from dpi.engine import Limits, Origin, Shard, entries
+from dpi.jit import records
 from dpi.native import warm
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 
-FRAMES_AHEAD = 16384        # a block for the reader beside: fewer hand-overs
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
 _LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
@@ -100,7 +104,7 @@ class Replay:
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
         warm([*entries(self.rules), *self.selection.kernels], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
-        self.workers = options.workers or os.cpu_count() or 1
+        self.workers = options.workers or len(os.sched_getaffinity(0))
         self.shard = Shard(self.rules, limits(settings, options), self.sinks, behind=Behind() if self.workers > 1 else None)
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
@@ -175,20 +179,31 @@ class Replay:
         beside = self.workers > 1 and trace.mapped
         if beside:
             sys.setswitchinterval(SWITCH_SECONDS)
-        for block in ahead(trace.blocks(FRAMES_AHEAD)) if beside else trace.blocks(FRAMES_PER_BLOCK):
+        with contextlib.closing(ahead(self._decoded(trace)) if beside else self._wanted(trace)) as blocks:
+            for block in blocks:
+                times = (block.packets if beside else block.frames)[:block.count].time
+                low, high = int(times.min()), int(times.max())
+                captured.first_time = low if not captured.first_time else min(captured.first_time, low)
+                captured.last_time = max(captured.last_time, high)
+                self.shard.process(block)
+                if self.report is not None:
+                    row = self.shard.counters
+                    self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), done + trace.position
+                    self.report(self.progress)
+
+    def _wanted(self, trace: Trace) -> Generator[Block, None, None]:
+        """The blocks of a capture, less what a person did not ask for."""
+        for block in trace.blocks(FRAMES_PER_BLOCK):
             if self.selection.active:
                 block = self.selection.apply(block)
-            if not block.count:
-                continue
-            times = block.frames[:block.count].time
-            low, high = int(times.min()), int(times.max())
-            captured.first_time = low if not captured.first_time else min(captured.first_time, low)
-            captured.last_time = max(captured.last_time, high)
-            self.shard.process(block)
-            if self.report is not None:
-                row = self.shard.counters
-                self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), done + trace.position
-                self.report(self.progress)
+            if block.count:
+                yield block
+
+    def _decoded(self, trace: Trace) -> Generator[Block, None, None]:
+        """The same with their frames decoded: the half of the work that knows no flows, done in the reader's thread."""
+        ring = itertools.cycle([records(FRAMES_PER_BLOCK, PACKET) for _ in range(AHEAD + 2)])     # those that wait, one in use, one being filled
+        for block, packets in zip(self._wanted(trace), ring):
+            yield self.shard.decode(block, packets)
 
     def _keep(self, captured: Captured, trace: Trace) -> None:
         """The capture's row and its minutes of coverage; an earlier replay of the same bytes makes room."""

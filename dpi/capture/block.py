@@ -60,6 +60,7 @@ class Block:
     frames: Any                                     # recarray FRAME[at least count]
     count: int
     first_number: int                               # packet number, in its capture and from 1, of frames[0]
+    packets: Any = None                             # recarray PACKET[at least count] where the frames have been decoded already
 
 
 class Bound:
