@@ -22,8 +22,8 @@ from dpi.capture.key import fresh_seed
 from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.capture.tunnel import DECODER
 from dpi.classify import memory as classify_memory
-from dpi.classify.dispatch import inspect
-from dpi.classify.inspection import INSPECTION, TRANSACTION
+from dpi.classify.dispatch import inspect, last_words
+from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.memory import outbox_of
 from dpi.classify.resolutions import Resolutions
 from dpi.classify.settle import settle
@@ -171,6 +171,12 @@ def flush_all(worlds: Any) -> Any:
     return DONE if flush(w, out_flows_of(w).size - shard_of(w)[0].exports) == 1 else DRAIN
 
 
+@entry(WORLD, I64)
+def flow_ends(worlds: Any, number: Any) -> Any:
+    """Called by the flow layer for each flow that ends with first bytes or parser memory (SHARD.ending)."""
+    return last_words(worlds[0], number)
+
+
 @entry(WORLD)
 def settle_rows(worlds: Any) -> Any:
     """Complete the verdicts of the exported rows."""
@@ -239,6 +245,7 @@ class Shard:
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
+        row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         self.origin = Origin("")
         self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories,
                              lambda reason: rules.reasons[reason].words, rules.version)
@@ -347,7 +354,7 @@ def entries(rules: RuleSet) -> list[Entry]:
     """Every kernel a replay calls, for `dpi.jit.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, settle_rows, gather, decode, decode_any, *rules.parsers]
+    found = [pipeline, flush_all, flow_ends, settle_rows, gather, decode, decode_any, *rules.parsers]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -269,6 +269,32 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
 
 
 @kernel
+def last_words(w: Any, number: Any) -> Any:
+    """The flow ends: where its parser still has something in memory, it is called once more for each side, without bytes."""
+    flow = flows_of(w)[number]
+    slot = np.int64(flow.stream)
+    if flow.parser == 0 or streams_of(w)[slot].memory == 0 or not (flow.phase & PHASE_GOING):
+        return 0
+    detail = details_of(w)[number]
+    x = inspection_of(w)[0]
+    for d in range(2):
+        if flow.stream == 0 or streams_of(w)[slot].memory == 0:
+            return 0
+        x.time = flow.last
+        x.flow = detail.serial
+        x.ip_protocol = np.uint8(np.int64(flow.key1 & np.uint64(0xFF)))
+        x.direction = np.uint8(d)
+        x.midstream = 1 if flow.marks & MIDSTREAM else 0
+        x.packets = np.uint8(flow.phase & PHASE_COUNT)
+        x.client_port = detail.client_port
+        x.server_port = detail.server_port
+        x.start = 1
+        x.final = 1
+        ask(w, arena_of(w)[0:0], number, d, 0, np.int64(flow.parser))
+    return 0
+
+
+@kernel
 def begin_again(w: Any, number: Any) -> Any:
     """The next segment of each side is a stream's beginning: another protocol inside this one. Its name is added to the facts only."""
     finish(w, number)

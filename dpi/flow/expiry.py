@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import hash_of
+from dpi.flow.call import call_ending
 from dpi.flow.export import export, put_v4
 from dpi.flow.facts import release
 from dpi.flow.memory import (
@@ -122,6 +123,8 @@ def drop(w: Any, number: Any, end: Any) -> Any:
 def settle_up(w: Any, number: Any, end: Any) -> Any:
     """Export what the open interval counted, and give back what the flow holds outside the table."""
     flow = flows_of(w)[number]
+    if flow.stream != 0 and shard_of(w)[0].ending != 0:
+        call_ending(shard_of(w)[0].ending, w, np.int64(number))
     if flow.packets[0] != 0 or flow.packets[1] != 0:
         emit(w, number, end, 1)
     if flow.stream != 0:
@@ -264,7 +267,7 @@ def sweep(w: Any, room: Any) -> Any:
         row.sweep_due = row.clock + SWEEP_EVERY
     stop = min(row.sweep + SWEEP_STEP, row.high)
     at = row.sweep
-    while at < stop and room > 0:
+    while at < stop and room > 0 and row.outbox <= row.outbox_limit:
         flow = flows_of(w)[at]
         if flow.start != -1:
             silent = row.clock - flow.last
@@ -286,7 +289,7 @@ def sweep(w: Any, room: Any) -> Any:
 
 @kernel
 def flush(w: Any, room: Any) -> Any:
-    """End every flow (end of capture). Returns 1 when none is left, 0 when the export buffers are full.
+    """End every flow (end of capture). Returns 1 when none is left, 0 when an output buffer is full.
 
     The index is emptied at the end, in one go: nothing is looked up in between.
     """
@@ -295,7 +298,7 @@ def flush(w: Any, room: Any) -> Any:
     if row.sweep < 0:
         at = -row.sweep
     while at < row.high:
-        if room <= 0:
+        if room <= 0 or row.outbox > row.outbox_limit:
             row.sweep = -at
             return 0
         flow = flows_of(w)[at]
