@@ -34,10 +34,11 @@ from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.memory import details_of, flows_of, out_flows_of, seed_of, shard_of, slots_of, streams_of
-from dpi.flow.rows import Naming, batch, gather
+from dpi.flow.rows import Naming, batch, unpack
 from dpi.flow.stream import Streams
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
 from dpi.flow.tcp import TCP, UDP
+from dpi.flow.texts import gather
 from dpi.flow.track import born, count
 from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
 from dpi.rules import RuleSet
@@ -333,7 +334,7 @@ def entries(rules: RuleSet) -> list[Entry]:
     """Every kernel a replay calls, for `dpi.jit.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, settle_rows, gather, decode_any, *rules.parsers]
+    found = [pipeline, flush_all, settle_rows, unpack, gather, decode_any, *rules.parsers]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found
