@@ -27,7 +27,7 @@ from dpi.classify.inspection import INSPECTION, TRANSACTION
 from dpi.classify.memory import outbox_of
 from dpi.classify.resolutions import Resolutions
 from dpi.classify.settle import settle
-from dpi.classify.transactions import transactions
+from dpi.classify.transactions import find_text, transactions
 from dpi.flow import memory as flow_memory
 from dpi.flow.arena import Arena
 from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
@@ -334,7 +334,7 @@ def entries(rules: RuleSet) -> list[Entry]:
     """Every kernel a replay calls, for `dpi.jit.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, settle_rows, unpack, gather, decode_any, *rules.parsers]
+    found = [pipeline, flush_all, settle_rows, unpack, gather, find_text, decode_any, *rules.parsers]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

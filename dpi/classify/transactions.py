@@ -10,11 +10,24 @@ from dpi.batch import NULLS, AnyColumn, Array, Batch, Coded, Made
 from dpi.classify.vocabulary import WORDS
 from dpi.flow.facts import TRANSACTION
 from dpi.flow.texts import texts
+from dpi.jit import I64, entry
 from dpi.schema import KINDS, TABLES, TRANSACTION_TABLES, Column
 
 _SECONDS = {"not_before", "not_after"}      # parsers give epoch seconds
+I8 = np.dtype("i8")
 _FIELD = TRANSACTION.fields["text"][0].shape[0]     # type: ignore[index]
 _FEW = 1 << 16          # words of numbers below this are looked up, not sorted for
+
+
+@entry(TRANSACTION, I8, I8, I8, I64)
+def find_text(records: Any, rows: Any, begins: Any, lengths: Any, place: Any) -> Any:
+    """Where text `place` of each of `rows` begins in its field, and how long it is; lengths are 0 where a parser wrote fewer texts."""
+    for k in range(rows.size):
+        record = records[rows[k]]
+        begin = min(np.int64(record.ends[place - 1]), _FIELD) if place > 0 else np.int64(0)
+        begins[k] = begin
+        lengths[k] = max(min(np.int64(record.ends[place]), _FIELD) - begin, 0) if np.int64(record.texts) > place else np.int64(0)
+    return 0
 
 
 def _number(table: str, column: Column, values: Array) -> AnyColumn:
@@ -35,7 +48,7 @@ def _number(table: str, column: Column, values: Array) -> AnyColumn:
 
 
 def _worded(values: Array, words: Callable[[int], str]) -> Coded:
-    if len(values) and 0 <= int(values.min()) and int(values.max()) < _FEW:
+    if len(values) and int(values.min()) >= 0 and int(values.max()) < _FEW:
         used = np.flatnonzero(np.bincount(values))
         places = np.zeros(int(used[-1]) + 1, np.uint32)
         places[used] = np.arange(len(used))
@@ -50,18 +63,15 @@ class _Records:
     def __init__(self, records: Any, table: str, rows: Array) -> None:
         self._records, self._table, self.rows = records, table, rows
         self.plain = records.view(np.ndarray)
-        self._ends: Array | None = None
 
     def number(self, column: Column, place: int) -> AnyColumn:
         return _number(self._table, column, self.plain["numbers"][self.rows, place])
 
     def text(self, place: int) -> AnyColumn:
-        if self._ends is None:
-            self._ends = np.minimum(self.plain["ends"][self.rows], _FIELD)
-        used = self.plain["texts"][self.rows]
-        begin = self._ends[:, place - 1].astype(np.int64) if place else np.zeros(len(self.rows), np.int64)
-        length = np.where(used > place, np.maximum(self._ends[:, place].astype(np.int64) - begin, 0), 0)
-        return texts(self._records, TRANSACTION, "text", self.rows, length, shifts=begin)
+        count = len(self.rows)
+        begins, lengths = np.empty(count, np.int64), np.empty(count, np.int64)
+        find_text(self._records, self.rows, begins, lengths, place)
+        return texts(self._records, TRANSACTION, "text", self.rows, lengths, shifts=begins)
 
     def maker(self, column: Column) -> Callable[[], AnyColumn]:
         """What makes a column that has a slot."""

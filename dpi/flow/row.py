@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded
+from dpi.batch import Batch, Coded, Texts
+from dpi.flow.facts import RISKS
 from dpi.jit import records
 
 _SIDES = ("client", "server")
 
-#: Fields are named like the columns. Strings of small sets are codes; `reason`, `facts` and `around` say where the rest of the row lies. 248 bytes.
+#: Fields are named like the columns. Strings of small sets are codes; `reason`, `facts` and `around` say where the rest of the row lies. 256 bytes.
 ROW = np.dtype((np.record, [
     ("flow_id", "u8"), ("first_packet", "u8"),
     ("interval_start", "i8"), ("interval_end", "i8"), ("flow_start_time", "i8"),
     ("client_ip", "u8", (2,)), ("server_ip", "u8", (2,)),          # 16 bytes in the order of the wire
-    ("client_mac", "u8"), ("server_mac", "u8"),
+    ("client_mac", "u8"), ("server_mac", "u8"), ("risks", "u8"),       # risks: bit i is RISKS[i]
     *((f"{side}_{what}", "u8") for what in ("packets", "bytes", "wire_bytes", "payload_bytes") for side in _SIDES),
     ("interval", "u4"), ("client_mss", "u4"), ("client_rtt_us", "u4"), ("server_rtt_us", "u4"), ("server_response_us", "u4"),
     *((f"{side}_{what}", "u4") for what in ("retransmissions", "out_of_order", "zero_windows") for side in _SIDES),
@@ -24,11 +25,11 @@ ROW = np.dtype((np.record, [
     ("protocol", "u2"), ("application", "u2"), ("category", "u2"), ("confidence", "u2"),
     ("final", "u1"), ("midstream", "u1"), ("ip_protocol", "u1"), ("icmp_type", "u1"), ("icmp_code", "u1"),
     *((f"{side}_{what}", "u1") for what in ("ttl", "dscp", "tcp_flags") for side in _SIDES),
-    ("folded", "u1"), ("pad", "u1", (6,)),
+    ("folded", "u1"), ("named", "u1"), ("pad", "u1", (5,)),          # named: 1 where there is a server name
 ]))
-assert ROW.itemsize == 248, ROW.itemsize
+assert ROW.itemsize == 256, ROW.itemsize
 
-INNER = ("reason", "facts", "around", "folded", "pad")       # fields that are no columns
+INNER = ("risks", "reason", "facts", "around", "folded", "named", "pad")       # fields that are no columns
 ENDS = ("client_ip", "server_ip")
 CODED = ("interface", "tunnel", "end_reason", "protocol", "application", "category", "confidence")
 
@@ -50,4 +51,11 @@ def records_of(batch: Batch) -> Any:
         elif name in ENDS:
             column = np.ascontiguousarray(column, np.uint8).view(np.uint64).reshape(-1, 2)
         plain[name] = column
+    risks: Any = batch.columns.get("risks")
+    if risks is not None:
+        owner = np.repeat(np.arange(batch.count), np.diff(risks.offsets))
+        np.bitwise_or.at(plain["risks"], owner, np.array([1 << RISKS.index(word) for word in risks.values], np.uint64))
+    names: Any = batch.columns.get("server_name")
+    if names is not None:
+        plain["named"] = np.diff(names.offsets) != 0 if isinstance(names, Texts) else [bool(name) for name in names]
     return out

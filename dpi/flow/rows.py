@@ -38,9 +38,9 @@ def octets6(source: Any) -> Any:
     return value
 
 
-@entry(FLOW, DETAIL, ADDRESSES, EXTRA, TUNNEL, U2, U2, ROW, I64, U64, I64)
-def unpack(flows: Any, details: Any, addresses: Any, extras: Any, tunnels: Any, of_application: Any, of_protocol: Any, rows: Any, count: Any,
-           boot: Any, interfaces: Any) -> Any:
+@entry(FLOW, DETAIL, ADDRESSES, EXTRA, FACTS, TUNNEL, U2, U2, ROW, I64, U64, I64)
+def unpack(flows: Any, details: Any, addresses: Any, extras: Any, facts: Any, tunnels: Any, of_application: Any, of_protocol: Any,
+           rows: Any, count: Any, boot: Any, interfaces: Any) -> Any:
     """Every column of fixed width of `count` exported records in one pass.
 
     of_application, of_protocol uint16[]: number of the category; boot: what is added to a flow's number; interfaces: how many have names.
@@ -108,6 +108,11 @@ def unpack(flows: Any, details: Any, addresses: Any, extras: Any, tunnels: Any, 
         row.client_tcp_flags = flow.tcp_flags[0]
         row.server_tcp_flags = flow.tcp_flags[1]
         row.folded = extra.folded
+        row.named = np.uint8(0)
+        row.risks = np.uint64(0)
+        if extra.facts != 0:
+            row.named = np.uint8(1) if facts[extra.facts].server_name_length != 0 else np.uint8(0)
+            row.risks = facts[extra.facts].risks
     return 0
 
 
@@ -151,8 +156,8 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
     """The first `count` exported rows as a Batch, good until the next one is made."""
     names = interfaces or [""]
     rows = naming.rows(count)
-    unpack(exports.flows, exports.details, exports.addresses, exports.extra, exports.tunnels, naming.of_application, naming.of_protocol, rows, count,
-           boot << 40, len(names))
+    unpack(exports.flows, exports.details, exports.addresses, exports.extra, exports.facts, exports.tunnels, naming.of_application,
+           naming.of_protocol, rows, count, boot << 40, len(names))
     plain = rows.view(np.ndarray)
     words = {"interface": names, "tunnel": tunnel_words(), "end_reason": naming.end_reasons, "protocol": naming.protocols,
              "application": naming.applications, "category": naming.categories, "confidence": naming.confidences}
@@ -173,7 +178,7 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
         "user_agent": lambda: facts.text("user_agent", facts.lengths("user_agent_length", 1, 176)),
         "ja3": lambda: facts.digests("ja3"), "ja3s": lambda: facts.digests("ja3s"),
         "ja4": lambda: facts.text("ja4_all", facts.lengths("ja4_count", 36, 36)),
-        "ja4_all": facts.every_ja4, "risks": facts.risks,
+        "ja4_all": facts.every_ja4, "risks": lambda: _bits_list(plain["risks"], RISKS),
     })
     return Batch("flows", count, Made(makers), rows)
 
@@ -246,12 +251,6 @@ class _Facts:
         within = np.arange(int(offsets[-1]), dtype=np.int64) - np.repeat(offsets[:-1], every)
         cells = np.repeat(self._at.astype(np.int64), every)
         return Lists(offsets, texts(self._exports.facts, FACTS, "ja4_all", cells, np.full(len(cells), 36, np.int64), 36 * within))
-
-    def risks(self) -> Lists:
-        bits = np.zeros(len(self._at), np.uint64)
-        if len(self.some):
-            bits[self.some] = self._plain["risks"][self._at[self.some]]
-        return _bits_list(bits, RISKS)
 
 
 def _bits_list(bits: Array, words: tuple[str, ...]) -> Lists:
