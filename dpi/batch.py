@@ -4,7 +4,7 @@ All are thin covers over numpy arrays; making one copies nothing.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -94,25 +94,63 @@ class Lists:
 AnyColumn = Array | Texts | Coded | Lists
 
 
+class Made(Mapping[str, AnyColumn]):
+    """Columns that are made when they are first asked for: what no sink reads costs nothing."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], AnyColumn]]) -> None:
+        self._makers = makers
+        self._made: dict[str, AnyColumn] = {}
+
+    def __getitem__(self, name: str) -> AnyColumn:
+        found = self._made.get(name)
+        if found is None:
+            found = self._made[name] = self._makers[name]()
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows of one table. A column of the table that is not here gets its default.
 
     Shapes: numbers ndarray[n]; times int64[n] us; addresses uint8[n,16]; MACs uint64[n] (48 bits, 0 none), Texts or Coded;
-    strings Texts or Coded; lists Lists. NULL is the value in NULLS.
+    strings Texts or Coded; lists Lists. NULL is the value in NULLS. Arrays need not be contiguous.
+
+    A batch from the pipeline is good until `Sink.write` returns, for its buffers are filled again: a sink that keeps rows asks for `whole()`.
     """
     table: str
     count: int
-    columns: dict[str, AnyColumn] = field(default_factory=dict)
+    columns: Mapping[str, AnyColumn] = field(default_factory=dict)
+    records: Any = None                 # the fixed-width columns side by side (dpi.flow.row.ROW), where they were made that way
 
     def __post_init__(self) -> None:
+        if isinstance(self.columns, Made):
+            return
         for name, column in self.columns.items():
             if len(column) != self.count:
                 raise ValueError(f"{self.table}.{name}: {len(column)} rows, {self.count} expected")
 
+    def whole(self) -> Batch:
+        """The same rows with every column made and nothing shared with a buffer."""
+        return Batch(self.table, self.count, {name: _own(column) for name, column in self.columns.items()})
+
+
+def _own(column: AnyColumn) -> AnyColumn:
+    if isinstance(column, Coded):
+        return Coded(column.codes.copy(), column.words)
+    return column.copy() if isinstance(column, np.ndarray) else column      # texts and lists are always made anew
+
 
 class Sink(Protocol):
-    """Takes batches until closed. Both may raise UserError."""
+    """Takes batches until closed. Both may raise UserError. A sink with `kernels` has them compiled before the first packet."""
 
     def write(self, batch: Batch) -> None: ...
     def close(self) -> None: ...
@@ -120,7 +158,7 @@ class Sink(Protocol):
 
 def macs(values: Array) -> Coded:
     """MAC addresses uint64[n] (the first byte of the wire is the highest of 48 bits; 0 none) as text."""
-    distinct, codes = np.unique(values, return_inverse=True)
+    distinct, codes = np.unique(np.ascontiguousarray(values), return_inverse=True)
     words = ["" if value == 0 else ":".join(f"{value >> shift & 255:02x}" for shift in (40, 32, 24, 16, 8, 0)) for value in distinct.tolist()]
     return Coded(codes.astype(np.uint32).ravel(), words or [""])
 

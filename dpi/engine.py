@@ -27,17 +27,18 @@ from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.memory import outbox_of
 from dpi.classify.resolutions import Resolutions
 from dpi.classify.settle import settle
-from dpi.classify.transactions import transactions
+from dpi.classify.transactions import find_text, transactions
 from dpi.flow import memory as flow_memory
 from dpi.flow.arena import Arena
 from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.memory import details_of, flows_of, out_flows_of, seed_of, shard_of, slots_of, streams_of
-from dpi.flow.rows import Naming, batch, gather
+from dpi.flow.rows import Naming, batch, unpack
 from dpi.flow.stream import Streams
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
 from dpi.flow.tcp import TCP, UDP
+from dpi.flow.texts import gather
 from dpi.flow.track import born, count
 from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
 from dpi.rules import RuleSet
@@ -354,7 +355,7 @@ def entries(rules: RuleSet) -> list[Entry]:
     """Every kernel a replay calls, for `dpi.jit.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, flow_ends, settle_rows, gather, decode, decode_any, *rules.parsers]
+    found = [pipeline, flush_all, flow_ends, settle_rows, unpack, gather, find_text, decode, decode_any, *rules.parsers]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -29,7 +29,7 @@ class Rows:
         from dpi.arrow import arrow_batch
 
         if batch.count:
-            self._kept.setdefault(batch.table, []).append(arrow_batch(batch))
+            self._kept.setdefault(batch.table, []).append(arrow_batch(batch.whole()))
 
     def close(self) -> None:
         """Nothing is held open."""

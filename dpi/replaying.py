@@ -103,7 +103,8 @@ class Replay:
         self.sinks, self.options, self.report = list(sinks), options, progress
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
-        warm([*entries(self.rules), *self.selection.kernels], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
+        wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
+        warm([*entries(self.rules), *self.selection.kernels, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.workers = options.workers or len(os.sched_getaffinity(0))
         self.shard = Shard(self.rules, limits(settings, options), self.sinks, behind=Behind() if self.workers > 1 else None)
         self.outcome = Outcome(rules_version=self.rules.version)

@@ -1,26 +1,40 @@
 """TRANSACTION records become Batches of their tables, column by column as dpi/schema.py says (`Column.slot`)."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from dpi.batch import NULLS, Batch, Coded
+from dpi.batch import NULLS, AnyColumn, Array, Batch, Coded, Made
 from dpi.classify.vocabulary import WORDS
 from dpi.flow.facts import TRANSACTION
-from dpi.flow.rows import texts
+from dpi.flow.texts import texts
+from dpi.jit import I64, entry
 from dpi.schema import KINDS, TABLES, TRANSACTION_TABLES, Column
 
-#: Numbers that mean "not known" where 0 could be meant: negative ones.
 _SECONDS = {"not_before", "not_after"}      # parsers give epoch seconds
+I8 = np.dtype("i8")
+_FIELD = TRANSACTION.fields["text"][0].shape[0]     # type: ignore[index]
+_FEW = 1 << 16          # words of numbers below this are looked up, not sorted for
 
 
-def _number(table: str, column: Column, values: np.ndarray[Any, Any]) -> Any:
-    """A number field as its column."""
+@entry(TRANSACTION, I8, I8, I8, I64)
+def find_text(records: Any, rows: Any, begins: Any, lengths: Any, place: Any) -> Any:
+    """Where text `place` of each of `rows` begins in its field, and how long it is; lengths are 0 where a parser wrote fewer texts."""
+    for k in range(rows.size):
+        record = records[rows[k]]
+        begin = min(np.int64(record.ends[place - 1]), _FIELD) if place > 0 else np.int64(0)
+        begins[k] = begin
+        lengths[k] = max(min(np.int64(record.ends[place]), _FIELD) - begin, 0) if np.int64(record.texts) > place else np.int64(0)
+    return 0
+
+
+def _number(table: str, column: Column, values: Array) -> AnyColumn:
+    """A number field as its column. Negative numbers mean "not known" where 0 could be meant."""
     words = WORDS.get((table, column.name))
     if words is not None:
-        distinct, codes = np.unique(values, return_inverse=True)
-        return Coded(codes.ravel().astype(np.uint32), [words(int(value)) for value in distinct])
+        return _worded(values, words)
     if column.name in _SECONDS:
         return np.where(values == 0, NULLS["time?"], np.clip(values, -9_000_000_000, 9_000_000_000) * 1_000_000)
     dtype = np.dtype(KINDS[column.kind].numpy)
@@ -33,38 +47,59 @@ def _number(table: str, column: Column, values: np.ndarray[Any, Any]) -> Any:
     return np.where(unknown, np.uint64(null), np.clip(values, 0, null - 1 if null < 1 << 63 else (1 << 63) - 1).astype(np.uint64)).astype(dtype)
 
 
+def _worded(values: Array, words: Callable[[int], str]) -> Coded:
+    if len(values) and int(values.min()) >= 0 and int(values.max()) < _FEW:
+        used = np.flatnonzero(np.bincount(values))
+        places = np.zeros(int(used[-1]) + 1, np.uint32)
+        places[used] = np.arange(len(used))
+        return Coded(places[values], [words(int(value)) for value in used])
+    distinct, codes = np.unique(values, return_inverse=True)
+    return Coded(codes.ravel().astype(np.uint32), [words(int(value)) for value in distinct])
+
+
+class _Records:
+    """The TRANSACTION records of one table."""
+
+    def __init__(self, records: Any, table: str, rows: Array) -> None:
+        self._records, self._table, self.rows = records, table, rows
+        self.plain = records.view(np.ndarray)
+
+    def number(self, column: Column, place: int) -> AnyColumn:
+        return _number(self._table, column, self.plain["numbers"][self.rows, place])
+
+    def text(self, place: int) -> AnyColumn:
+        count = len(self.rows)
+        begins, lengths = np.empty(count, np.int64), np.empty(count, np.int64)
+        find_text(self._records, self.rows, begins, lengths, place)
+        return texts(self._records, TRANSACTION, "text", self.rows, lengths, shifts=begins)
+
+    def maker(self, column: Column) -> Callable[[], AnyColumn]:
+        """What makes a column that has a slot."""
+        kind, _, place = column.slot.partition(" ")
+        return (lambda: self.number(column, int(place))) if kind == "number" else (lambda: self.text(int(place)))
+
+
 def transactions(outbox: Any, count: int, *, source: str, capture_id: int, probe: str, boot: int, stored_time: int) -> list[Batch]:
-    """The first `count` records as one Batch for each table that has some."""
+    """The first `count` records as one Batch for each table that has some; good until the outbox is filled again."""
     records = outbox[:count]
-    plain = records.view(np.ndarray)
+    tables = np.ascontiguousarray(records.view(np.ndarray)["table"])
     out: list[Batch] = []
-    for number in np.unique(plain["table"]):
-        if not 0 < number < len(TRANSACTION_TABLES):
-            continue
-        table = TABLES[TRANSACTION_TABLES[int(number)]]
-        rows = np.flatnonzero(plain["table"] == number).astype(np.uint32)
-        mine = plain[rows]
-        n = len(rows)
-        columns: dict[str, Any] = {
-            "flow_id": mine["flow"] + np.uint64(boot << 40),
-            "time": mine["time"].copy(),
-            "probe": Coded.same(probe, n), "source": Coded.same(source, n),
-            "capture_id": np.full(n, capture_id, np.uint64),
-            "direction": Coded(np.minimum(mine["direction"], 1).astype(np.uint16), ["client", "server"]),
-            "stored_time": np.full(n, stored_time, np.int64),
-        }
-        ends = np.minimum(mine["ends"].astype(np.int64), TRANSACTION.fields["text"][0].shape[0])   # type: ignore[index]
-        used = mine["texts"].astype(np.int64)
-        for column in table.columns:
-            if not column.slot:
-                continue
-            kind, _, place = column.slot.partition(" ")
-            k = int(place)
-            if kind == "number":
-                columns[column.name] = _number(table.name, column, mine["numbers"][:, k])
-            else:
-                begin = np.zeros(n, np.int64) if k == 0 else ends[:, k - 1]
-                length = np.where(used > k, np.maximum(ends[:, k] - begin, 0), 0)
-                columns[column.name] = texts(records, TRANSACTION, "text", rows, length, shifts=begin)
-        out.append(Batch(table.name, n, columns))
+    for number in np.flatnonzero(np.bincount(tables, minlength=len(TRANSACTION_TABLES))[:len(TRANSACTION_TABLES)]).tolist():
+        if number:
+            mine = _Records(records, TRANSACTION_TABLES[number], np.flatnonzero(tables == number))
+            out.append(_batch(mine, TRANSACTION_TABLES[number], source, capture_id, probe, boot, stored_time))
     return out
+
+
+def _batch(mine: _Records, table: str, source: str, capture_id: int, probe: str, boot: int, stored_time: int) -> Batch:
+    n = len(mine.rows)
+    makers: dict[str, Callable[[], AnyColumn]] = {
+        "flow_id": lambda: mine.plain["flow"][mine.rows] + np.uint64(boot << 40),
+        "time": lambda: mine.plain["time"][mine.rows],
+        "probe": lambda: Coded.same(probe, n), "source": lambda: Coded.same(source, n),
+        "capture_id": lambda: np.full(n, capture_id, np.uint64),
+        "direction": lambda: Coded(np.minimum(mine.plain["direction"][mine.rows], 1).astype(np.uint16), ["client", "server"]),
+        "stored_time": lambda: np.full(n, stored_time, np.int64),
+    }
+    makers.update({column.name: mine.maker(column) for column in TABLES[table].columns if column.slot})
+    return Batch(table, n, Made(makers))

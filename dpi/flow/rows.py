@@ -6,82 +6,126 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Lists, Texts
+from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Made, Texts, digests
 from dpi.capture.frame import TUNNELS
-from dpi.flow.export import Exports
+from dpi.flow.export import EXTRA, Exports
 from dpi.flow.facts import FACTS, RISKS
-from dpi.flow.table import END_CLOSED, END_REASONS, END_RESET, MIDSTREAM, NOT_MEASURED, RESET
-from dpi.jit import entry
+from dpi.flow.row import CODED, ENDS, INNER, ROW
+from dpi.flow.table import ADDRESSES, DETAIL, END_CLOSED, END_REASONS, END_RESET, FLOW, MIDSTREAM, NOT_MEASURED, RESET, TUNNEL
+from dpi.flow.texts import texts
+from dpi.jit import I64, U64, entry, kernel, records
 
-U8 = np.dtype("u1")
-I8 = np.dtype("i8")
+U2 = np.dtype("u2")
 CONFIDENCES = ("", "guess", "port", "network", "dns", "fingerprint", "name", "payload")
 _TUNNEL_WORDS: list[str] = []
 
 
-@entry(U8, I8, I8, I8, U8, "i64")
-def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count: Any) -> Any:
-    """Collect text fields of fixed-width records: row k takes lengths[k] bytes from begins[k], made valid UTF-8.
+@kernel
+def octets8(source: Any, at: Any) -> Any:
+    """Eight bytes as a word of the machine's order (little-endian)."""
+    value = np.uint64(0)
+    for k in range(8):
+        value |= np.uint64(source[at + k]) << np.uint64(8 * k)
+    return value
 
-    source uint8[]: the records' bytes; offsets int64[count+1] is filled; out uint8[]: large enough for sum(lengths). A byte that is not
-    printable ASCII nor part of a well-formed UTF-8 sequence (RFC 3629) becomes '?', so that text from the wire is always valid.
+
+@kernel
+def octets6(source: Any) -> Any:
+    """A MAC address: the first byte of the wire is the highest of 48 bits."""
+    value = np.uint64(0)
+    for k in range(6):
+        value = value << np.uint64(8) | np.uint64(source[k])
+    return value
+
+
+@entry(FLOW, DETAIL, ADDRESSES, EXTRA, FACTS, TUNNEL, U2, U2, ROW, I64, U64, I64)
+def unpack(flows: Any, details: Any, addresses: Any, extras: Any, facts: Any, tunnels: Any, of_application: Any, of_protocol: Any,
+           rows: Any, count: Any, boot: Any, interfaces: Any) -> Any:
+    """Every column of fixed width of `count` exported records in one pass.
+
+    of_application, of_protocol uint16[]: number of the category; boot: what is added to a flow's number; interfaces: how many have names.
     """
-    put = np.int64(0)
     for k in range(count):
-        offsets[k] = put
-        begin = begins[k]
-        n = lengths[k]
-        i = np.int64(0)
-        while i < n:
-            byte = np.int64(source[begin + i])
-            size: Any = np.int64(1)
-            good: Any = 32 <= byte < 127
-            if 0xC2 <= byte <= 0xF4:
-                size = np.int64(2) if byte < 0xE0 else (np.int64(3) if byte < 0xF0 else np.int64(4))
-                good = i + size <= n
-                j = np.int64(1)
-                while good and j < size:
-                    good = (np.int64(source[begin + i + j]) & 0xC0) == 0x80
-                    j += 1
-                if good and size > 2:
-                    second = np.int64(source[begin + i + 1])
-                    good = not ((byte == 0xE0 and second < 0xA0) or (byte == 0xED and second > 0x9F)
-                                or (byte == 0xF0 and second < 0x90) or (byte == 0xF4 and second > 0x8F))
-                if not good:
-                    size = np.int64(1)
-            if good:
-                for piece in range(size):
-                    out[put + piece] = source[begin + i + piece]
-                put += size
-            else:
-                out[put] = 63
-                put += 1
-            i += size
-    offsets[count] = put
-    return put
-
-
-def texts(records: Any, dtype: np.dtype[Any], field: str, rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any],
-          shifts: np.ndarray[Any, Any] | int = 0) -> Texts:
-    """A text field of `records` for each of `rows`: lengths[k] bytes (int64), beginning shifts[k] bytes into the field."""
-    count = len(rows)
-    offsets = np.empty(count + 1, np.int64)
-    out = np.empty(max(1, int(lengths.sum())), np.uint8)
-    begins = rows.astype(np.int64) * dtype.itemsize + (dtype.fields[field][1] + shifts)     # type: ignore[index]
-    gather(records.view(np.uint8).reshape(-1), offsets, begins, lengths, out, count)
-    return Texts(out[:int(offsets[-1])], offsets)
+        flow = flows[k]
+        detail = details[k]
+        ends = addresses[k]
+        extra = extras[k]
+        row = rows[k]
+        row.flow_id = np.uint64(detail.serial) + np.uint64(boot)
+        row.first_packet = np.uint64(detail.first_packet)
+        row.interval_start = flow.start
+        row.interval_end = flow.last
+        row.flow_start_time = detail.flow_start
+        for half in range(2):
+            row.client_ip[half] = octets8(ends.client, 8 * half)
+            row.server_ip[half] = octets8(ends.server, 8 * half)
+        row.client_mac = octets6(detail.client_mac)
+        row.server_mac = octets6(detail.server_mac)
+        row.client_packets = np.uint64(flow.packets[0])
+        row.server_packets = np.uint64(flow.packets[1])
+        row.client_bytes = flow.ip_bytes[0]
+        row.server_bytes = flow.ip_bytes[1]
+        row.client_wire_bytes = np.uint64(np.int64(flow.ip_bytes[0]) + np.int64(flow.overhead[0]))
+        row.server_wire_bytes = np.uint64(np.int64(flow.ip_bytes[1]) + np.int64(flow.overhead[1]))
+        row.client_payload_bytes = np.uint64(np.int64(flow.ip_bytes[0]) - np.int64(flow.headers[0]))
+        row.server_payload_bytes = np.uint64(np.int64(flow.ip_bytes[1]) - np.int64(flow.headers[1]))
+        row.interval = np.uint32(flow.interval)
+        row.client_mss = np.uint32(detail.mss) if detail.mss != 0 else np.uint32(NOT_MEASURED)
+        row.client_rtt_us = extra.client_rtt
+        row.server_rtt_us = extra.server_rtt
+        row.server_response_us = extra.response
+        row.client_retransmissions = np.uint32(flow.retransmissions[0])
+        row.server_retransmissions = np.uint32(flow.retransmissions[1])
+        row.client_out_of_order = np.uint32(flow.out_of_order[0])
+        row.server_out_of_order = np.uint32(flow.out_of_order[1])
+        row.client_zero_windows = np.uint32(flow.zero_windows[0])
+        row.server_zero_windows = np.uint32(flow.zero_windows[1])
+        row.reason = extra.reason
+        row.facts = extra.facts
+        row.around = extra.tunnel
+        row.vlan = detail.vlan
+        row.inner_vlan = detail.inner_vlan
+        icmp = detail.icmp != 0
+        row.client_port = np.uint16(0) if icmp else detail.client_port
+        row.server_port = np.uint16(0) if icmp else detail.server_port
+        row.icmp_type = np.uint8(detail.client_port & 0xFF) if icmp else np.uint8(0)
+        row.icmp_code = np.uint8(detail.server_port & 0xFF) if icmp else np.uint8(0)
+        row.interface = np.uint16(min(np.int64(detail.interface), interfaces - 1))
+        row.tunnel = np.uint16(tunnels[extra.tunnel].kinds >> 1) if extra.tunnel != 0 else np.uint16(0)
+        reset = extra.end == END_CLOSED and flow.state & RESET != 0
+        row.end_reason = np.uint16(END_RESET) if reset else np.uint16(extra.end)
+        row.protocol = extra.protocol
+        row.application = extra.application
+        row.category = of_application[extra.application] if extra.application != 0 else of_protocol[extra.protocol]
+        row.confidence = np.uint16(extra.confidence)
+        row.final = extra.final
+        row.midstream = np.uint8(1) if flow.marks & MIDSTREAM else np.uint8(0)
+        row.ip_protocol = np.uint8(np.uint64(flow.key1) & np.uint64(0xFF))
+        row.client_ttl = detail.ttl[0]
+        row.server_ttl = detail.ttl[1]
+        row.client_dscp = detail.dscp[0]
+        row.server_dscp = detail.dscp[1]
+        row.client_tcp_flags = flow.tcp_flags[0]
+        row.server_tcp_flags = flow.tcp_flags[1]
+        row.folded = extra.folded
+        row.named = np.uint8(0)
+        row.risks = np.uint64(0)
+        if extra.facts != 0:
+            row.named = np.uint8(1) if facts[extra.facts].server_name_length != 0 else np.uint8(0)
+            row.risks = facts[extra.facts].risks
+    return 0
 
 
 def tunnel_words() -> list[str]:
-    """The text of every combination of tunnel bits (bit 0, a plain VLAN, says nothing here)."""
+    """The text of every combination of tunnel bits but bit 0, a plain VLAN, which says nothing here."""
     if not _TUNNEL_WORDS:
-        for bits in range(1 << len(TUNNELS)):
-            _TUNNEL_WORDS.append("+".join(name for i, name in enumerate(TUNNELS) if i and bits >> i & 1))
+        for bits in range(1 << len(TUNNELS) - 1):
+            _TUNNEL_WORDS.append("+".join(name for i, name in enumerate(TUNNELS[1:]) if bits >> i & 1))
     return _TUNNEL_WORDS
 
 
 class Naming:
-    """The words behind the numbers of a verdict."""
+    """The words behind the numbers of a verdict, and the rows that are being made."""
 
     def __init__(self, protocols: list[str], applications: list[str], categories: list[str], protocol_categories: list[str],
                  evidence: Callable[[int], str], version: str) -> None:
@@ -91,6 +135,8 @@ class Naming:
         place = {word: i for i, word in enumerate(self.categories)}
         self.of_application = np.array([place[word] for word in categories], np.uint16)
         self.of_protocol = np.array([place[word] for word in protocol_categories], np.uint16)
+        self.end_reasons, self.confidences = list(END_REASONS), list(CONFIDENCES)
+        self._rows = records(0, ROW)
 
     def words(self, reason: int) -> str:
         """The evidence in words, made when first met."""
@@ -98,131 +144,120 @@ class Naming:
             self._words[reason] = self._evidence(reason)
         return self._words[reason]
 
-
-def _mac(raw: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    value = np.zeros(len(raw), np.uint64)
-    for i in range(6):
-        value = (value << np.uint64(8)) | raw[:, i]
-    return value
+    def rows(self, count: int) -> Any:
+        """Room for `count` rows, the same each time."""
+        if len(self._rows) < count:
+            self._rows = records(count, ROW)
+        return self._rows[:count]
 
 
 def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_id: int, probe: str, boot: int, interfaces: list[str],
           stored_time: int) -> Batch:
-    """The first `count` exported rows as a Batch (nothing of it refers to the export buffers afterwards)."""
-    flow, detail, extra = (np.asarray(a[:count]).view(np.ndarray) for a in (exports.flows, exports.details, exports.extra))
-    columns: dict[str, Any] = {}
-    columns["flow_id"] = detail["serial"] + np.uint64(boot << 40)
-    columns["probe"] = Coded.same(probe, count)
-    words = interfaces or [""]
-    columns["interface"] = Coded(np.minimum(detail["interface"], len(words) - 1).astype(np.uint16), words)
-    columns["source"] = Coded.same(source, count)
-    columns["capture_id"] = np.full(count, capture_id, np.uint64)
-    columns["first_packet"] = detail["first_packet"].astype(np.uint64)
-    columns["interval"] = flow["interval"].astype(np.uint32)
-    columns["interval_start"] = flow["start"].copy()
-    columns["interval_end"] = flow["last"].copy()
-    columns["flow_start_time"] = detail["flow_start"].copy()
-    columns["final"] = extra["final"].copy()
-    end = extra["end"].astype(np.uint16)
-    state = flow["state"]
-    columns["end_reason"] = Coded(np.where((end == END_CLOSED) & (state & RESET != 0), END_RESET, end).astype(np.uint16), list(END_REASONS))
-    columns["midstream"] = (flow["marks"] & MIDSTREAM != 0).astype(np.uint8)
-    columns["sampling_rate"] = np.ones(count, np.uint32)
-    columns["vlan"], columns["inner_vlan"] = detail["vlan"].copy(), detail["inner_vlan"].copy()
-    tunnels = exports.tunnels.view(np.ndarray)
-    if extra["tunnel"].any():
-        t = extra["tunnel"]
-        columns["tunnel"] = Coded(np.where(t != 0, tunnels["kinds"][t], 0).astype(np.uint16), tunnel_words())
-        columns["tunnel_id"] = np.where(t != 0, tunnels["id"][t], 0).astype(np.uint32)
-        for name, field in (("outer_client_ip", "outer_client"), ("outer_server_ip", "outer_server")):
-            columns[name] = np.where((t != 0)[:, None], tunnels[field][t], np.uint8(0))
-    columns["client_mac"], columns["server_mac"] = _mac(detail["client_mac"]), _mac(detail["server_mac"])
-    ends = np.asarray(exports.addresses[:count]).view(np.ndarray)
-    columns["client_ip"], columns["server_ip"] = ends["client"].copy(), ends["server"].copy()
-    icmp = detail["icmp"] != 0
-    for name, kind in (("client", "icmp_type"), ("server", "icmp_code")):
-        port = detail[f"{name}_port"]
-        columns[f"{name}_port"] = np.where(icmp, 0, port).astype(np.uint16)
-        columns[kind] = np.where(icmp, port, 0).astype(np.uint8)
-    columns["ip_protocol"] = (flow["key1"] & np.uint64(0xFF)).astype(np.uint8)
-    for d, side in enumerate(("client", "server")):
-        ip_bytes = flow["ip_bytes"][:, d].copy()
-        columns[f"{side}_ttl"], columns[f"{side}_dscp"] = detail["ttl"][:, d].copy(), detail["dscp"][:, d].copy()
-        columns[f"{side}_packets"] = flow["packets"][:, d].astype(np.uint64)
-        columns[f"{side}_bytes"] = ip_bytes
-        columns[f"{side}_wire_bytes"] = (ip_bytes.astype(np.int64) + flow["overhead"][:, d]).astype(np.uint64)
-        columns[f"{side}_payload_bytes"] = ip_bytes - flow["headers"][:, d]
-        columns[f"{side}_tcp_flags"] = flow["tcp_flags"][:, d].copy()
-        columns[f"{side}_retransmissions"] = flow["retransmissions"][:, d].astype(np.uint32)
-        columns[f"{side}_out_of_order"] = flow["out_of_order"][:, d].astype(np.uint32)
-        columns[f"{side}_zero_windows"] = flow["zero_windows"][:, d].astype(np.uint32)
-    mss = detail["mss"].astype(np.uint32)
-    columns["client_mss"] = np.where(mss != 0, mss, np.uint32(NOT_MEASURED))
-    columns["client_rtt_us"], columns["server_rtt_us"] = extra["client_rtt"].copy(), extra["server_rtt"].copy()
-    columns["server_response_us"] = extra["response"].copy()
-    protocol, application = extra["protocol"].copy(), extra["application"].copy()
-    columns["protocol"] = Coded(protocol, naming.protocols)
-    columns["application"] = Coded(application, naming.applications)
-    columns["category"] = Coded(np.where(application != 0, naming.of_application[application], naming.of_protocol[protocol]), naming.categories)
-    columns["confidence"] = Coded(extra["confidence"].astype(np.uint16), list(CONFIDENCES))
-    reasons, codes = np.unique(extra["reason"], return_inverse=True)
-    columns["evidence"] = Coded(codes.astype(np.uint16).ravel(), [naming.words(int(reason)) for reason in reasons])
-    columns["rules_version"] = Coded.same(naming.version, count)
-    columns["stored_time"] = np.full(count, stored_time, np.int64)
-    columns["tags"] = _bits_list(extra["folded"].astype(np.uint64), ("folded",))
-    _facts(columns, exports, extra["facts"])
-    return Batch("flows", count, columns)
+    """The first `count` exported rows as a Batch, good until the next one is made."""
+    names = interfaces or [""]
+    rows = naming.rows(count)
+    unpack(exports.flows, exports.details, exports.addresses, exports.extra, exports.facts, exports.tunnels, naming.of_application,
+           naming.of_protocol, rows, count, boot << 40, len(names))
+    plain = rows.view(np.ndarray)
+    words = {"interface": names, "tunnel": tunnel_words(), "end_reason": naming.end_reasons, "protocol": naming.protocols,
+             "application": naming.applications, "category": naming.categories, "confidence": naming.confidences}
+    makers: dict[str, Callable[[], AnyColumn]] = {name: _fixed(plain, name) for name in ROW.names or () if name not in INNER and name not in CODED}
+    makers.update({name: _coded(plain, name, some) for name, some in words.items()})
+    facts = _Facts(exports, plain["facts"])
+    makers.update({
+        "probe": lambda: Coded.same(probe, count), "source": lambda: Coded.same(source, count),
+        "rules_version": lambda: Coded.same(naming.version, count),
+        "capture_id": lambda: np.full(count, capture_id, np.uint64), "stored_time": lambda: np.full(count, stored_time, np.int64),
+        "sampling_rate": lambda: np.ones(count, np.uint32),
+        "evidence": lambda: _evidence(plain["reason"], naming), "tags": lambda: _bits_list(plain["folded"].astype(np.uint64), ("folded",)),
+        "tunnel_id": lambda: _around(exports, plain["around"], "id"),
+        "outer_client_ip": lambda: _around(exports, plain["around"], "outer_client"),
+        "outer_server_ip": lambda: _around(exports, plain["around"], "outer_server"),
+        "server_name": lambda: facts.text("server_name", facts.lengths("server_name_length", 1, 256)),
+        "alpn": lambda: facts.text("alpn", facts.lengths("alpn_length", 1, 32)),
+        "user_agent": lambda: facts.text("user_agent", facts.lengths("user_agent_length", 1, 176)),
+        "ja3": lambda: facts.digests("ja3"), "ja3s": lambda: facts.digests("ja3s"),
+        "ja4": lambda: facts.text("ja4_all", facts.lengths("ja4_count", 36, 36)),
+        "ja4_all": facts.every_ja4, "risks": lambda: _bits_list(plain["risks"], RISKS),
+    })
+    return Batch("flows", count, Made(makers), rows)
 
 
-def _facts(columns: dict[str, Any], exports: Exports, at: np.ndarray[Any, Any]) -> None:
-    """The columns that come from FACTS; rows without facts (0) refer to slot 0, which stays empty."""
-    facts = exports.facts.view(np.ndarray)
-    here = np.ascontiguousarray(at)
-    count = len(here)
-    some = here != 0
-
-    def lengths(field: str, scale: int = 1, limit: int = 1 << 30) -> np.ndarray[Any, Any]:
-        return np.where(some, np.minimum(facts[field][here].astype(np.int64) * scale, limit), 0)
-
-    columns["server_name"] = texts(exports.facts, FACTS, "server_name", here, lengths("server_name_length", 1, 256))
-    columns["alpn"] = texts(exports.facts, FACTS, "alpn", here, lengths("alpn_length", 1, 32))
-    columns["user_agent"] = texts(exports.facts, FACTS, "user_agent", here, lengths("user_agent_length", 1, 176))
-    columns["ja3"] = _digests(facts["ja3"], here, lengths("has_ja3", 1, 1))
-    columns["ja3s"] = _digests(facts["ja3s"], here, lengths("has_ja3s", 1, 1))
-    columns["ja4"] = texts(exports.facts, FACTS, "ja4_all", here, lengths("ja4_count", 36, 36))
-    every = lengths("ja4_count", 1, 6)
-    offsets = np.zeros(count + 1, np.int64)
-    np.cumsum(every, out=offsets[1:])
-    # element j of row k lies 36 * j bytes into the field: address each element as a row of 36-byte cells
-    cells = np.repeat(here.astype(np.int64) * FACTS.itemsize + FACTS.fields["ja4_all"][1], every)     # type: ignore[index]
-    within = np.arange(len(cells), dtype=np.int64) - np.repeat(offsets[:-1], every)
-    columns["ja4_all"] = Lists(offsets, _cells(exports.facts, cells + 36 * within, 36))
-    columns["risks"] = _bits_list(np.where(some, facts["risks"][here], np.uint64(0)), RISKS)
+def _fixed(plain: Array, name: str) -> Callable[[], AnyColumn]:
+    if name in ENDS:
+        return lambda: plain[name].view(np.uint8)
+    return lambda: plain[name]
 
 
-def _cells(records: Any, at: np.ndarray[Any, Any], width: int) -> Texts:
-    """Cells of `width` bytes at absolute byte positions."""
-    raw = records.view(np.uint8).reshape(-1)
-    if not len(at):
-        return Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64))
-    cell = raw[at[:, None] + np.arange(width)]
-    return Texts(np.ascontiguousarray(cell).reshape(-1), np.arange(len(at) + 1, dtype=np.int64) * width)
+def _coded(plain: Array, name: str, words: list[str]) -> Callable[[], AnyColumn]:
+    return lambda: Coded(plain[name], words)
 
 
-def _digests(raw: np.ndarray[Any, Any], here: np.ndarray[Any, Any], has: np.ndarray[Any, Any]) -> Texts:
-    from dpi.batch import digests
-    return digests(raw[here], has)
+def _evidence(reasons: Array, naming: Naming) -> Coded:
+    """The reasons in words; only those in use get any."""
+    used = np.flatnonzero(np.bincount(reasons))
+    places = np.zeros(int(used[-1]) + 1 if len(used) else 1, np.uint16)
+    places[used] = np.arange(len(used))
+    return Coded(places[reasons], [naming.words(int(reason)) for reason in used])
 
 
-def _bits_list(bits: np.ndarray[Any, Any], words: tuple[str, ...]) -> Lists:
+def _around(exports: Exports, at: Array, field: str) -> Array:
+    """A field of the outermost layers; zeros where there are none."""
+    values = exports.tunnels.view(np.ndarray)[field]
+    out = np.zeros((len(at), *values.shape[1:]), values.dtype)
+    some = np.flatnonzero(at)
+    if len(some):
+        out[some] = values[at[some]]
+    return out
+
+
+class _Facts:
+    """The columns that come from FACTS, for rows uint32[n] of which 0 has none."""
+
+    def __init__(self, exports: Exports, at: Array) -> None:
+        self._exports, self._at = exports, at
+        self._plain = exports.facts.view(np.ndarray)
+        self._some: Array | None = None
+
+    @property
+    def some(self) -> Array:
+        """The rows that have facts, int64[k]."""
+        if self._some is None:
+            self._some = np.flatnonzero(self._at)
+        return self._some
+
+    def lengths(self, field: str, scale: int, limit: int) -> Array:
+        out = np.zeros(len(self._at), np.int64)
+        if len(self.some):
+            out[self.some] = np.minimum(self._plain[field][self._at[self.some]].astype(np.int64) * scale, limit)
+        return out
+
+    def text(self, field: str, lengths: Array) -> Texts:
+        return texts(self._exports.facts, FACTS, field, self._at, lengths)
+
+    def digests(self, field: str) -> Texts:
+        have = self.lengths(f"has_{field}", 1, 1)
+        rows = np.flatnonzero(have)
+        offsets = np.zeros(len(have) + 1, np.int64)
+        made = digests(self._plain[field][self._at[rows]], np.ones(len(rows), np.uint8))
+        np.cumsum(have * (2 * self._plain[field].shape[1]), out=offsets[1:])
+        return Texts(made.data, offsets)
+
+    def every_ja4(self) -> Lists:
+        """Element j of a row lies 36 * j bytes into the field: each is gathered as a row of its own."""
+        every = self.lengths("ja4_count", 1, 6)
+        offsets = np.zeros(len(every) + 1, np.int64)
+        np.cumsum(every, out=offsets[1:])
+        within = np.arange(int(offsets[-1]), dtype=np.int64) - np.repeat(offsets[:-1], every)
+        cells = np.repeat(self._at.astype(np.int64), every)
+        return Lists(offsets, texts(self._exports.facts, FACTS, "ja4_all", cells, np.full(len(cells), 36, np.int64), 36 * within))
+
+
+def _bits_list(bits: Array, words: tuple[str, ...]) -> Lists:
     """A list of words for each row's bits."""
-    count = len(bits)
+    offsets = np.zeros(len(bits) + 1, np.int64)
     if not bits.any():
-        return Lists(np.zeros(count + 1, np.int64), Coded(np.zeros(0, np.uint16), list(words)))
+        return Lists(offsets, Coded(np.zeros(0, np.uint16), list(words)))
     table = (bits[:, None] >> np.arange(len(words), dtype=np.uint64)) & np.uint64(1) != 0
-    offsets = np.zeros(count + 1, np.int64)
     np.cumsum(table.sum(axis=1), out=offsets[1:])
     return Lists(offsets, Coded(np.nonzero(table)[1].astype(np.uint16), list(words)))
-
-
-

@@ -10,173 +10,127 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import Array, Batch
-from dpi.flow.chunk import Chunk, together
-from dpi.flow.figures import BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, counted, merged, ranked, transport
+from dpi.capture.key import fresh_seed
+from dpi.flow.facts import RISKS
+from dpi.flow.figures import BINS, BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, counted, merged, ranked, transport
+from dpi.flow.fold import ARRAYS, KEYS, LABELS, NAME, OUTLINE, STRIDE, SUMS, TALLIES, TCP, TOLD, WORLD, fold_rows
 from dpi.flow.lines import Lines
-from dpi.flow.tally import Distinct, Registry, Tally, grouped, halves, mix
+from dpi.flow.row import records_of
+from dpi.flow.tally import KEPT, UNMET, Distinct, Registry, Tally, coded, index_again
 from dpi.flow.times import Times
-from dpi.flow.transactions import DnsFold, HttpFold, TlsFold, delays
+from dpi.flow.transactions import DnsFold, HttpFold, TlsFold
+from dpi.flow.words import count_words, pack_words
+from dpi.jit import world
 
-LABELS = 1024                   # applications told apart; as many protocols again for flows without one
-_SYN, _RST = 2, 4
-_TOGETHER = 1 << 14             # rows of flows folded at once
-_USED = tuple(f"{side}_{what}" for side in ("client", "server") for what in (
-    "ip", "port", "packets", "bytes", "wire_bytes", "payload_bytes", "tcp_flags", "retransmissions", "out_of_order", "zero_windows", "rtt_us")) + (
-    "server_response_us", "flow_id", "interval", "final", "midstream", "interval_start", "interval_end", "flow_start_time", "ip_protocol", "vlan",
-    "protocol", "application", "confidence", "evidence", "server_name")
-
-
-class _Counts:
-    """flows, packets, bytes by a dense number."""
-
-    def __init__(self, size: int) -> None:
-        self.table = np.zeros((3, size), np.float64)
-
-    def add(self, codes: Array, opened: Array, packets: Array, wire: Array) -> None:
-        size = self.table.shape[1]
-        for k, weights in enumerate((opened, packets, wire)):
-            self.table[k] += np.bincount(codes, weights=weights, minlength=size)
-
-    def shares(self, names: Any) -> list[Share]:
-        """A Share for each number seen; `names` maps a number to its name."""
-        return [counted(names(k), self.table[:, k]) for k in np.flatnonzero(self.table[1] + self.table[0]).tolist()]
+HOSTS = 1 << 16                 # addresses and labels, each side; beyond it the half with fewer bytes goes
+_FOUND = 512                    # rows the kernel may tell of before Python looks at them
+_NAMES = 8192                   # servers whose name is kept
+_NOTHING = ("",)                 # the words of a column that is not there
 
 
 class Summary:
     """A sink for flows, dns, tls and http rows; `figures()` at any time says what was folded so far."""
 
+    kernels = (fold_rows, index_again, count_words, pack_words)
+
     def __init__(self) -> None:
-        self._applications, self._protocols = Registry(LABELS), Registry(LABELS)
-        self._confidences, self._categories = Registry(64), Registry(256)
-        self._tunnels, self._endings, self._risks = Registry(256), Registry(32), Registry(128)
-        self._registries = {"application": self._applications, "protocol": self._protocols, "confidence": self._confidences, "category": self._categories,
-                            "tunnel": self._tunnels, "end_reason": self._endings}
-        self._waiting: list[Batch] = []
-        self._codes: list[dict[str, Array]] = []
-        self._waiting_rows = 0
-        self._transactions: dict[str, list[Batch]] = {"dns": [], "tls": [], "http": []}
+        caps = {"application": LABELS, "protocol": LABELS, "confidence": 64, "category": 256, "tunnel": 1024, "end_reason": 32}
+        self._registries = {name: Registry(cap) for name, cap in caps.items()}
+        self._applications, self._protocols, self._confidences, self._categories, self._tunnels, self._endings = self._registries.values()
         for word in CONFIDENCES:
             self._confidences.number(word)
-        self._labels = np.zeros((3, 2 * LABELS * 8), np.float64)        # flows, packets, bytes by label * 8 + confidence
-        self._label_category = np.zeros(2 * LABELS, np.int64)
-        self._by_protocol, self._by_carrier = _Counts(LABELS), _Counts(512)     # carrier: IP protocol * 2 + (1 for IPv6)
-        self._by_vlan, self._by_tunnel = _Counts(4096), _Counts(256)
-        self._by_ending, self._by_risk = np.zeros(32, np.int64), np.zeros(128, np.int64)
-        self._ports = Tally(1, 3, 1 << 14)
-        self._hosts = (Tally(3, 4), Tally(3, 4))                        # client, server: (high, low, label); bytes, packets, flows, sent
+        self._by_risk = np.zeros(64, np.int64)
+        seed = fresh_seed()
+        self._tallies = {"clients": Tally(HOSTS, seed=seed), "servers": Tally(HOSTS, seed=seed),          # by address and label
+                         "ports": Tally(1 << 14, seed=seed), "parts": Tally(1 << 15, OUTLINE, seed)}
         self._addresses = (Distinct(), Distinct())
         self._names: dict[tuple[int, int], str] = {}
-        self._rtt = [np.zeros(len(BOUNDS), np.int64) for _ in range(3)]
-        self._tcp = np.zeros(11, np.int64)
-        self._lines, self._times = Lines(2 * LABELS), Times(2 * LABELS)
-        self._totals = np.zeros(7, np.int64)                            # rows, flows, packets, wire, IP, payload, wire of clients
-        self._first, self._last = 1 << 62, -(1 << 62)
+        self._times, self._lines = Times(2 * LABELS, STRIDE), Lines(self._tallies["parts"])
+        self._found = np.zeros(_FOUND, np.int64)
+        self._sums: Array = np.zeros(1, SUMS)
+        for name, value in (("first", 1 << 62), ("last", -(1 << 62)), ("lowest", 1 << 62), ("step", 1)):
+            self._sums[name] = value
+        self._label_category = np.zeros(2 * LABELS, np.uint16)
+        # flows, packets, bytes by a dense number; a carrier is IP protocol * 2 + (1 for IPv6)
+        sizes = {"labels": KEYS, "protocols": LABELS, "carriers": 512, "vlans": 4096, "tunnels": 1024}
+        self._counts = {name: np.zeros(3 * size, np.int64) for name, size in sizes.items()}
+        self._by_ending = np.zeros(32, np.int64)
+        self._delays = np.zeros(3 * len(BOUNDS), np.int64)
+        self._arrays = self._kernel_arrays(seed)
+        self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
         self.dns, self.tls, self.http = DnsFold(), TlsFold(), HttpFold()
+
+    def _kernel_arrays(self, seed: Array) -> dict[str, Any]:
+        """What the kernel adds to, by its names in the world."""
+        return {
+            **self._counts, "sums": self._sums, "label_category": self._label_category, "endings": self._by_ending, "risks": self._by_risk,
+            "delays": self._delays, "bounds": np.array(BOUNDS, np.int64), "grid": self._times.grid, "best": np.zeros(KEYS, np.int64), "found": self._found,
+            "outlines": self._tallies["parts"].beside, "client_bits": self._addresses[0].bits, "server_bits": self._addresses[1].bits, "seed": seed,
+            **{f"of_{name}": registry.numbers for name, registry in self._registries.items()},
+            **{f"{name}{part}": array for name in TALLIES for part, array in (
+                ("", self._tallies[name].kept), ("_slots", self._tallies[name].slots), ("_head", self._tallies[name].head))},
+        }
 
     # ------------------------------------------------------------ sink
 
     def write(self, batch: Batch) -> None:
-        """Take a batch; tables that no figure needs are passed over. Rows of flows are folded when enough have come together."""
+        """Take a batch; tables that no figure needs are passed over."""
         if not batch.count:
             return
         if batch.table == "flows":
-            columns = batch.columns
-            self._codes.append({name: registry.codes(columns.get(name), batch.count) for name, registry in self._registries.items()})
-            self._count_risks(columns.get("risks"), columns.get("final"))
-            self._waiting.append(Batch(batch.table, batch.count, {name: columns[name] for name in _USED if name in columns}))
-            self._waiting_rows += batch.count
-            if self._waiting_rows >= _TOGETHER:
-                self._fold()
+            self._fold(batch)
         elif batch.table in ("dns", "tls", "http"):
-            fold, waiting = getattr(self, batch.table), self._transactions[batch.table]
-            waiting.append(Batch(batch.table, batch.count, {name: batch.columns[name] for name in fold.USED if name in batch.columns}))
-            if sum(one.count for one in waiting) >= _TOGETHER:
-                self._fold_transactions(batch.table)
+            getattr(self, batch.table).write(batch)
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _fold_transactions(self, table: str) -> None:
-        waiting, self._transactions[table] = self._transactions[table], []
-        if waiting:
-            fold = getattr(self, table)
-            fold.write(together(waiting, fold.USED))
+    def _fold(self, batch: Batch) -> None:
+        rows = records_of(batch)
+        for name, registry in self._registries.items():
+            column = coded(batch.columns.get(name))
+            registry.begin(_NOTHING if column is None else column.words)
+        plain, sums = rows.view(np.ndarray), self._sums[0]
+        row = 0
+        while row < batch.count:
+            row = fold_rows(rows, row, batch.count, self._world)
+            if sums["found"] and (row == batch.count or sums["found"] > _FOUND - TOLD):
+                self._take_found(batch, plain)
+            if row < batch.count:
+                self._make_way(plain, row)
 
-    def _fold(self) -> None:
-        """Fold the rows that wait."""
-        if not self._waiting:
-            return
-        chunk = Chunk(self._waiting, self._codes)
-        self._waiting, self._codes, self._waiting_rows = [], [], 0
-        n = chunk.count
-        up, down = chunk.both("wire_bytes")
-        client_packets, server_packets = chunk.both("packets")
-        wire, packets = up + down, client_packets + server_packets
-        opened, final = chunk.number("interval") == 0, chunk.number("final") != 0
-        opened_flows = opened.astype(np.int64)
-        start, end = chunk.number("interval_start"), chunk.number("interval_end")
-        self._first, self._last = min(self._first, int(start.min())), max(self._last, int(end.max()))
-        self._totals += [n, int(opened_flows.sum()), int(packets.sum()), int(wire.sum()),
-                         *(int(sum(x.sum() for x in chunk.both(w))) for w in ("bytes", "payload_bytes")),
-                         int(up.sum())]
-        # names
-        application, protocol = chunk.codes["application"], chunk.codes["protocol"]
-        label = np.where(application != 0, application, LABELS + protocol)
-        key = label * 8 + np.minimum(chunk.codes["confidence"], 7)
-        weights = (opened.astype(np.float64), packets.astype(np.float64), wire.astype(np.float64))
-        for k, column in enumerate(weights):
-            self._labels[k] += np.bincount(key, weights=column, minlength=self._labels.shape[1])
-        self._label_category[label] = chunk.codes["category"]
-        self._by_protocol.add(protocol, *weights)
-        # what carries them
-        ip_protocol, vlan, tunnel = chunk.number("ip_protocol"), chunk.number("vlan"), chunk.codes["tunnel"]
-        client, server = halves(np.asarray(chunk.column("client_ip"))), halves(np.asarray(chunk.column("server_ip")))
-        six = (client[0] != 0) | ((client[1] & np.uint64(0xFFFFFFFF)) != np.uint64(0xFFFF0000))
-        self._by_carrier.add(ip_protocol * 2 + six, *weights)
-        if vlan.any():
-            self._by_vlan.add(vlan & 4095, *weights)
-        if tunnel.any():
-            self._by_tunnel.add(tunnel, *weights)
-        self._by_ending += np.bincount(chunk.codes["end_reason"][final], minlength=len(self._by_ending))
-        self._count_tcp(chunk, ip_protocol == 6, opened, final, packets)
-        for histogram, name in zip(self._rtt, ("client_rtt_us", "server_rtt_us", "server_response_us"), strict=True):
-            delays(histogram, chunk.column(name))
-        # who
-        unknown = np.flatnonzero(label == LABELS)
-        if len(unknown):
-            port = (ip_protocol[unknown] << 16) | chunk.number("server_port")[unknown]
-            self._ports.add(mix(port), (port,), (wire[unknown], packets[unknown], opened_flows[unknown]))
-        for tally, distinct, (high, low), sent in zip(self._hosts, self._addresses, (client, server), (up, down), strict=True):
-            distinct.add(mix(high, low))
-            heads = tally.add(mix(high, low, label), (high, low, label), (wire, packets, opened_flows, sent))
-        self._remember_names(chunk, heads[-64:], server)
-        self._times.add(start, end, label, wire)
-        self._lines.add(chunk, key, opened & final, wire, packets, self._labels[2])
+    def _make_way(self, plain: Array, row: int) -> None:
+        """Do what keeps the kernel from folding this row: words it did not meet yet, tallies without room, bins that do not reach."""
+        for name, registry in self._registries.items():
+            if registry.numbers[plain[name][row]] == UNMET:
+                registry.meet(int(plain[name][row]))
+        for tally in self._tallies.values():
+            if tally.full:
+                tally.halve()
+        sums = self._sums[0]
+        start, end = int(plain["interval_start"][row]), int(plain["interval_end"][row])
+        if start // sums["step"] < sums["lowest"] or max(start, end) // sums["step"] >= sums["lowest"] + BINS:
+            first, last = (int(one) for one in (plain["interval_start"].min(), max(plain["interval_end"].max(), plain["interval_start"].max())))
+            self._times.cover(min(sums["first"], first), max(sums["last"], last), self._used)
+            sums["lowest"], sums["step"] = self._times.lowest, self._times.step
 
-    def _count_risks(self, risks: Any, final: Any) -> None:
-        if risks is None or final is None or not len(risks.values):
-            return
-        owner = np.repeat(np.arange(len(risks)), np.diff(risks.offsets))
-        codes = self._risks.codes(risks.values, len(risks.values))
-        self._by_risk += np.bincount(codes[np.asarray(final)[owner] != 0], minlength=len(self._by_risk))
-
-    def _count_tcp(self, chunk: Chunk, tcp: Array, opened: Array, final: Array, packets: Array) -> None:
-        client_flags, server_flags = chunk.both("tcp_flags")
-        syn = tcp & opened & (chunk.number("midstream") == 0) & ((client_flags & _SYN) != 0)
-        silent = syn & final & ((server_flags & _SYN) == 0)
-        reset = (server_flags & _RST) != 0
-        again, late, zero = chunk.both("retransmissions"), chunk.both("out_of_order"), chunk.both("zero_windows")
-        self._tcp += [int((tcp & opened).sum()), int(packets[tcp].sum()), *(int(column.sum()) for column in (*again, *late)),
-                      int(zero[0].sum() + zero[1].sum()),
-                      int(syn.sum()), int((silent & ~reset).sum()), int((silent & reset).sum()),
-                      int((tcp & final & (((client_flags | server_flags) & _RST) != 0)).sum())]
-
-    def _remember_names(self, chunk: Chunk, heads: Array, server: tuple[Array, Array]) -> None:
-        """Server names of the busiest servers of the chunk."""
-        for row in heads.tolist():
-            address_key = (int(server[0][row]), int(server[1][row]))
-            if address_key not in self._names and len(self._names) < 8192 and (name := chunk.text("server_name", row)):
-                self._names[address_key] = name
+    def _take_found(self, batch: Batch, plain: Array) -> None:
+        """Look at the rows the kernel tells of."""
+        sums = self._sums[0]
+        found = self._found[:int(sums["found"])].copy()
+        sums["found"] = 0
+        rows = found >> 2
+        wire = (plain["client_wire_bytes"][rows] + plain["server_wire_bytes"][rows]).astype(np.int64)
+        application, protocol, confidence = (self._registries[name].numbers[plain[name][rows]].astype(np.int64)
+                                             for name in ("application", "protocol", "confidence"))
+        keys = np.where(application != 0, application, LABELS + protocol) * 8 + np.minimum(confidence, 7)
+        self._lines.take(found, batch, keys, wire, self._bytes_by_key)
+        sums["bar"] = self._lines.bar
+        names: Any = batch.columns.get("server_name")
+        if names is not None:
+            for row in rows[found & 3 == NAME].tolist():
+                if len(self._names) < _NAMES and (name := str(names[row])):
+                    self._names.setdefault((int(plain["server_ip"][row][0]), int(plain["server_ip"][row][1])), name)
 
     # ------------------------------------------------------------ answers
 
@@ -189,86 +143,97 @@ class Summary:
         name = self.label_name(label)
         return ("", name, self._confidences.words[key & 7]) if label < LABELS else (name, "", self._confidences.words[key & 7])
 
+    @property
+    def _bytes_by_key(self) -> Array:
+        return self._counts["labels"][2::3]
+
+    @property
+    def _used(self) -> Array:
+        """The labels that have rows, int64[k]."""
+        return np.flatnonzero(self._counts["labels"].reshape(2 * LABELS, -1).any(axis=1))
+
+    def _shares(self, what: str, names: Callable[[int], str]) -> list[Share]:
+        """A Share for each dense number seen."""
+        table = self._counts[what].reshape(-1, 3)
+        return [counted(names(k), table[k]) for k in np.flatnonzero(table[:, 0] + table[:, 1]).tolist()]
+
     def figures(self, outcome: Any = None) -> Figures:
         """The figures so far; `outcome` (dpi.replaying.Outcome) adds captures, counters and per-second totals."""
-        self._fold()
-        for table in self._transactions:
-            self._fold_transactions(table)
-        out = Figures()
-        rows, flows, packets, wire, ip, payload, up = (int(x) for x in self._totals)
-        out.rows, out.flows, out.packets, out.bytes, out.ip_bytes, out.payload_bytes, out.client_bytes = rows, flows, packets, wire, ip, payload, up
-        if rows:
-            out.first, out.last = self._first, self._last
+        out, sums = Figures(), self._sums[0]
+        out.rows, out.flows, out.packets, out.bytes, out.ip_bytes, out.payload_bytes, out.client_bytes = (
+            int(sums[name]) for name in ("rows", "flows", "packets", "wire", "ip", "payload", "up"))
+        if out.rows:
+            out.first, out.last = int(sums["first"]), int(sums["last"])
         labels = self._label_shares()
         out.distinct["applications"] = sum(share.named for share in labels.values())
         out.categories = ranked(_folded(labels.values(), lambda share: share.category))
         out.applications = ranked(merged(labels.values()))
-        protocols = self._by_protocol.shares(self._protocols.words.__getitem__)
+        protocols = self._shares("protocols", self._protocols.words.__getitem__)
         out.protocols, out.distinct["protocols"] = ranked(protocols), sum(bool(share.name) for share in protocols)
-        by_confidence = self._labels.reshape(3, -1, 8).sum(axis=1)
+        by_confidence = self._counts["labels"].reshape(-1, 8, 3).sum(axis=0)
         words = self._confidences.words
-        out.confidences = ranked(counted(words[k], by_confidence[:, k]) for k in range(min(8, len(words))))
-        carriers = self._by_carrier.shares(str)
+        out.confidences = ranked(counted(words[k], by_confidence[k]) for k in range(min(8, len(words))))
+        carriers = self._shares("carriers", str)
         out.transports = ranked(_folded(carriers, lambda share: transport(int(share.name) >> 1)))
         out.versions = ranked(_folded(carriers, lambda share: "IPv6" if int(share.name) & 1 else "IPv4"))
-        out.tunnels = [share for share in ranked(self._by_tunnel.shares(self._tunnels.words.__getitem__)) if share.name]
-        out.vlans = [share for share in ranked(self._by_vlan.shares(str)) if share.name != "0"]
+        out.tunnels = [share for share in ranked(self._shares("tunnels", self._tunnels.words.__getitem__)) if share.name]
+        out.vlans = [share for share in ranked(self._shares("vlans", str)) if share.name != "0"]
         out.endings = ranked((Share(self._endings.words[k], int(self._by_ending[k])) for k in np.flatnonzero(self._by_ending).tolist()), by="flows")
-        out.risks = ranked((Share(self._risks.words[k], int(self._by_risk[k])) for k in np.flatnonzero(self._by_risk).tolist()), by="flows")
+        out.risks = ranked((Share(RISKS[k], int(self._by_risk[k])) for k in np.flatnonzero(self._by_risk).tolist()), by="flows")
         out.unknown_ports = self._unknown_ports()
         out.clients, out.distinct["clients"] = self._host_lines(0)
         out.servers, out.distinct["servers"] = self._host_lines(1)
-        out.client_rtt, out.server_rtt, out.response = (Delays(histogram.tolist()) for histogram in self._rtt)
-        for name, value in zip(("flows", "packets", "client_retransmissions", "server_retransmissions", "client_out_of_order", "server_out_of_order",
-                                "zero_windows", "handshakes", "unanswered", "refused", "resets"), self._tcp.tolist(), strict=True):
-            setattr(out.tcp, name, value)
+        out.client_rtt, out.server_rtt, out.response = (Delays(histogram.tolist()) for histogram in self._delays.reshape(3, -1))
+        for name in TCP:
+            setattr(out.tcp, name, int(sums[f"tcp_{name}"]))
         for fold in (self.dns, self.tls, self.http):
             fold.into(out)
-        out.timeline = self._times.timeline(self.label_name)
+        out.timeline = self._times.timeline(self._used, out.last, self.label_name)
         out.largest = self._lines.largest(self._key_names)
-        out.samples = self._lines.samples([self._confidences.number(word) for word in CONFIDENCES if word], self._labels[2])
-        out.capped = {what: tally.dropped for what, tally in (("clients", self._hosts[0]), ("servers", self._hosts[1]),
-                      ("unknown_ports", self._ports)) if tally.dropped}
+        out.samples = self._lines.samples([self._confidences.number(word) for word in CONFIDENCES if word], self._bytes_by_key)
+        shown = {"clients": "clients", "servers": "servers", "ports": "unknown_ports"}
+        out.capped = {name: self._tallies[what].dropped for what, name in shown.items() if self._tallies[what].dropped}
         if outcome is not None:
             _take_outcome(out, outcome)
         if not out.peak_bits:
-            self._times.peak(out)
+            self._times.peak(self._used, out.last, out)
         return out
 
     def _label_shares(self) -> dict[int, Share]:
-        table = self._labels.reshape(3, -1, 8)
+        table = self._counts["labels"].reshape(-1, 8, 3)
         shares = {}
-        for label in np.flatnonzero(table[:2].sum(axis=(0, 2))).tolist():
-            share = counted(self.label_name(label), table[:, label].sum(axis=1), category=self._categories.words[self._label_category[label]],
+        for label in self._used.tolist():
+            share = counted(self.label_name(label), table[label].sum(axis=0), category=self._categories.words[self._label_category[label]],
                             named=label < LABELS)
-            share.confidence = {self._confidences.words[k]: int(table[2, label, k]) for k in np.flatnonzero(table[2, label]).tolist()}
+            share.confidence = {self._confidences.words[k]: int(table[label, k, 2]) for k in np.flatnonzero(table[label, :, 2]).tolist()}
             shares[label] = share
         return shares
 
     def _unknown_ports(self) -> list[Share]:
-        self._ports.fold()
         shares = []
-        for port, bytes_, packets, flows in zip(self._ports.carried[0].tolist(), *(column.tolist() for column in self._ports.summed), strict=True):
-            name = transport(port >> 16)
-            shares.append(Share(f"{name} {port & 65535}" if port & 65535 else name, flows, packets, bytes_, named=False))
+        for row in self._tallies["ports"].rows.tolist():
+            one = dict(zip(KEPT.names or (), row, strict=True))
+            name = transport(one["high"])
+            shares.append(Share(f"{name} {one['low']}" if one["low"] else name, one["flows"], one["packets"], one["bytes"], named=False))
         return ranked(shares, 10)
 
     def _host_lines(self, side: int) -> tuple[list[Host], int]:
-        tally = self._hosts[side]
-        tally.fold()
-        if not len(tally.keys):
+        tally = self._tallies[TALLIES[side]]
+        rows = tally.rows
+        if not len(rows):
             return [], 0
-        high, low, label = tally.carried
-        order, starts = grouped(mix(high, low))
-        sums = [np.add.reduceat(column[order], starts) for column in tally.summed]
+        order = np.lexsort((rows["low"], rows["high"]))
+        high, low = rows["high"][order], rows["low"][order]
+        starts = np.flatnonzero(np.concatenate([[True], (high[1:] != high[:-1]) | (low[1:] != low[:-1])]))
+        bytes_ = np.add.reduceat(rows["bytes"][order], starts)
         lines = []
-        for k in np.argsort(-sums[0], kind="stable")[:2 * TOP].tolist():
-            members = order[starts[k]:(starts[k + 1] if k + 1 < len(starts) else len(order))]
-            main = members[np.lexsort((label[members], -tally.summed[0][members]))[0]]
-            words = np.array([high[main], low[main]], np.uint64)
-            bytes_, packets, flows, sent = (int(column[k]) for column in sums)
+        for k in np.argsort(-bytes_, kind="stable")[:2 * TOP].tolist():
+            members = rows[order[starts[k]:(starts[k + 1] if k + 1 < len(starts) else len(order))]]
+            main = members[np.lexsort((members["third"], -members["bytes"]))[0]]
+            words = np.array([main["high"], main["low"]], np.uint64)
+            packets, flows, sent = (int(members[name].sum()) for name in ("packets", "flows", "sent"))
             name = self._names.get((int(words[0]), int(words[1])), "") if side else ""
-            lines.append(Host(address(words.tobytes()), flows, packets, bytes_, sent, self.label_name(int(label[main])), name))
+            lines.append(Host(address(words.tobytes()), flows, packets, int(bytes_[k]), sent, self.label_name(int(main["third"])), name))
         lines.sort(key=lambda host: (-host.bytes, host.address))
         return lines[:TOP], max(len(starts), self._addresses[side].count()) if tally.dropped else len(starts)
 

@@ -10,63 +10,60 @@ from dpi.flow.figures import BINS, SERIES, WIDTHS, Figures, Timeline
 
 
 class Times:
-    """Bytes by label and bin; the bins widen as the span grows."""
+    """Bytes by label and bin; the bins widen as the span grows.
 
-    def __init__(self, labels: int) -> None:
+    `grid` float64[labels * STRIDE] holds changes: where the rate of a row begins and where it ends (dpi/flow/fold.py adds them).
+    """
+
+    def __init__(self, labels: int, stride: int) -> None:
+        self.grid: Array = np.zeros(labels * stride)
         self.width = 0                      # index in WIDTHS
         self.lowest = 0                     # absolute number of the first bin
-        self.grid: Array = np.zeros((0, 0))
-        self.rows = np.full(labels, -1, np.int64)
-        self.labels: list[int] = []
+        self._labels, self._stride = labels, stride
 
-    def add(self, start: Array, end: Array, label: Array, wire: Array) -> None:
-        first, last = int(start.min()), int(end.max())
-        if self.grid.size:
-            first = min(first, self.lowest * WIDTHS[self.width] * 1_000_000)
-            last = max(last, (self.lowest + self.grid.shape[1]) * WIDTHS[self.width] * 1_000_000 - 1)
-        self._fit(first // 1_000_000, last // 1_000_000)
-        used = np.flatnonzero(np.bincount(label, minlength=len(self.rows)))
-        for fresh in used[self.rows[used] < 0].tolist():
-            self.rows[fresh] = len(self.labels)
-            self.labels.append(fresh)
-        if len(self.labels) > self.grid.shape[0]:
-            self.grid = np.concatenate([self.grid, np.zeros((len(self.labels) - self.grid.shape[0], self.grid.shape[1]))])
-        step = WIDTHS[self.width] * 1_000_000
-        bins = self.grid.shape[1] + 1
-        low, high = start // step - self.lowest, end // step - self.lowest
-        high = np.maximum(low, high)
-        row = self.rows[label] * bins
-        rate = wire / (high - low + 1)
-        change = np.bincount(row + low, weights=rate, minlength=len(self.labels) * bins) - np.bincount(row + high + 1, weights=rate,
-                                                                                                       minlength=len(self.labels) * bins)
-        self.grid += np.cumsum(change.reshape(-1, bins), axis=1)[:, :-1]
+    @property
+    def step(self) -> int:
+        """Microseconds a bin."""
+        return WIDTHS[self.width] * 1_000_000
 
-    def _fit(self, first: int, last: int) -> None:
-        """Make the grid cover the seconds first..last."""
-        old = self.width
-        while self.width + 1 < len(WIDTHS) and last // WIDTHS[self.width] - first // WIDTHS[self.width] + 1 > BINS:
-            self.width += 1
-        step = WIDTHS[self.width]
-        lowest, bins = first // step, last // step - first // step + 1
-        if self.grid.size and old == self.width and lowest == self.lowest and bins == self.grid.shape[1]:
-            return
-        grid = np.zeros((len(self.labels), bins))
-        if self.grid.size:
-            place = (self.lowest + np.arange(self.grid.shape[1])) * WIDTHS[old] // step - lowest
-            for k, column in enumerate(place.tolist()):
-                grid[:, column] += self.grid[:, k]
-        self.grid, self.lowest = grid, lowest
+    def cover(self, first: int, last: int, used: Array) -> None:
+        """Make the grid's BINS bins begin with that of the microsecond `first` and reach `last`; `used` labels have something in it."""
+        first, last = first // 1_000_000, last // 1_000_000
+        width = self.width
+        while width + 1 < len(WIDTHS) and last // WIDTHS[width] - first // WIDTHS[width] + 1 > BINS:
+            width += 1
+        lowest = first // WIDTHS[width]
+        if len(used) and (width, lowest) != (self.width, self.lowest):
+            self._move(width, lowest, used)
+        self.width, self.lowest = width, lowest
 
-    def timeline(self, name: Callable[[int], str]) -> Timeline:
-        if not self.grid.size:
+    def _move(self, width: int, lowest: int, used: Array) -> None:
+        """Put what was counted into bins of another width or beginning."""
+        old = self._levels(used, BINS)
+        place = (self.lowest + np.arange(BINS)) * WIDTHS[self.width] // WIDTHS[width] - lowest
+        kept = (place >= 0) & (place < BINS)            # beyond these nothing was counted
+        grid = np.zeros((len(used), BINS))
+        np.add.at(grid.T, place[kept], old.T[kept])
+        self.grid.reshape(self._labels, self._stride)[used, :BINS + 1] = np.diff(grid, axis=1, prepend=0, append=0)
+
+    def _levels(self, used: Array, bins: int) -> Array:
+        """Bytes float64[len(used), bins] of some labels."""
+        return np.cumsum(self.grid.reshape(self._labels, self._stride)[used, :bins], axis=1)
+
+    def levels(self, used: Array, last: int) -> Array:
+        """Bytes float64[len(used), bins] of some labels, up to the bin of the microsecond `last`."""
+        return self._levels(used, last // self.step - self.lowest + 1)
+
+    def timeline(self, used: Array, last: int, name: Callable[[int], str]) -> Timeline:
+        if not len(used):
             return Timeline()
-        named = {row: name(label) for row, label in enumerate(self.labels)}
-        return stacked(self.lowest * WIDTHS[self.width] * 1_000_000, WIDTHS[self.width], named, self.grid)
+        return stacked(self.lowest * self.step, WIDTHS[self.width], {row: name(label) for row, label in enumerate(used.tolist())},
+                       self.levels(used, last))
 
-    def peak(self, out: Figures) -> None:
+    def peak(self, used: Array, last: int, out: Figures) -> None:
         """The busiest bin of a minute or less, where seconds were not counted."""
-        if self.grid.size:
-            total = self.grid.sum(axis=0)
+        if len(used):
+            total = self.levels(used, last).sum(axis=0)
             k = int(total.argmax())
             width = WIDTHS[self.width]
             out.peak_bits, out.peak_time, out.peak_width = float(total[k]) * 8 / width, (self.lowest + k) * width * 1_000_000, width

@@ -24,7 +24,7 @@ class Kept:
         self.batches: list[Batch] = []
 
     def write(self, batch: Batch) -> None:
-        self.batches.append(batch)
+        self.batches.append(batch.whole())
 
     def close(self) -> None:
         pass

@@ -1,0 +1,83 @@
+"""Text fields of fixed-width records, made valid UTF-8 and put one behind the other."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dpi.batch import Texts
+from dpi.jit import I64, entry, kernel
+
+U1, I8 = np.dtype("u1"), np.dtype("i8")
+
+
+@entry(U1, I8, I8, I8, U1, I64)
+def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count: Any) -> Any:
+    """Collect text fields of fixed-width records: row k takes lengths[k] bytes from begins[k], made valid UTF-8.
+
+    source uint8[]: the records' bytes; offsets int64[count+1] is filled; out uint8[]: large enough for sum(lengths). A byte that is not
+    printable ASCII nor part of a well-formed UTF-8 sequence (RFC 3629) becomes '?', so that text from the wire is always valid.
+    """
+    put = np.int64(0)
+    for k in range(count):
+        offsets[k] = put
+        begin = begins[k]
+        n = lengths[k]
+        odd = np.int64(0)
+        for i in range(n):                              # nearly all text is plain: a loop without branches sees that, another copies it
+            byte = source[begin + i]
+            odd |= np.int64(byte < 32) | np.int64(byte > 126)
+        if odd == 0:
+            for i in range(n):
+                out[put + i] = source[begin + i]
+            put += n
+        else:
+            put = mended(source, begin, n, out, put)
+    offsets[count] = put
+    return put
+
+
+@kernel
+def mended(source: Any, begin: Any, n: Any, out: Any, put: Any) -> Any:
+    """Copy n bytes that are not all plain; returns where the next text goes."""
+    i = np.int64(0)
+    while i < n:
+        byte = np.int64(source[begin + i])
+        size: Any = np.int64(1)
+        good: Any = 32 <= byte < 127
+        if 0xC2 <= byte <= 0xF4:
+            size = np.int64(2) if byte < 0xE0 else (np.int64(3) if byte < 0xF0 else np.int64(4))
+            good = i + size <= n
+            j = np.int64(1)
+            while good and j < size:
+                good = (np.int64(source[begin + i + j]) & 0xC0) == 0x80
+                j += 1
+            if good and size > 2:
+                second = np.int64(source[begin + i + 1])
+                good = not ((byte == 0xE0 and second < 0xA0) or (byte == 0xED and second > 0x9F)
+                            or (byte == 0xF0 and second < 0x90) or (byte == 0xF4 and second > 0x8F))
+            if not good:
+                size = np.int64(1)
+        if good:
+            for piece in range(size):
+                out[put + piece] = source[begin + i + piece]
+            put += size
+        else:
+            out[put] = 63
+            put += 1
+        i += size
+    return put
+
+
+def texts(records: Any, dtype: np.dtype[Any], field: str, rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any],
+          shifts: np.ndarray[Any, Any] | int = 0) -> Texts:
+    """A text field of `records` for each of `rows`: lengths[k] bytes (int64), beginning shifts[k] bytes into the field."""
+    count = len(rows)
+    total = int(lengths.sum())
+    if not total:
+        return Texts(np.zeros(0, np.uint8), np.zeros(count + 1, np.int64))
+    offsets = np.empty(count + 1, np.int64)
+    out = np.empty(total, np.uint8)
+    begins = rows.astype(np.int64) * dtype.itemsize + (dtype.fields[field][1] + shifts)     # type: ignore[index]
+    gather(records.view(np.uint8).reshape(-1), offsets, begins, lengths, out, count)
+    return Texts(out[:int(offsets[-1])], offsets)
