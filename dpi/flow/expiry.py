@@ -145,7 +145,7 @@ def expired(flow: Any, p: Any, shard: Any) -> Any:
     silent = row.clock - flow.last
     if silent < 0:
         return 1
-    if silent > 5_000_000 and silent > limit_of(flow, np.int64(p.ip_protocol), shard):
+    if silent > row.idle_least and silent > limit_of(flow, np.int64(p.ip_protocol), shard):
         return 1
     if flow.state & CLOSED and p.ip_protocol == TCP and (p.tcp_flags & (F_SYN | F_ACK | F_RST)) == F_SYN:
         return 1
