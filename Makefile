@@ -32,8 +32,8 @@ test: $(VENV)/.made parts check ## everything CI runs: checks, then the suite wi
 	FULLSPAN_JIT=checked $(BIN)/pytest -m 'not compiled'
 	$(BIN)/pytest
 
-proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, scale; raw output to benchmarks/results/
-	$(BIN)/python -m benchmarks.proof
+proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures); raw output to benchmarks/results/
+	$(BIN)/python -m benchmarks.proof $(if $(CAPTURES),--captures $(CAPTURES))
 
 bench: $(VENV)/.made parts ## timings against peers; raw output to benchmarks/results/
 	$(BIN)/python -m benchmarks.run

@@ -1,9 +1,11 @@
-"""python -m benchmarks.proof: what takes longer than the suite may; raw output to benchmarks/results/proof-*.txt.
+"""python -m benchmarks.proof [NAME...] [--captures DIR]: what takes longer than the suite may; raw output to benchmarks/results/proof-*.txt.
 
-Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order).
+Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
+of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR).
 """
 from __future__ import annotations
 
+import argparse
 import datetime
 import subprocess
 import sys
@@ -17,18 +19,27 @@ PROOFS = (
     ("frames", ["-m", "tests.hostile.frames", "--count", "1000000"]),
     ("parsers", ["-m", "tests.hostile.parsers", "--count", "100000"]),
     ("captures", ["-m", "tests.hostile.replays", "--count", "200000"]),
+    ("exactness", ["-m", "benchmarks.exactness", "pcaps"]),
 )
 
 
 def main() -> None:
     """Run the proofs named on the command line, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *(name for name, _ in PROOFS)], metavar="NAME")
+    parser.add_argument("--captures", metavar="DIR", help="more captures for the proof of exactness")
+    asked = parser.parse_args()
     failed = False
     for name, command in PROOFS:
-        if sys.argv[1:] and name not in sys.argv[1:]:
+        if asked.names and name not in asked.names:
             continue
+        said = " ".join(command)
+        if name == "exactness" and asked.captures:
+            command = [*command, str(Path(asked.captures).resolve())]
+            said += f" {Path(asked.captures).name}"         # where it lies is this machine's business
         began = time.perf_counter()
         done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
-        head = (f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}\n{machine()}\ncommand: python {' '.join(command)}\n"
+        head = (f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}\n{machine()}\ncommand: python {said}\n"
                 f"exit {done.returncode} after {time.perf_counter() - began:.0f} s\n\n")
         target = ROOT / "benchmarks" / "results" / f"proof-{name}.txt"
         target.write_text(head + done.stdout + done.stderr)

@@ -247,6 +247,7 @@ class Shard:
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
+        row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
         self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories,
                              lambda reason: rules.reasons[reason].words, rules.version)

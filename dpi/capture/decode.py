@@ -30,6 +30,7 @@ from dpi.jit import I64, entry, kernel, records
 
 AHEAD = 16                      # frames between asking for a header and reading it
 MANY = 255                      # more IP headers than any frame may have
+LONGEST = (1 << 30) - 1         # a frame that says it was longer on the wire is counted as so long: sums stay within their fields
 
 
 @entry(np.dtype("u1"), FRAME, I64, PACKET, I64, FRAGMENT, np.dtype("u8"), DECODER)
@@ -44,7 +45,7 @@ def decode_any(data: Any, frames: Any, number: int, packets: Any, place: int, fr
     state = decoder[0]
     base = np.int64(frame.offset)
     captured = np.int64(frame.captured)
-    wire = max(np.int64(frame.wire), captured)
+    wire = max(min(np.int64(frame.wire), LONGEST), captured)
     allowed = np.int64(MANY)
     status = np.int64(0)
     while True:
@@ -208,12 +209,12 @@ def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, f
         prefetch_second(data, coming)       # headers rarely end in the line they begin in
         base = np.int64(frame.offset)
         captured = np.int64(frame.captured)
-        wire = max(np.int64(frame.wire), captured)
+        wire = max(min(np.int64(frame.wire), LONGEST), captured)
         link = np.int64(frame.link)
         packet.offset = frame.offset
         packet.time = frame.time
         packet.captured = frame.captured
-        packet.wire = frame.wire
+        packet.wire = min(np.int64(frame.wire), LONGEST)
         packet.number = frame.number
         packet.interface = frame.interface
         packet.has_mac = 1 if link == 1 and captured >= 12 else 0

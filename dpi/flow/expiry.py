@@ -148,7 +148,7 @@ def expired(flow: Any, p: Any, shard: Any) -> Any:
     silent = row.clock - flow.last
     if silent < 0:
         return 1
-    if silent > 5_000_000 and silent > limit_of(flow, np.int64(p.ip_protocol), shard):
+    if silent > row.idle_least and silent > limit_of(flow, np.int64(p.ip_protocol), shard):
         return 1
     if flow.state & CLOSED and p.ip_protocol == TCP and (p.tcp_flags & (F_SYN | F_ACK | F_RST)) == F_SYN:
         return 1
@@ -274,11 +274,8 @@ def sweep(w: Any, room: Any) -> Any:
             if silent < 0 or silent > limit_of(flow, protocol_of(flow), shard_of(w)):
                 drop(w, at, END_CLOSED if flow.state & CLOSED else END_IDLE)
                 room -= 1
-            elif np.int64(flow.minute) != row.minute and (flow.packets[0] != 0 or flow.packets[1] != 0):
-                if flow.state & CLOSED:
-                    drop(w, at, END_CLOSED)
-                else:
-                    emit(w, at, END_ACTIVE, 0)
+            elif np.int64(flow.minute) != row.minute and (flow.packets[0] != 0 or flow.packets[1] != 0) and not (flow.state & CLOSED):
+                emit(w, at, END_ACTIVE, 0)      # a closed flow waits for its late segments, and ends soon
                 room -= 1
         at += 1
     row.sweep = at

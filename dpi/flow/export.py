@@ -12,10 +12,7 @@ from dpi.flow.facts import FACTS
 from dpi.flow.table import (
     ADDRESSES,
     CLIENT_LOW,
-    CLOSED,
     DETAIL,
-    END_ACTIVE,
-    END_CLOSED,
     ESTABLISHED,
     FLOW,
     HASHED,
@@ -68,10 +65,7 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, addresse
     else:
         put_v4(out_addresses[k].client, np.int64(flow.key0 & np.uint64(0xFFFFFFFF)))
         put_v4(out_addresses[k].server, np.int64(flow.key0 >> np.uint64(32)))
-    if end == END_ACTIVE and flow.state & CLOSED:
-        extra.end = END_CLOSED
-    else:
-        extra.end = np.uint8(end)
+    extra.end = np.uint8(end)
     extra.final = np.uint8(final)
     extra.folded = 0
     extra.protocol = flow.protocol

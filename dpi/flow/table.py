@@ -98,6 +98,7 @@ SHARD = np.dtype((np.record, [
     ("ending", "u8"),                           # address of what is told that a flow with a record of first bytes ends, 0 nothing
     # limits, us
     ("idle_tcp", "i8"), ("idle_half_open", "i8"), ("idle_closed", "i8"), ("idle_udp", "i8"), ("idle_other", "i8"),
+    ("idle_least", "i8"),                       # the least of them: before it no flow is looked at more closely
     # counters
     ("packets", "i8"), ("wire_bytes", "i8"), ("refused", "i8"), ("refused_bytes", "i8"), ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"), ("epochs", "i8"),
     ("streams_full", "i8"), ("streams_reclaimed", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),

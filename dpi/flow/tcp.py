@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dpi.flow.memory import details_of, shard_of
-from dpi.flow.table import CLOSED, ESTABLISHED, FIN_CLIENT, FIN_SERVER, NOT_MEASURED, RESET, SEQ_CLIENT, SYN, SYN_ACK, SYN_TWICE
+from dpi.flow.table import CLOSED, ESTABLISHED, FIN_CLIENT, FIN_SERVER, MIDSTREAM, NOT_MEASURED, RESET, SEQ_CLIENT, SYN, SYN_ACK, SYN_TWICE
 from dpi.jit import kernel
 
 TCP, UDP, ICMP, ICMPV6, SCTP = 6, 17, 1, 58, 132
@@ -62,6 +62,14 @@ def tcp(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
 
 
 @kernel
+def forget_rtt(flow: Any, detail: Any) -> Any:
+    """A SYN or SYN-ACK was sent twice: which of them is answered cannot be known (Karn's rule, RFC 6298 section 3)."""
+    if not (flow.state & ESTABLISHED):
+        detail.client_rtt = NOT_MEASURED
+    return 0
+
+
+@kernel
 def ends(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
     """SYN, FIN and RST of one segment."""
     flags = np.int64(p.tcp_flags)
@@ -73,16 +81,18 @@ def ends(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
         if d == 0 and not (flags & F_ACK):
             if flow.state & SYN:
                 flow.state |= SYN_TWICE
+                forget_rtt(flow, detail)
             flow.state |= SYN
             if detail.mss == 0:
                 detail.mss = p.mss
-        elif d == 1 and flags & F_ACK and not (flow.state & SYN_ACK):
+        elif d == 1 and flags & F_ACK:
+            if flow.state & SYN_ACK:
+                forget_rtt(flow, detail)
+            elif not (flow.state & SYN_TWICE):
+                detail.client_rtt = np.uint32(since)
+                if flow.state & SYN and not (flow.marks & MIDSTREAM):       # the SYN began the flow
+                    detail.server_rtt = np.uint32(since)
             flow.state |= SYN_ACK
-            if (flow.state & (SYN | SYN_TWICE)) == SYN:     # a SYN sent twice cannot be timed (Karn)
-                detail.server_rtt = np.uint32(since)
-                detail.client_rtt = np.uint32(since)
-            elif not (flow.state & SYN):
-                detail.client_rtt = np.uint32(since)
     if flags & F_FIN:
         flow.state |= FIN_CLIENT << d
         if (flow.state & (FIN_CLIENT | FIN_SERVER)) == (FIN_CLIENT | FIN_SERVER):

@@ -111,6 +111,8 @@ def opened_by_sender(data: Any, p: Any) -> Any:
             if (p.version == 4 and first < 224) or (p.version == 6 and first != 255):
                 return 0
         return 1
+    if p.fragment == 2:         # its ICMP type was in another packet
+        return 1
     if p.ip_protocol == ICMP:
         return 0 if p.icmp_type == 0 else 1
     if p.ip_protocol == ICMPV6:
@@ -191,7 +193,8 @@ def count(w: Any, number: Any, p: Any) -> Any:
         distance = tcp(w, number, flow, p, d)
     if p.payload_bytes != 0 and not (flow.marks & RESPONDED):
         response(w, number, flow, d)
-    if flow.packets[d] >= 4_000_000 or flow.retransmissions[d] >= 65_000 or flow.out_of_order[d] >= 65_000 or flow.zero_windows[d] >= 65_000:
+    if (flow.packets[d] >= 4_000_000 or flow.retransmissions[d] >= 65_000 or flow.out_of_order[d] >= 65_000 or flow.zero_windows[d] >= 65_000
+            or flow.overhead[d] >= 1 << 30 or flow.headers[d] >= 1 << 31):
         emit(w, number, END_ACTIVE, 0)      # before a counter of the interval could overflow
     return distance | (np.int64(d) << 32)
 
