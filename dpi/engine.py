@@ -140,7 +140,7 @@ def one_packet(w: Any, data: Any, p: Any) -> Any:
     told = count(w, number, p)
     if flows_of(w)[number].phase & PHASE_DONE or p.fragment == 2:
         return 0
-    if p.payload_captured != 0 or (p.ip_protocol != TCP and p.ip_protocol != UDP):
+    if row.inspect and (p.payload_captured != 0 or (p.ip_protocol != TCP and p.ip_protocol != UDP)):
         inspect(w, data, p, number, told)
     return 0
 
@@ -198,6 +198,7 @@ class Limits:
     idle_closed: int = 5
     idle_udp: int = 120
     idle_other: int = 60
+    inspect: int = 1
     key_vlan: bool = True
 
 
@@ -246,6 +247,7 @@ class Shard:
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
+        row.inspect = limits.inspect
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")

@@ -93,7 +93,7 @@ def limits(settings: Settings, options: ReplayOptions) -> Limits:
     """The shard's sizes and times from the settings and the command line."""
     flow = settings.flow
     return Limits(flows=options.max_flows or flow.max_flows, idle_tcp=flow.idle_tcp, idle_half_open=flow.idle_half_open, idle_closed=flow.idle_closed,
-                  idle_udp=flow.idle_udp, idle_other=flow.idle_other)
+                  idle_udp=flow.idle_udp, idle_other=flow.idle_other, inspect=flow.inspect)
 
 
 class Replay:

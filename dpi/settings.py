@@ -29,6 +29,7 @@ class Flow:
     idle_closed: int = _value(5, "seconds a closed TCP flow is kept for late segments", 0, 3600)
     idle_udp: int = _value(120, "seconds without a packet after which a UDP flow ends", 1, 86400)
     idle_other: int = _value(60, "seconds without a packet after which any other flow ends", 1, 86400)
+    inspect: int = _value(1, "1: first bytes are looked at; 0: flows are only counted, and named by networks and ports", 0, 1)
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ SHARD = np.dtype((np.record, [
     ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("seconds", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
+    ("inspect", "i8"),                          # 0: flows are only counted
     ("outbox_limit", "i8"),                     # transactions beyond which no more flows are ended before they are written
     ("ending", "u8"),                           # address of what is told that a flow with a record of first bytes ends, 0 nothing
     # limits, us
