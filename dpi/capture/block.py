@@ -12,6 +12,8 @@ from dpi.jit import Entry
 #: Captured bytes above this are no packet but a broken header (libpcap's MAXIMUM_SNAPLEN).
 LARGEST_CAPTURED = 262144
 
+SCOUTS = 16         # of a walk over pcap records, see dpi/capture/scout.py
+
 # Why a walk stopped: WALK.status
 FULL = 0            # no room for another frame
 MORE = 1            # `need` further bytes are wanted after `end` (0: the data ends between two records)
@@ -37,8 +39,9 @@ WALK = np.dtype((np.record, [
     ("header", "u1"),       # pcap: 16, or 24 in the modified form
     ("exchanged", "u1"),    # pcap: the two lengths of a record are in the other order: 1 always, 2 where the first is the greater
     ("pad", "u1", (2,)),
+    ("scouts", "u8", (SCOUTS,)),    # pcap: where each of dpi/capture/scout.py stands
 ]))
-assert WALK.itemsize == 80, WALK.itemsize
+assert WALK.itemsize == 208, WALK.itemsize
 
 # The first fields as words of `Walker.words`: a record's attributes are slow to read from Python
 POSITION, END, START, NUMBER, NEED, STATUS = range(6)

@@ -13,6 +13,7 @@ from dpi import jit
 from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK, Bound, words_of
 from dpi.capture.frame import FRAME
 from dpi.capture.prefetch import prefetch
+from dpi.capture.scout import scout
 from dpi.capture.words import word32
 from dpi.jit import I64, entry
 
@@ -49,6 +50,8 @@ def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> Any:
     ahead = position
     state.status = FULL
     state.need = 0
+    if scout(data, state, room):
+        ahead = end             # no need to ask for all that lies ahead, as is right where most lines hold a header
     while count < limit:
         reach = position + _AHEAD
         while ahead < reach:
