@@ -23,7 +23,7 @@ def long_capture(random: Random, order: str, kind: str) -> bytes:
     """Records of all sizes; in the payload of some lie bytes that look like records, or like records of absurd lengths."""
     records = []
     size = 0
-    while size < 2 * SHORTEST:
+    while size < 5 * SHORTEST:
         data = random.randbytes(random.choice((60, 300, 1400, 1514, 9000)))
         if random.random() < 0.5:
             decoy = struct.pack(order + "IIII", SECONDS, 7, *random.choice(((40, 40), (1, 262144), (262144, 262144), (0xFFFFFFFF, 0xFFFFFFFF))))
