@@ -109,6 +109,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The console script."""
+    # tables grow as flows come: small pages are zeroed as they are touched, of huge ones most would be zeroed for nothing (numpy asks for them)
+    os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     sys.exit(run())
 
 
