@@ -317,8 +317,8 @@ def verdict(w: Any, number: Any, parser: Any) -> Any:
         if flow.application == 0:
             flow.application = reasons_of(w)[why].application       # a further name "STUN.WhatsAppCall" says both
             flow.reason = np.uint32(why)
-    if flow.application != 0 or flow.facts == 0:
-        return 0
+    if flow.application != 0 or flow.facts == 0 or (flow.phase & PHASE_GOING and x.learned == 0):
+        return 0                            # named, or nothing new to look a name up by
     fact = facts_of(w)[flow.facts]
     reason = np.int64(0)
     if fact.name_source > NAME_CERTIFICATE and fact.server_name_length != 0:
