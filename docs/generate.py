@@ -90,20 +90,20 @@ def protocols() -> str:
 
     parsed = parsers()
     lines = [_NOTE, "# Protocols\n",
-             "What the column `protocol` can say, how it is known, and where. A parser reads fields; a row of first bytes compares bytes at offsets, lengths and "
-             "repetition; [rules.md](rules.md) and [adding.md](adding.md) show how to add either. Names of applications are in [rules/apps](../rules/apps).\n",
+             "What the column `protocol` can say, how it is known, and where. A parser reads fields; a row of first bytes compares bytes at offsets, lengths "
+             "and repetition; [rules.md](rules.md) and [adding.md](adding.md) show how to add either. Applications are rows of [rules/apps](../rules/apps).\n",
              f"## Parsed: {len(parsed)}\n",
              "`fields`: columns of `flows`, or tables, that the parser fills beside `protocol`, `category`, `confidence` and `evidence`.\n",
              "| protocol | also names | transport | fields | source | file |", "|---|---|---|---|---|---|"]
     for one in sorted(parsed, key=lambda one: one.protocol.name.lower()):
         said = one.protocol
         transports = sorted({claim.transport for claim in said.claims})
-        lines.append(_line(f"`{said.name}`", ", ".join(f"`{name}`" for name in said.also), ", ".join(transports), ", ".join(f"`{name}`" for name in said.fields),
-                           said.source, f"[{Path(one.file).name}](../{one.file})"))
+        lines.append(_line(f"`{said.name}`", ", ".join(f"`{name}`" for name in said.also), ", ".join(transports),
+                           ", ".join(f"`{name}`" for name in said.fields), said.source, f"[{Path(one.file).name}](../{one.file})"))
     known = {name.partition(".")[0] for one in parsed for name in (one.protocol.name, *one.protocol.also)}
     by_bytes, by_else = _stanzas(known)
-    lines += ["", f"## Known by first bytes: {len(by_bytes)}\n", "| protocol | category | transport | source | file |", "|---|---|---|---|---|", *by_bytes,
-              "", f"## Known by port, network, ALPN or name alone: {len(by_else)}\n", "| protocol | category | by | source | file |", "|---|---|---|---|---|", *by_else]
+    for title, column, rows in (("first bytes", "transport", by_bytes), ("port, network, ALPN or name alone", "by", by_else)):
+        lines += ["", f"## Known by {title}: {len(rows)}\n", f"| protocol | category | {column} | source | file |", "|---|---|---|---|---|", *rows]
     return "\n".join(lines)
 
 
