@@ -1,4 +1,4 @@
-"""Writes the pages that derive from the code: docs/commands.md, docs/schema.md and docs/settings.md.
+"""Writes the pages that derive from the code: docs/commands.md, docs/protocols.md, docs/schema.md and docs/settings.md.
 
 python docs/generate.py            write them
 python docs/generate.py --check    write nothing; exit 1 where a page is not what would be written (CI)
@@ -84,7 +84,56 @@ def settings() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"commands.md": commands, "schema.md": schema, "settings.md": settings}
+def protocols() -> str:
+    """Each parser, then each protocol that rules know: by first bytes, or by port, network, ALPN or name alone."""
+    from dpi.classify.registry import parsers
+
+    parsed = parsers()
+    lines = [_NOTE, "# Protocols\n",
+             "What the column `protocol` can say, how it is known, and where. A parser reads fields; a row of first bytes compares bytes at offsets, lengths "
+             "and repetition; [rules.md](rules.md) and [adding.md](adding.md) show how to add either. Applications are rows of [rules/apps](../rules/apps).\n",
+             f"## Parsed: {len(parsed)}\n",
+             "`fields`: columns of `flows`, or tables, that the parser fills beside `protocol`, `category`, `confidence` and `evidence`.\n",
+             "| protocol | also names | transport | fields | source | file |", "|---|---|---|---|---|---|"]
+    for one in sorted(parsed, key=lambda one: one.protocol.name.lower()):
+        said = one.protocol
+        transports = sorted({claim.transport for claim in said.claims})
+        lines.append(_line(f"`{said.name}`", ", ".join(f"`{name}`" for name in said.also), ", ".join(transports),
+                           ", ".join(f"`{name}`" for name in said.fields), said.source, f"[{Path(one.file).name}](../{one.file})"))
+    known = {name.partition(".")[0] for one in parsed for name in (one.protocol.name, *one.protocol.also)}
+    by_bytes, by_else = _stanzas(known)
+    for title, column, rows in (("first bytes", "transport", by_bytes), ("port, network, ALPN or name alone", "by", by_else)):
+        lines += ["", f"## Known by {title}: {len(rows)}\n", f"| protocol | category | {column} | source | file |", "|---|---|---|---|---|", *rows]
+    return "\n".join(lines)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _stanzas(parsed: set[str]) -> tuple[list[str], list[str]]:
+    """Lines of the protocols that only rules know: those with first bytes, and the rest. Stanzas of one name are taken together."""
+    from dpi.classify.ports import TRANSPORTS
+    from dpi.classify.stanzas import Stanza, read
+
+    named: dict[str, list[Stanza]] = {}
+    for path in sorted((HERE.parent / "rules" / "apps").glob("*.toml")):
+        for stanza in read(path, f"rules/apps/{path.name}"):
+            if stanza.kind == "protocol" and stanza.name not in parsed:
+                named.setdefault(stanza.name, []).append(stanza)
+    words = {number: word for word, number in TRANSPORTS.items()}
+    by_bytes, by_else = [], []
+    for name, stanzas in sorted(named.items(), key=lambda item: item[0].lower()):
+        over = sorted({words.get(row.ip_protocol, f"ip:{row.ip_protocol}") for one in stanzas for row, _ in one.signatures})
+        files = ", ".join(f"[{Path(file).name}](../{file})" for file in sorted({one.place.file for one in stanzas}))
+        sources = "; ".join(dict.fromkeys(one.source for one in stanzas if one.source))
+        how = [word for word, field in (("port", "ports"), ("network", "networks"), ("ALPN", "alpn"), ("name", "names"), ("user agent", "user_agents"),
+                                        ("certificate", "certificates")) if any(getattr(one, field) for one in stanzas)]
+        (by_bytes if over else by_else).append(_line(f"`{name}`", stanzas[0].category, ", ".join(over or how), sources, files))
+    return by_bytes, by_else
+
+
+PAGES = {"commands.md": commands, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
 
 
 def main(check: bool) -> int:

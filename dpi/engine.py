@@ -30,6 +30,7 @@ from dpi.classify.settle import settle
 from dpi.classify.transactions import find_text, transactions
 from dpi.flow import memory as flow_memory
 from dpi.flow.arena import Arena
+from dpi.flow.community import identify
 from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
@@ -358,7 +359,7 @@ def entries(rules: RuleSet) -> list[Entry]:
     """Every kernel a replay calls, for `dpi.jit.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, flow_ends, settle_rows, unpack, gather, find_text, decode, decode_any, *rules.parsers]
+    found = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, find_text, decode, decode_any, *rules.parsers]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

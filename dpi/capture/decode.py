@@ -209,7 +209,7 @@ def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, f
         prefetch_second(data, coming)       # headers rarely end in the line they begin in
         base = np.int64(frame.offset)
         captured = np.int64(frame.captured)
-        wire = max(min(np.int64(frame.wire), LONGEST), captured)
+        wire: Any = max(min(np.int64(frame.wire), LONGEST), captured)
         link = np.int64(frame.link)
         packet.offset = frame.offset
         packet.time = frame.time

@@ -17,8 +17,8 @@ memory      uint8[PROTOCOL.memory]: private to the flow while it is inspected. A
 It returns NO (not mine: never asked again for this flow), MORE (may be mine: call again with more bytes or the next packet),
 MINE (it is this protocol, finished) GOING (it is this protocol, keep calling with more of the stream) or PACKETS
 (it is this protocol; keep calling, but with single packets: `inspection.start` is 0 and nothing is buffered; for datagrams the same as
-GOING) or INSIDE (TCP: it is this protocol, and with the next segment of each side another one begins inside
-it: SOCKS, HTTP CONNECT, STARTTLS; what is learned there is added, the protocol stays).
+GOING) or INSIDE (it is this protocol, and with the next segment of each side, or the next datagram, another one begins inside
+it: SOCKS, HTTP CONNECT, STARTTLS, DTLS behind STUN; what is learned there is added, the protocol stays).
 Every byte is hostile: a parser checks each offset against n, bounds each loop, and raises nothing.
 """
 from __future__ import annotations

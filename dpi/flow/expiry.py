@@ -181,7 +181,7 @@ def evict(w: Any) -> Any:
             best = row.hand
     flow = flows_of(w)[best]
     row.evicted += 1
-    if (flow.state & SYN) and not (flow.state & SYN_ACK) and flow.interval == 0:
+    if (flow.state & SYN) and not (flow.state & SYN_ACK) and flow.interval == 0 and np.int64(flow.minute) == row.minute:
         fold(w, best)
     else:
         drop(w, best, END_RESOURCES)
@@ -211,13 +211,20 @@ def fold(w: Any, number: Any) -> Any:
     other = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, key0, key1))
     if other != 0:
         whole = flows_of(w)[other]
+        if np.int64(whole.minute) != row.minute and (whole.packets[0] != 0 or whole.packets[1] != 0):
+            emit(w, other, END_ACTIVE, 0)
+        if whole.packets[0] == 0 and whole.packets[1] == 0:
+            whole.minute = flow.minute
+            whole.start = flow.start
+        whole.start = min(whole.start, flow.start)
+        whole.last = max(whole.last, flow.last)
+        details_of(w)[other].flow_start = min(details_of(w)[other].flow_start, detail.flow_start)
         for d in range(2):
             whole.ip_bytes[d] += flow.ip_bytes[d]
             whole.overhead[d] += flow.overhead[d]
             whole.headers[d] += flow.headers[d]
             whole.packets[d] += flow.packets[d]
             whole.tcp_flags[d] |= flow.tcp_flags[d]
-        whole.last = row.clock
         for d in range(2):
             flow.packets[d] = 0
         drop(w, number, END_RESOURCES)
@@ -227,7 +234,6 @@ def fold(w: Any, number: Any) -> Any:
     flow.key0 = key0
     flow.key1 = key1
     flow.state = 0
-    flow.last = row.clock
     flow.phase = 0x80
     detail.client_port = 0
     detail.server_port = 0
@@ -252,6 +258,7 @@ def evict_plain(w: Any) -> Any:
             best = row.hand
     if best == 0:
         best = 1 if row.hand != 1 else 2
+    row.evicted += 1
     drop(w, best, END_RESOURCES)
     return 0
 

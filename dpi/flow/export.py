@@ -15,6 +15,7 @@ from dpi.flow.table import (
     DETAIL,
     ESTABLISHED,
     FLOW,
+    FOLD,
     HASHED,
     NOT_MEASURED,
     PHASE_CANDIDATE,
@@ -67,7 +68,7 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, addresse
         put_v4(out_addresses[k].server, np.int64(flow.key0 >> np.uint64(32)))
     extra.end = np.uint8(end)
     extra.final = np.uint8(final)
-    extra.folded = 0
+    extra.folded = 1 if flow.key1 & np.uint64(FOLD) else 0
     extra.protocol = flow.protocol
     extra.application = flow.application
     extra.reason = np.uint32(0) if (flow.phase & PHASE_SINGLE) == PHASE_CANDIDATE else flow.reason

@@ -8,6 +8,7 @@ import numpy as np
 
 from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Made, Texts, digests
 from dpi.capture.frame import TUNNELS
+from dpi.flow.community import community_ids
 from dpi.flow.export import EXTRA, Exports
 from dpi.flow.facts import FACTS, RISKS
 from dpi.flow.row import CODED, ENDS, INNER, ROW
@@ -168,7 +169,7 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
         "probe": lambda: Coded.same(probe, count), "source": lambda: Coded.same(source, count),
         "rules_version": lambda: Coded.same(naming.version, count),
         "capture_id": lambda: np.full(count, capture_id, np.uint64), "stored_time": lambda: np.full(count, stored_time, np.int64),
-        "sampling_rate": lambda: np.ones(count, np.uint32),
+        "sampling_rate": lambda: np.ones(count, np.uint32), "community_id": lambda: community_ids(rows),
         "evidence": lambda: _evidence(plain["reason"], naming), "tags": lambda: _bits_list(plain["folded"].astype(np.uint64), ("folded",)),
         "tunnel_id": lambda: _around(exports, plain["around"], "id"),
         "outer_client_ip": lambda: _around(exports, plain["around"], "outer_client"),

@@ -210,7 +210,8 @@ def played(script: list[Move], start: int = 28_333_334 * flows.MINUTE - 3_000_00
     return frames
 
 
-EXAMPLES = settings(max_examples=15 if SLOW else 200, deadline=None, report_multiple_bugs=False, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+EXAMPLES = settings(max_examples=15 if SLOW else 200, deadline=None, report_multiple_bugs=False,
+                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 TIMES = st.sampled_from((flows.Limits(), flows.Limits(tcp=60, half_open=2, closed=0, udp=1, other=3)))
 
 

@@ -3,6 +3,8 @@
 Emits: facts.server_name (REALM or the TURN server's name), facts.user_agent (SOFTWARE), and the names of calls whose software marks its
 messages with attributes of its own.
 
+A binding that was answered ends with INSIDE, so that the DTLS hello behind it is read: what it tells is added, the flow stays STUN.
+
 State: word 0 messages seen and 256 where one was complete.
 """
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import GOING, MINE, MORE, NAME_HOST, NO, Claim, Protocol, parser
+from dpi.classify.inspection import GOING, INSIDE, MINE, MORE, NAME_HOST, NO, Claim, Protocol, parser
 from dpi.classify.wire.flow_facts import set_agent, set_name
 from dpi.classify.wire.header_lines import find, host_end, spelling
 from dpi.classify.wire.integers import be16, be32
@@ -131,6 +133,8 @@ def parse(data: Array, inspection: Array, facts: Array, outbox: Array, memory: A
     if call > 0:
         state[1] = call
         seen.protocol = call
+    if modern and seen.ip_protocol == 17 and be16(data, at) == 0x0101 and state[1] == 0:
+        return INSIDE       # the path is open: DTLS or media may follow in the same flow (RFC 7983, RFC 8842), and further messages come here again
     if modern or known:
         state[0] = 256 | (count + 1)
         return GOING

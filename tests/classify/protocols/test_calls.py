@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from dpi.classify.inspection import CLIENT, GOING, MINE, MORE, NO, SERVER
+from dpi.classify.inspection import CLIENT, GOING, INSIDE, MINE, MORE, NO, SERVER
 from dpi.classify.protocols import rtcp, rtp, sip, stun
 from tests.classify.conversation import TCP, UDP, Conversation
 
@@ -20,10 +20,16 @@ def message(kind: int, *attributes: tuple[int, bytes], cookie: bytes = b"\x21\x1
 def test_a_binding_and_its_answer():
     flow = Conversation(stun, UDP, 3478)
     assert flow.datagram(CLIENT, message(1)) == GOING
-    assert flow.datagram(SERVER, message(0x0101, (0x20, b"\0\1\1\2\3\4\5\6"), (0x8022, b"Coturn-4.5\0\0"))) == GOING
-    assert flow.user_agent == b"Coturn-4.5" and flow.protocol == ""
     assert flow.datagram(CLIENT, b"\x40\0\0\4data") == GOING       # a channel of TURN
+    assert flow.datagram(SERVER, message(0x0101, (0x20, b"\0\1\1\2\3\4\5\6"), (0x8022, b"Coturn-4.5\0\0"))) == INSIDE
+    assert flow.user_agent == b"Coturn-4.5" and flow.protocol == ""
     assert [flow.datagram(CLIENT, message(1)) for _ in range(10)][-1] == MINE
+
+
+def test_a_marked_call_is_not_left_for_what_is_inside():
+    flow = Conversation(stun, UDP, 3478)
+    assert flow.datagram(CLIENT, message(1, (0x4000, b"abcd"))) == GOING
+    assert flow.datagram(SERVER, message(0x0101, (0x20, b"\0\1\1\2\3\4\5\6"))) == GOING and flow.protocol == "STUN.WhatsAppCall"
 
 
 @pytest.mark.parametrize("attribute, name", [
