@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Array, Coded, Texts
+from dpi.batch import Array, Coded
 from dpi.capture.key import fold, fresh_seed
 from dpi.capture.octets import be64, octet
 from dpi.flow.tally import as_texts
