@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -159,8 +160,13 @@ class Sink(Protocol):
 def macs(values: Array) -> Coded:
     """MAC addresses uint64[n] (the first byte of the wire is the highest of 48 bits; 0 none) as text."""
     distinct, codes = np.unique(np.ascontiguousarray(values), return_inverse=True)
-    words = ["" if value == 0 else ":".join(f"{value >> shift & 255:02x}" for shift in (40, 32, 24, 16, 8, 0)) for value in distinct.tolist()]
-    return Coded(codes.astype(np.uint32).ravel(), words or [""])
+    return Coded(codes.astype(np.uint32).ravel(), [mac(value) for value in distinct.tolist()] or [""])
+
+
+@lru_cache(1 << 14)
+def mac(value: int) -> str:
+    """A MAC address as text, '' for 0."""
+    return value.to_bytes(6, "big").hex(":") if value else ""
 
 
 def digests(values: Array, present: Array) -> Texts:

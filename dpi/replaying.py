@@ -22,6 +22,7 @@ from dpi.capture.trace import Trace, open_trace
 from dpi.engine import Limits, Origin, Shard, entries
 from dpi.jit import records
 from dpi.native import warm
+from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 
@@ -44,6 +45,7 @@ class ReplayOptions:
     joined: bool = False
     dedup: bool = False
     append: bool = False
+    sha256: bool = False
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Captured:
     name: str
     path: str
     size: int = 0
+    modified_time: int = 0
     sha256: str = ""
     link_types: list[str] = field(default_factory=list)
     first_time: int = 0
@@ -110,7 +113,7 @@ class Replay:
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
-        self.store = next((sink for sink in sinks if hasattr(sink, "replace_capture")), None)
+        self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
 
     def run(self, inputs: Sequence[Input]) -> Outcome:
         """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""
@@ -147,13 +150,9 @@ class Replay:
 
     def _capture(self, one: Input, done: int, last: bool = True) -> None:
         trace = open_trace(one)
-        captured = Captured(trace.name, str(trace.path))
+        captured = Captured(trace.name, str(trace.path), trace.size, trace.modified_time)
         self.outcome.captures.append(captured)
-        keeps = self.store is not None
-        if keeps:
-            from dpi.store import new_capture_id
-            captured.capture_id = new_capture_id()
-            trace.hash_ahead()
+        provenance = self._known(captured, trace) if self.store is not None else None
         # flow numbers begin anew with every replay: the capture's number makes them unique in a store
         self.shard.begin(Origin(trace.name, captured.capture_id, boot=captured.capture_id & 0xFFFFFF, interfaces=trace.interfaces))
         before, refused_before, bytes_before = int(self.shard.counters.packets), self.shard.refusals(), int(self.shard.counters.wire_bytes)
@@ -170,10 +169,8 @@ class Replay:
             captured.refused = {k: v - refused_before.get(k, 0) for k, v in self.shard.refusals().items() if v - refused_before.get(k, 0)}
             captured.damage, captured.size = trace.damage, trace.size
             captured.link_types = [_LINKS.get(link, str(link)) for link in sorted(trace.link_types)]
-            if keeps and trace.finished:
-                captured.sha256 = trace.sha256()
-            if keeps:
-                self._keep(captured, trace)
+            if provenance is not None:
+                self._keep(captured, trace, provenance)
             trace.close()
 
     def _blocks(self, trace: Trace, captured: Captured, done: int) -> None:
@@ -206,19 +203,41 @@ class Replay:
         for block, packets in zip(self._wanted(trace), ring):
             yield self.shard.decode(block, packets)
 
-    def _keep(self, captured: Captured, trace: Trace) -> None:
-        """The capture's row and its minutes of coverage; an earlier replay of the same bytes makes room."""
-        now = self.shard.stored_time
+    def _known(self, captured: Captured, trace: Trace) -> Provenance:
+        """Give the capture a number and a row that says its replay has begun: should it be killed, the next one finds its rows by that."""
+        from dpi.store import new_capture_id
+        from dpi.store.captures import UNFINISHED
+
+        captured.capture_id, captured.damage = new_capture_id(), UNFINISHED
+        provenance = Provenance(self.store, trace, self.options.sha256)
+        self._write_capture(captured)
+        return provenance
+
+    def _write_capture(self, captured: Captured) -> None:
+        """The capture's row, in place of an earlier one."""
         store: Any = self.store
         reasons = list(captured.refused)
         store.write(Batch("captures", 1, {
             "capture_id": np.array([captured.capture_id], np.uint64), "path": Texts.of([captured.path]), "source": Coded.same(captured.name, 1),
-            "size": np.array([captured.size], np.uint64), "sha256": Texts.of([captured.sha256]), "link_types": Lists.of([captured.link_types]),
+            "size": np.array([captured.size], np.uint64),
+            "modified_time": np.array([captured.modified_time], np.int64), "sha256": Texts.of([captured.sha256]), "link_types": Lists.of([captured.link_types]),
             "first_time": np.array([captured.first_time], np.int64), "last_time": np.array([captured.last_time], np.int64),
             "packets": np.array([captured.packets], np.uint64), "wire_bytes": np.array([captured.wire_bytes], np.uint64),
             "refused": np.array([sum(captured.refused.values())], np.uint64), "refused_reasons": Lists.of([reasons]),
             "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([captured.refused[r] for r in reasons], np.uint64)),
-            "damage": Texts.of([captured.damage]), "rules_version": Coded.same(self.rules.version, 1), "stored_time": np.array([now], np.int64)}))
+            "damage": Texts.of([captured.damage]), "rules_version": Coded.same(self.rules.version, 1),
+            "stored_time": np.array([self.shard.stored_time], np.int64)}))
+
+    def _keep(self, captured: Captured, trace: Trace, provenance: Provenance) -> None:
+        """The capture's minutes of coverage and its last row; earlier replays of it make room."""
+        store: Any = self.store
+        if trace.finished:
+            captured.sha256 = provenance.sha256()
+            if not self.options.append:
+                store.replace(provenance.same(captured.capture_id))
+                for path in provenance.unsure:
+                    print(f"fullspan: {captured.name}: nobody can tell whether it is {path}, which has its size but no hash and is gone or changed: "
+                          "both are kept", file=sys.stderr, flush=True)
         seconds = self.shard.take_seconds()
         if len(seconds):
             minute, at = np.unique(seconds["second"] // 60, return_inverse=True)
@@ -227,10 +246,9 @@ class Replay:
                 "time": minute * 60_000_000, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
-                "stored_time": np.full(n, now, np.int64)}))
+                "stored_time": np.full(n, self.shard.stored_time, np.int64)}))
             self._seconds.append(seconds)
-        if captured.sha256 and not self.options.append and not self.outcome.interrupted:
-            store.replace_capture(captured.sha256, captured.capture_id)
+        self._write_capture(captured)
 
     def _finish(self) -> None:
         row, outcome = self.shard.counters, self.outcome

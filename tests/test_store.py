@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dpi.batch import Batch, Lists, Texts
+from dpi.batch import Batch, Coded, Lists, Texts
 from dpi.errors import UserError
 from dpi.schema import TABLES, Column
 from dpi.store import NoStore, Store, address, open_store, tables
-from dpi.store.writer import Writer
+from dpi.store.captures import UNFINISHED, Stored, has_begun
+from dpi.store.gathering import Gathering, signature
+from dpi.store.writer import FIRST, LAST, Writer
 from tests.oracle import columns as twin
 from tests.rows import START, batch
 
@@ -112,27 +114,56 @@ def test_small_batches_are_gathered_into_few_parts(store: Store) -> None:
     assert store.query("SELECT count() FROM system.parts WHERE active AND table = 'flows'").value() == 2
 
 
-def _capture(number: int, sha256: str) -> Batch:
-    return Batch("captures", 1, {"capture_id": np.array([number], np.uint64), "sha256": Texts.of([sha256])})
+def _capture(number: int, size: int = 0, damage: str = "") -> Batch:
+    return Batch("captures", 1, {"capture_id": np.array([number], np.uint64), "size": np.array([size], np.uint64), "path": Texts.of([f"/{number}"]),
+                                 "modified_time": np.array([5]), "sha256": Texts.of(["aa"]), "damage": Texts.of([damage])})
+
+
+def test_captures_of_a_size_are_known_whether_flushed_or_not(store: Store) -> None:
+    store.write(_capture(1, 10))
+    store.flush()
+    store.write(_capture(2, 10))
+    store.write(_capture(3, 11))
+    assert store.captures(10) == [Stored(1, "/1", 10, 5, "aa"), Stored(2, "/2", 10, 5, "aa")]
+    store.replace([1])
+    assert [one.capture_id for one in store.captures(10)] == [2]
+    store.close()
+    again = open_store(store.url)
+    assert again.captures(10) == [Stored(2, "/2", 10, 5, "aa")] and [one.capture_id for one in again.captures(11)] == [3]
+    again.close()
+
+
+def test_a_capture_that_has_begun_is_stored_before_its_rows_and_ends_after_them() -> None:
+    """However rows are gathered: whenever the process is killed, no row is without its capture, and no capture is whole too early."""
+    order: list[tuple[str, int]] = []
+    writer = Writer(lambda batch: order.append((batch.table, batch.count)), rows=10)
+    for number in (1, 2):
+        writer.write(_capture(number, damage=UNFINISHED), FIRST)
+        writer.write(batch("flows", 6, number))         # of the second, ten rows are together: they go, the first two captures before them
+        writer.write(batch("dns", 4, number))
+        writer.write(_capture(number), LAST)
+    assert has_begun(_capture(1, damage=UNFINISHED)) and not has_begun(_capture(1))
+    writer.close()
+    assert order[:2] == [("captures", 2), ("flows", 12)] and order[-1] == ("captures", 2) and sorted(order[2:-1]) == [("dns", 8)]
 
 
 def test_replaying_a_capture_replaces_its_rows(store: Store) -> None:
-    for number, sha256 in ((1, "aa"), (2, "bb"), (3, "aa")):
+    for number in (1, 2, 3):
         for table in ("flows", "dns", "tls", "http", "coverage"):
             store.write(batch(table, 50, number, capture_id=np.full(50, number, np.uint64)))
-        store.write(_capture(number, sha256))
+        store.write(_capture(number))
         if number == 1:
             store.flush()               # a part of its own is dropped whole; 2 and 3 share theirs
-    assert store.replace_capture("aa", keep=3) == 1
-    assert store.replace_capture("aa", keep=3) == 0
-    assert store.replace_capture("", keep=9) == 0
+    store.replace([1])
+    store.replace([])
     store.flush()
     for table in ("flows", "dns", "tls", "http", "coverage", "flows_1m", "flows_1h"):
         assert store.query(f"SELECT groupUniqArray(capture_id) FROM {table}").value() in ([2, 3], [3, 2]), table
     assert store.query("SELECT sum(client_packets) FROM flows_1m").value() == store.query("SELECT sum(client_packets) FROM flows").value()
-    store.write(_capture(4, "bb"))
-    assert store.replace_capture("bb", keep=4) == 1         # mixed parts: rewritten without its rows
+    store.write(_capture(4))
+    store.replace([2])                  # mixed parts: rewritten without its rows
     store.flush()
+    assert store.query("SELECT groupArray(capture_id) FROM (SELECT capture_id FROM captures ORDER BY capture_id)").value() == [3, 4]
     assert store.query("SELECT groupUniqArray(capture_id) FROM flows").value() == [3]
     assert store.query("SELECT count() FROM flows").value() == 50
     assert store.query("SELECT sum(flows) FROM flows_5m").value() == store.query("SELECT countIf(interval = 0) FROM flows").value()
@@ -142,7 +173,7 @@ def test_a_later_row_of_a_capture_replaces_the_former(store: Store) -> None:
     for packets in (1, 2):
         store.write(Batch("captures", 1, {"capture_id": np.array([7], np.uint64), "packets": np.array([packets], np.uint64)}))
         store.flush()
-    assert store.query("SELECT packets FROM captures FINAL").rows == [(2,)]
+    assert store.query("SELECT packets FROM captures").rows == [(2,)]
 
 
 def test_a_store_is_found_again_and_gains_new_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,14 +265,15 @@ def test_no_store_keeps_nothing_and_says_so() -> None:
     assert isinstance(none, NoStore)
     none.write(batch("flows", 1))
     none.flush()
-    assert none.replace_capture("aa", 1) == 0
+    assert none.captures(0) == []
+    none.replace([1])
     with pytest.raises(UserError, match="no store"):
         none.query("SELECT 1")
     none.close()
 
 
 def test_the_writer_tells_the_first_error_and_counts_what_was_lost() -> None:
-    def full(_batches: list[Batch]) -> None:
+    def full(_batch: Batch) -> None:
         raise UserError("the disk is full", "somewhere")
 
     writer = Writer(full, rows=10)
@@ -271,6 +303,39 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None
             opened.close()
     finally:
         subprocess.run(["umount", str(tmp_path / "small")], check=False)
+
+
+@pytest.mark.parametrize("table", ["flows", "captures", "http"])
+def test_batches_put_together_hold_the_rows_of_each(table: str) -> None:
+    """Whatever room was reserved, and in whichever form strings come; nothing of the batches is shared."""
+    want: list[dict[str, Any]] = []
+    gathered = Gathering(batch(table, 1), 16)
+    for seed in range(12):
+        given = {name: Texts.of(["", "00:11:22:33:44:55"] * 25) for name in ("client_mac", "server_mac")} if table == "flows" and seed % 3 == 2 else {}
+        one = batch(table, 50, seed, **given)
+        assert signature(one) == signature(batch(table, 1))
+        want += twin.rows(one)
+        gathered.add(one)
+        for column in one.columns.values():
+            if isinstance(column, np.ndarray):
+                column[:] = 0
+    assert twin.rows(gathered.batch()) == want
+
+
+def test_pieces_of_columns_are_put_together() -> None:
+    """Columns cut out of larger ones: offsets that do not begin at 0, codes beyond the words."""
+    words = Texts.of(["a", "bb", "", "cc"])
+    cut = Texts(words.data, words.offsets[1:])
+    lists = Lists.of([["x"], ["y", "z"], []])
+    pieces = [Batch("captures", 3, {"path": cut, "source": Coded(np.array([0, 1, 9]), ["p", "q"]), "link_types": lists}),
+              Batch("captures", 2, {"path": Texts(words.data, words.offsets[2:]), "source": Coded.of(["q", "r"]),
+                                    "link_types": Lists(lists.offsets[1:], lists.values)})]
+    gathered = Gathering(pieces[0], 1)
+    for piece in pieces:
+        gathered.add(piece)
+    columns = gathered.batch().columns
+    assert list(columns["path"]) == ["bb", "", "cc", "", "cc"] and list(columns["source"]) == ["p", "q", "q", "q", "r"]
+    assert list(columns["link_types"]) == [["x"], ["y", "z"], [], ["y", "z"], []]
 
 
 def test_lists_of_numbers(store: Store) -> None:

@@ -6,7 +6,7 @@ import mmap
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,6 +35,7 @@ class Trace:
         self.path = one.name                #: where it is, as text to show and keep
         self.name = os.path.basename(one.name) or one.name
         self.size = one.size                #: stored bytes, 0 where unknown
+        self.modified_time = 0              #: of the stored file, us; 0 where there is none
         self.packets = 0                    #: handed out so far
         self.damage = ""                    #: one sentence, '' where all is well so far
         self.finished = False               #: the end, or the damage, was reached
@@ -53,7 +54,7 @@ class Trace:
             about = os.fstat(self._file.fileno()) if self._owned else None
             self._stored = about is not None and stat.S_ISREG(about.st_mode)
             if about is not None and self._stored:
-                self.size = about.st_size
+                self.size, self.modified_time = about.st_size, about.st_mtime_ns // 1000
             if self._stored and not compression(os.pread(self._file.fileno(), 4, 0)):
                 self._map_file(one)
             else:
@@ -225,18 +226,7 @@ class Trace:
             self._hasher.start()
 
     def _hash(self) -> None:
-        digest = hashlib.sha256()
-        number, at = self._file.fileno(), 0
-        try:
-            while not self._closed:
-                piece = os.pread(number, _PIECE, at)
-                if not piece:
-                    self._sha256 = digest.hexdigest()
-                    return
-                digest.update(piece)
-                at += len(piece)
-        except OSError:
-            return
+        self._sha256 = _sha256(self._file.fileno(), lambda: not self._closed)
 
     def sha256(self) -> str:
         """SHA-256 of the capture as stored, in hex; of a stream: of what has been read. '' where the file can no longer be read."""
@@ -247,6 +237,15 @@ class Trace:
         elif not self._sha256 and not self._closed:
             self._hash()
         return self._sha256
+
+    @property
+    def streamed(self) -> bool:
+        """It passes through a buffer: compressed, a pipe, standard input."""
+        return self._map is None
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     @property
     def mapped(self) -> bool:
@@ -270,6 +269,30 @@ class Trace:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _sha256(number: int, go_on: Callable[[], bool]) -> str:
+    """Of an open file, in hex; '' where it can't be read or `go_on` says no."""
+    digest, at = hashlib.sha256(), 0
+    try:
+        while go_on():
+            piece = os.pread(number, _PIECE, at)
+            if not piece:
+                return digest.hexdigest()
+            digest.update(piece)
+            at += len(piece)
+    except OSError:
+        pass
+    return ""
+
+
+def file_sha256(path: str, go_on: Callable[[], bool] = lambda: True) -> str:
+    """SHA-256 of a file, in hex; '' where it can't be read or `go_on` says no."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return _sha256(file.fileno(), go_on)
+    except OSError:
+        return ""
 
 
 def _open(one: Input) -> tuple[BinaryIO, bool]:

@@ -31,10 +31,11 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--joined", is_flag=True, help="Take the files as one rotated capture, in order of time.")
 @click.option("--dedup", is_flag=True, help="Drop packets that a mirror sent twice.")
 @click.option("--append", is_flag=True, help="Keep the rows of an earlier replay of the same file as well.")
+@click.option("--sha256", is_flag=True, help="Hash files larger than 256 MB as well (otherwise only where size, path and time leave open whether the store has them).")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], report_path: str | None, lang: str, rules_path: str | None, packet_filter: str | None,
             since: str | None, until: str | None, time_shift: str | None, max_flows: int | None, workers: int | None, joined: bool, dedup: bool, append: bool,
-            as_json: bool) -> None:
+            sha256: bool, as_json: bool) -> None:
     """Read capture files (pcap, pcapng, also compressed; - is standard input), name every flow, and say what the capture is.
 
     Exit status: 0 done, 1 an input was cut, damaged or skipped, 2 wrong use, 130 interrupted (what was done is kept and shown).
@@ -44,7 +45,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     from dpi.store import open_store
 
     options = ReplayOptions(rules=rules_path, filter=packet_filter, since=moment(since, "--since"), until=moment(until, "--until"),
-                            time_shift=length(time_shift, "--time-shift"), max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append)
+                            time_shift=length(time_shift, "--time-shift"), max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append, sha256=sha256)
     _check_report(report_path)
     summary = Summary()
     started = time.perf_counter()

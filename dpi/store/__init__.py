@@ -8,14 +8,17 @@ none                  keeps nothing
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dpi.batch import Batch
 from dpi.errors import UserError
+
+if TYPE_CHECKING:
+    from dpi.store.captures import Stored
 
 DEFAULT = "chdb:///fullspan.chdb"       # a bare name: in the working directory
 
@@ -45,11 +48,14 @@ class Result:
 
 
 class Store(Protocol):
-    """What every store can do. It is a sink: arrays of a batch given to `write` belong to the store from then on."""
+    """What every store can do. It is a sink."""
     url: str
 
     def write(self, batch: Batch) -> None:
-        """Take rows; they are visible after `flush`. Raises UserError for this or an earlier batch (disk full, connection lost)."""
+        """Take rows; they are visible after `flush`. Raises UserError for this or an earlier batch (disk full, connection lost).
+
+        A row of `captures` that says its replay has begun (dpi.store.captures.UNFINISHED) is stored before all others, one that says how it
+        ended after them."""
 
     def flush(self) -> None:
         """Return when all rows written so far are stored."""
@@ -60,9 +66,11 @@ class Store(Protocol):
     def arrow(self, sql: str, params: dict[str, Any] | None = None) -> Any:
         """The same as a pyarrow.Table."""
 
-    def replace_capture(self, sha256: str, keep: int) -> int:
-        """Drop every row of the captures with this hash but `keep`; returns how many captures those are. They go at the next flush, once the new
-        rows are stored: nothing is lost where that fails."""
+    def captures(self, size: int) -> list[Stored]:
+        """The captures whose files have this size, those written and not yet flushed among them."""
+
+    def replace(self, captures: Iterable[int]) -> None:
+        """Drop every row of these captures. They go at the next flush, once the new rows are stored: nothing is lost where that fails."""
 
     def close(self) -> None:
         """Flush and let go. Raises UserError where rows could not be stored."""
@@ -84,8 +92,11 @@ class NoStore:
     def arrow(self, sql: str, params: dict[str, Any] | None = None) -> Any:
         return self.query(sql, params)
 
-    def replace_capture(self, sha256: str, keep: int) -> int:
-        return 0
+    def captures(self, size: int) -> list[Stored]:
+        return []
+
+    def replace(self, captures: Iterable[int]) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -6,14 +6,16 @@ import json
 import os
 import re
 import threading
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.schema import TABLES
 from dpi.store import Address, Result, plain, tables
-from dpi.store.native import block, columns_of
-from dpi.store.writer import Writer
+from dpi.store.captures import Captures, Stored, drop, has_begun
+from dpi.store.library import engine
+from dpi.store.native import KERNELS, Buffer, block, columns_of
+from dpi.store.writer import FIRST, LAST, Writer
 
 _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
 _VECTOR = 512           # buffers written in one call; the kernel takes at most 1024
@@ -23,19 +25,20 @@ _PARTS = 40             # parts of a table beyond which merging in the backgroun
 class EmbeddedStore:
     """See dpi.store.Store."""
 
+    kernels = KERNELS
+
     def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False) -> None:
         self.url = url
         self._path = where.path
         self._lock = threading.RLock()
         self._writing = False
         self._memory = -1
-        self._captures: dict[str, set[int]] | None = None       # by hash, once asked for
+        self._captures = Captures(self._run)
         self._replaced: set[int] = set()
+        self._rewritten = False             # a row of `captures` was written a second time
         self._check_path(create)
-        import chdb
-
         try:
-            self._engine: Any = chdb.connect(str(where.path))
+            self._engine: Any = engine().connect(str(where.path))
         except Exception as error:
             raise _in_use(str(self._path)) if str(self._path) not in _OPEN and self._held() else self._told(error) from None
         _OPEN[str(self._path)] = _OPEN.get(str(self._path), 0) + 1
@@ -83,48 +86,50 @@ class EmbeddedStore:
     # ---- writing
 
     def write(self, batch: Batch) -> None:
-        columns_of(batch)
-        if batch.table == "captures" and {"sha256", "capture_id"} <= set(batch.columns):
-            known = self._known()
-            for sha256, number in zip(batch.columns["sha256"], batch.columns["capture_id"], strict=True):
-                known.setdefault(str(sha256), set()).add(int(number))
-        self._writer.write(batch)
+        if batch.table == "captures":
+            known = len(self._captures)
+            self._captures.note(batch)
+            self._rewritten |= len(self._captures) < known + batch.count
+            # no row of a capture is stored before the one that says its replay has begun, none after the one that says it has ended
+            self._writer.write(batch, FIRST if has_begun(batch) else LAST)
+        else:
+            self._writer.write(batch)
 
     def flush(self) -> None:
         self._writer.flush()
+        if self._rewritten:
+            self._run("OPTIMIZE TABLE captures FINAL")      # the later row replaces the former for whoever asks without FINAL, too
+            self._rewritten = False
         if self._replaced:
-            self.drop_captures(sorted(self._replaced))
+            with self._lock:
+                self._writing &= not drop(self._run, sorted(self._replaced))
             self._replaced = set()
 
-    def _insert(self, batches: list[Batch]) -> None:
-        table = batches[0].table
-        names = ", ".join(columns_of(batches[0]))
+    def _insert(self, batch: Batch) -> None:
+        self._fill(block(batch))
         with self._lock:
             if not self._writing:
                 self._begin()
             try:
-                self._fill(batches)
                 # chDB's own streaming insert reports success where the disk is full; reading a file in memory does not
-                self._engine.query(f"INSERT INTO {table} ({names}) FROM INFILE '/proc/self/fd/{self._memory}' "
+                self._engine.query(f"INSERT INTO {batch.table} ({', '.join(columns_of(batch))}) FROM INFILE '/proc/self/fd/{self._memory}' "
                                    "SETTINGS deduplicate_insert = 'disable' FORMAT Native")
             except Exception as error:
                 raise self._told(error) from None
 
-    def _fill(self, batches: list[Batch]) -> None:
-        """Write the Native bytes of the batches into the file in memory; its pages are kept from one insert to the next."""
+    def _fill(self, buffers: Sequence[Buffer]) -> None:
+        """Write the bytes into the file in memory; its pages are kept from one insert to the next. Only the writer's thread comes here."""
         if self._memory < 0:
             self._memory = os.memfd_create("fullspan-insert", os.MFD_CLOEXEC)
         os.lseek(self._memory, 0, os.SEEK_SET)
-        size = 0
-        for batch in batches:
-            buffers = [memoryview(buffer) for buffer in block(batch)]
-            while buffers:
-                written = os.writev(self._memory, buffers[:_VECTOR])
-                size += written
-                while buffers and written >= len(buffers[0]):
-                    written -= len(buffers.pop(0))
-                if written:
-                    buffers[0] = buffers[0][written:]
+        waiting, size = [memoryview(buffer) for buffer in buffers], 0
+        while waiting:
+            written = os.writev(self._memory, waiting[:_VECTOR])
+            size += written
+            while waiting and written >= len(waiting[0]):
+                written -= len(waiting.pop(0))
+            if written:
+                waiting[0] = waiting[0][written:]
         os.ftruncate(self._memory, size)
 
     def _begin(self) -> None:
@@ -133,8 +138,8 @@ class EmbeddedStore:
         parts = self._run("SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
                           "WHERE active AND database = currentDatabase() GROUP BY table)")
         if int(parts.value() or 0) < _PARTS:
-            for name in TABLES:
-                self._run(f"SYSTEM STOP MERGES {name}")
+            self._run("SYSTEM STOP MERGES")
+            self._run("SYSTEM START MERGES captures")       # of few rows, and merged at each flush
 
     # ---- asking
 
@@ -142,7 +147,7 @@ class EmbeddedStore:
         """Run one statement and read its rows."""
         with self._lock:
             try:
-                answer = self._engine.query(sql, "JSONCompact", params=params)
+                answer = self._engine.query(sql, "JSONCompact", params=params or {})
                 text = answer.bytes()
             except Exception as error:
                 raise self._told(error, sql) from None
@@ -164,52 +169,20 @@ class EmbeddedStore:
 
         with self._lock:
             try:
-                data = self._engine.query(sql, "ArrowStream", params=params).bytes()
+                data = self._engine.query(sql, "ArrowStream", params=params or {}).bytes()
             except Exception as error:
                 raise self._told(error, sql) from None
         return pyarrow.ipc.open_stream(data).read_all() if data else pyarrow.table({})
 
     # ---- captures
 
-    def replace_capture(self, sha256: str, keep: int) -> int:
-        if not sha256:
-            return 0
-        known = self._known()
-        old = known.get(sha256, set()) - {keep}
-        known[sha256] = {keep}
-        self._replaced |= old
-        return len(old)
+    def captures(self, size: int) -> list[Stored]:
+        return self._captures.of_size(size)
 
-    def _known(self) -> dict[str, set[int]]:
-        """Captures by their hash: those stored, and those written since."""
-        if self._captures is None:
-            self._captures = {}
-            for sha256, number in self._run("SELECT DISTINCT sha256, toString(capture_id) FROM captures"):
-                self._captures.setdefault(str(sha256), set()).add(int(number))
-        return self._captures
-
-    def drop_captures(self, captures: list[int]) -> None:
-        """Drop every row of these captures: parts that hold nothing else are dropped whole, others rewritten without them.
-
-        The rows of `captures` go last: where this is interrupted, the next replay of the file finds them and drops the rest.
-        """
-        chosen = ", ".join(str(capture) for capture in captures)
-        names = [name for name in TABLES if name != "captures"] + ["captures"]
-        for name in names:
-            parts = self._run(f"SELECT _part, countIf(capture_id IN ({chosen})) AS gone, count() AS held FROM {name} GROUP BY _part HAVING gone > 0")
-            mixed = False
-            for part, gone, held in parts:
-                try:
-                    if gone == held:
-                        self._run(f"ALTER TABLE {name} DROP PART '{part}'")
-                        continue
-                except UserError:
-                    pass                # merged with another meanwhile
-                mixed = True
-            if mixed:
-                self._run(f"SYSTEM START MERGES {name}")
-                self._run(f"ALTER TABLE {name} DELETE WHERE capture_id IN ({chosen}) SETTINGS mutations_sync = 1")
-                self._writing = False
+    def replace(self, captures: Iterable[int]) -> None:
+        numbers = set(captures)
+        self._captures.forget(numbers)
+        self._replaced |= numbers
 
     def close(self) -> None:
         if self._engine is None:

@@ -7,16 +7,20 @@ LowCardinality is a dictionary and its indexes; Array is running ends and the va
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
-from dpi.batch import NULLS, Array, Batch, Coded, Lists, Texts, macs
+from dpi.batch import NULLS, Array, Batch, Coded, Lists, Texts, mac
+from dpi.capture.key import fresh_seed
 from dpi.schema import KINDS, TABLES, Column
+from dpi.store.encoding import number_values, put_strings
 
 Buffer = bytes | memoryview
 _DICTIONARY_VERSION = struct.pack("<Q", 1)          # SharedDictionariesWithAdditionalKeys
 _ADDITIONAL_KEYS = 1 << 9
+_SEED = fresh_seed()
+KERNELS = (put_strings, number_values)
 
 
 def varint(value: int) -> bytes:
@@ -29,6 +33,7 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+@lru_cache(1 << 14)
 def _string(text: str) -> bytes:
     data = text.encode("utf-8", "replace")
     return varint(len(data)) + data
@@ -40,38 +45,48 @@ def _raw(values: Array) -> memoryview:
 
 def _texts(column: Texts) -> memoryview:
     """Each string behind its length."""
-    offsets = np.asarray(column.offsets, np.int64)
-    lengths = np.diff(offsets)
-    widths = 1 + (lengths > 0x7F) + (lengths > 0x3FFF) + (lengths > 0x1FFFFF) + (lengths > 0xFFFFFFF)
-    ends = np.cumsum(lengths + widths)
-    heads = ends - lengths - widths
-    out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-    data = np.asarray(column.data)[int(offsets[0]):int(offsets[-1])]
-    body = np.ones(len(out), bool)
-    for byte in range(int(widths.max(initial=0))):
-        rows = np.flatnonzero(widths > byte) if byte else slice(None)
-        places = heads[rows] + byte
-        more = widths[rows] > byte + 1
-        out[places] = (lengths[rows] >> (7 * byte) & 0x7F) | (more * 0x80)
-        body[places] = False
-    out[body] = data
-    return _raw(out)
+    count = len(column)
+    data, offsets = np.ascontiguousarray(column.data, np.uint8), np.ascontiguousarray(column.offsets, np.int64)
+    size = int(offsets[-1] - offsets[0])
+    if not size:
+        return _raw(np.zeros(count, np.uint8))
+    out = np.empty(size + 10 * count, np.uint8)
+    return _raw(out[:put_strings(data, offsets, out, count)])
 
 
 def _dictionary(column: Coded) -> list[Buffer]:
     """Only the words in use travel; the first key of a LowCardinality dictionary is ''. Codes beyond the words count as the last word."""
-    words = list(column.words) or [""]
-    codes = np.minimum(np.asarray(column.codes), len(words) - 1) if len(column) else np.asarray(column.codes)
-    used = np.flatnonzero(np.bincount(codes.astype(np.int64, copy=False), minlength=1)) if len(codes) else np.zeros(0, np.int64)
-    keys: dict[str, int] = {"": 0}
-    places = np.zeros(len(words), np.uint32)
-    for code in used.tolist():
-        places[code] = keys.setdefault(words[code], len(keys))
-    kind, dtype = (0, np.uint8) if len(keys) <= 0xFF else (1, np.uint16) if len(keys) <= 0xFFFF else (2, np.uint32)
-    if not len(codes):
+    words, count = column.words or [""], len(column)
+    if not count:
         return []
-    indexes = places.astype(dtype)[codes]
-    return [struct.pack("<QQ", kind | _ADDITIONAL_KEYS, len(keys)), b"".join(map(_string, keys)), struct.pack("<Q", len(indexes)), _raw(indexes)]
+    codes = np.asarray(column.codes)
+    if len(words) == 1:
+        used, codes = [0], np.zeros(count, np.uint8)
+    else:
+        seen = np.bincount(codes)
+        if len(seen) > len(words):
+            codes = np.minimum(codes, len(words) - 1)
+            seen = np.bincount(codes)
+        used = np.flatnonzero(seen).tolist()
+    keys: dict[str, int] = {"": 0}
+    numbers = [keys.setdefault(words[code], len(keys)) for code in used]
+    kind, dtype = (0, np.uint8) if len(keys) <= 0xFF else (1, np.uint16) if len(keys) <= 0xFFFF else (2, np.uint32)
+    if len(used) == 1:
+        indexes: Array = np.full(count, numbers[0], dtype)
+    else:
+        places = np.zeros(used[-1] + 1, dtype)
+        places[used] = numbers
+        indexes = places[codes]
+    return [struct.pack("<QQ", kind | _ADDITIONAL_KEYS, len(keys)), b"".join(map(_string, keys)), struct.pack("<Q", count), _raw(indexes)]
+
+
+def _macs(values: Array) -> Coded:
+    """MAC addresses as text, numbered without sorting them."""
+    count = len(values)
+    codes, distinct = np.empty(count, np.uint32), np.empty(count, np.uint64)
+    slots = np.zeros(1 << (2 * count).bit_length(), np.uint32)
+    used = number_values(np.ascontiguousarray(values, np.uint64), distinct, codes, _SEED, slots, count)
+    return Coded(codes, [mac(value) for value in distinct[:used].tolist()])
 
 
 def _strings(values: Texts | Coded) -> tuple[str, list[Buffer]]:
@@ -95,7 +110,7 @@ def _data(column: Column, values: Array | Texts | Coded | Lists) -> tuple[str, l
     if column.kind == "ip":
         return column.type(), [_raw(np.asarray(values, np.uint8))]
     if column.kind == "mac" and isinstance(values, np.ndarray):
-        values = macs(values)
+        values = _macs(values)
     if isinstance(values, Texts | Coded):
         kind, data = _strings(values)
         return kind, [_DICTIONARY_VERSION, *data] if isinstance(values, Coded) else data
@@ -127,8 +142,3 @@ def columns_of(batch: Batch) -> list[str]:
     if unknown:
         raise ValueError(f"{batch.table} has no column {', '.join(unknown)}")
     return [name for name in names if name in batch.columns]
-
-
-def joined(blocks: Iterable[Sequence[Buffer]]) -> bytes:
-    """The blocks as one string of bytes."""
-    return b"".join(buffer for one in blocks for buffer in one)

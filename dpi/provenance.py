@@ -1,0 +1,80 @@
+"""Whether a capture is in the store already, with as little hashing as the answer needs.
+
+A hash of a large file takes as long as all the rest of a replay. It is computed where the answer depends on it:
+
+- files up to `HASHED` bytes, compressed files and streams always are, and so is what `--sha256` asks for;
+- a larger one, where a stored capture has its size but another path or another time: then hashes decide, and the stored file is hashed too
+  where that was not needed before and it still lies there unchanged. Where it does not, nobody can tell: both are kept, and that is said.
+"""
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from dpi.capture.trace import Trace, file_sha256
+
+HASHED = 256 << 20      # bytes up to which every file is hashed
+
+
+class Provenance:
+    """What is known of one capture that is being replayed into a store."""
+
+    def __init__(self, store: Any, trace: Trace, always: bool = False) -> None:
+        self._store, self._trace = store, trace
+        self._hashes: dict[int, str] = {}           # of stored captures that had none, by capture id
+        self._thread: threading.Thread | None = None
+        self.unsure: list[str] = []                 # captures that could not be compared
+        wanted = always or trace.streamed or trace.size <= HASHED
+        if not wanted:
+            others = store.captures(trace.size)
+            wanted = bool(others) and not any(self._same_file(one) for one in others)
+        self._wanted = wanted
+        if wanted:
+            trace.hash_ahead()
+            nameless = [one for one in store.captures(trace.size) if not one.sha256 and not self._same_file(one) and unchanged(one)]
+            if nameless:
+                self._thread = threading.Thread(target=self._hash, args=(nameless,), name="sha256 of stored captures", daemon=True)
+                self._thread.start()
+
+    def _same_file(self, one: Any) -> bool:
+        """The same path, size and time: nothing was written there since."""
+        trace = self._trace
+        return bool(trace.modified_time) and (one.path, one.size, one.modified_time) == (str(trace.path), trace.size, trace.modified_time)
+
+    def _hash(self, captures: list[Any]) -> None:
+        for one in captures:
+            self._hashes[one.capture_id] = file_sha256(one.path, lambda: not self._trace.closed)
+
+    def sha256(self) -> str:
+        """SHA-256 of the capture, '' where it was not needed."""
+        return self._trace.sha256() if self._wanted else ""
+
+    def same(self, own: int) -> list[int]:
+        """Ids of the stored captures, but `own`, that are this one."""
+        sha256 = self.sha256()
+        if self._thread is not None:
+            self._thread.join()
+        found = []
+        for one in self._store.captures(self._trace.size):
+            if one.capture_id == own:
+                continue
+            theirs = one.sha256 or self._hashes.get(one.capture_id, "")
+            if sha256 and theirs:
+                same = sha256 == theirs
+            else:
+                same = self._same_file(one)
+                if not same:
+                    self.unsure.append(one.path)
+            if same:
+                found.append(one.capture_id)
+        return found
+
+
+def unchanged(one: Any) -> bool:
+    """Whether the file of a stored capture still lies where it was, of the same size and time."""
+    try:
+        about = os.stat(one.path)
+    except OSError:
+        return False
+    return bool(one.modified_time) and (about.st_size, about.st_mtime_ns // 1000) == (one.size, one.modified_time)

@@ -1,0 +1,96 @@
+"""Which captures a store holds, and how one of them is taken out again."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dpi.batch import Batch
+from dpi.errors import UserError
+from dpi.schema import TABLES
+
+#: What `damage` says of a capture whose replay has not come to its end: of one that was killed it stays.
+UNFINISHED = "unfinished: its replay was ended before its time"
+
+Run = Callable[[str], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A capture in the store. modified_time: us, 0 for a stream; sha256: '' where it was not needed."""
+    capture_id: int
+    path: str
+    size: int
+    modified_time: int
+    sha256: str
+
+
+class Captures:
+    """The captures of a store by their size: those it had when first asked, and those written since."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._known: dict[int, Stored] | None = None
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def of_size(self, size: int) -> list[Stored]:
+        """The captures of so many bytes."""
+        return [one for one in self._all().values() if one.size == size]
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """These are about to go."""
+        known = self._all()
+        for number in numbers:
+            known.pop(number, None)
+
+    def note(self, batch: Batch) -> None:
+        """Take up the rows of a batch of `captures`."""
+        known, columns = self._all(), batch.columns
+        for row in range(batch.count):
+            def value(name: str, nothing: Any, row: int = row) -> Any:
+                column: Any = columns.get(name)
+                return nothing if column is None else type(nothing)(column[row])
+            number = value("capture_id", 0)
+            known[number] = Stored(number, value("path", ""), value("size", 0), value("modified_time", 0), value("sha256", ""))
+
+    def _all(self) -> dict[int, Stored]:
+        if self._known is None:
+            self._known = {}
+            for number, path, size, modified, sha256 in self._run(
+                    "SELECT toString(capture_id), path, toString(size), toUnixTimestamp64Micro(modified_time), sha256 FROM captures FINAL"):
+                self._known[int(number)] = Stored(int(number), str(path), int(size), int(modified), str(sha256))
+        return self._known
+
+
+def has_begun(batch: Batch) -> bool:
+    """Whether these rows of `captures` are of replays that have only begun."""
+    damage: Any = batch.columns.get("damage")
+    return damage is not None and all(str(word) == UNFINISHED for word in damage)
+
+
+def drop(run: Run, captures: list[int]) -> bool:
+    """Drop every row of these captures: parts that hold nothing else are dropped whole, others rewritten without them. True: merges were started.
+
+    The rows of `captures` go last: where this is interrupted, the next replay of the file finds them and drops the rest.
+    """
+    chosen = ", ".join(str(capture) for capture in captures)
+    names = [name for name in TABLES if name != "captures"] + ["captures"]
+    started = False
+    for name in names:
+        parts = run(f"SELECT _part, countIf(capture_id IN ({chosen})) AS gone, count() AS held FROM {name} GROUP BY _part HAVING gone > 0")
+        mixed = False
+        for part, gone, held in parts:
+            try:
+                if gone == held:
+                    run(f"ALTER TABLE {name} DROP PART '{part}'")
+                    continue
+            except UserError:
+                pass                # merged with another meanwhile
+            mixed = True
+        if mixed:
+            run(f"SYSTEM START MERGES {name}")
+            run(f"ALTER TABLE {name} DELETE WHERE capture_id IN ({chosen}) SETTINGS mutations_sync = 1")
+            started = True
+    return started
