@@ -146,12 +146,13 @@ class ObjectCache:
         self._write(self._object(name).with_suffix(".json"), json.dumps({"calls": calls, "seconds": time.process_time() - started}).encode())
         return code, calls
 
-    def cost(self, entry: Entry) -> float:
-        """About how many seconds compiling takes."""
+    def cost(self, entries: Sequence[Entry]) -> float:
+        """About how many seconds compiling these together takes."""
         from dpi.dependencies import dependencies
 
-        known = self._known.get(entry.label)
-        return known.seconds if known else _SECONDS_PER_BYTE * sum(path.stat().st_size for path in dependencies(entry.__module__).files)
+        known = [self._known.get(one.label) for one in entries]
+        files = {path for one in entries for path in dependencies(one.__module__).files}
+        return max(sum(one.seconds for one in known if one), _SECONDS_PER_BYTE * sum(path.stat().st_size for path in files))
 
     def load(self, entries: Iterable[Entry]) -> None:
         """Load the objects of these entries and of those they call, all in one go, compiling what is missing. Sets their addresses."""
@@ -273,12 +274,19 @@ def _compile_beside(missing: Sequence[Entry]) -> None:
     """Child processes share the work; what they leave undone is compiled by the caller."""
     import subprocess
 
-    ranked = sorted(missing, key=lambda one: -the_cache().cost(one))
-    subprocess.run([sys.executable, "-m", "dpi.native", *(one.label for one in ranked)], stdin=subprocess.DEVNULL, check=False)
+    from dpi.dependencies import dependencies
+
+    alike: dict[Any, list[Entry]] = {}      # entries of the same inner kernels stay together: those are compiled once in a process
+    for one in missing:
+        own = Path(str(sys.modules[one.__module__].__file__))
+        alike.setdefault(frozenset(dependencies(one.__module__).files) - {own}, []).append(one)
+    ranked = sorted(alike.values(), key=lambda group: -the_cache().cost(group))
+    subprocess.run([sys.executable, "-m", "dpi.native", *(" ".join(one.label for one in group) for group in ranked)], stdin=subprocess.DEVNULL,
+                   check=False)
 
 
-def main(labels: Sequence[str]) -> None:
-    """Compile the named entries into the cache, in order. numba is imported once, then processes share what is to do.
+def main(groups: Sequence[str]) -> None:
+    """Compile the named entries into the cache, group after group. numba is imported once, then processes share what is to do.
 
     The queue is a pipe of numbers: whoever is free reads the next one.
     """
@@ -287,19 +295,20 @@ def main(labels: Sequence[str]) -> None:
     import dpi.compilation      # noqa: F401 (before the fork, so that it is imported once)
 
     gc.disable()                # a compiler's garbage is its working set
-    entries = [by_label(label) for label in labels]
+    work = [[by_label(label) for label in group.split()] for group in groups]
     queue, feed = os.pipe()
-    os.write(feed, b"".join(i.to_bytes(2, "little") for i in range(len(entries))))
+    os.write(feed, b"".join(i.to_bytes(2, "little") for i in range(len(work))))
     os.close(feed)
     children: list[int] = []
-    for _ in range(min(os.cpu_count() or 1, len(entries), _PROCESSES) - 1):
+    for _ in range(min(os.cpu_count() or 1, len(work), _PROCESSES) - 1):
         child = os.fork()
         if not child:
             children = []
             break
         children.append(child)
     while number := os.read(queue, 2):
-        the_cache().compile(entries[int.from_bytes(number, "little")])
+        for one in work[int.from_bytes(number, "little")]:
+            the_cache().compile(one)
     for child in children:
         os.waitpid(child, 0)
     os._exit(0)                 # what a compiler leaves in memory takes long to take down in order
