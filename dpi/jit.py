@@ -10,8 +10,10 @@ A *kernel* is a function over numpy arrays that numba compiles. Three kinds exis
     an entry of one fixed signature, called by other kernels through its address, so that editing one protocol recompiles that protocol
     and nothing above it (see ``dpi/classify/inspection.py``).
 
-The cached object is loaded with llvmlite alone: a start with a warm cache never imports numba. The key of an object is the hash of the
-sources its module imports (transitively, inside ``dpi``), the versions of numba, llvmlite and numpy, and the processor.
+A kernel may call an entry by its name like any kernel. It is then not compiled into the caller: both objects are loaded, and linked by symbol.
+What is large and called from several entries (a ClientHello) is therefore an entry.
+
+The cached object is loaded with llvmlite alone (``dpi/native.py``): a start with a warm cache never imports numba, nor ``dpi/compilation.py``.
 
 ``FULLSPAN_JIT`` (or numba's own variables) chooses the build: ``on``, ``off`` (plain Python: NUMBA_DISABLE_JIT=1) or ``checked``
 (every index checked: NUMBA_BOUNDSCHECK=1; a failed check raises ``IndexError`` from the call).
@@ -25,7 +27,6 @@ Rules for kernel code, so that all three builds agree:
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +37,8 @@ import numpy as np
 
 I64 = "i64"
 U64 = "u64"
-_PACKAGE = Path(__file__).resolve().parent
 LINE = 64               # bytes of a cache line
-_CTYPES = {"i64": ctypes.c_int64, "u64": ctypes.c_uint64}
+SCALARS = {I64: ctypes.c_int64, U64: ctypes.c_uint64}
 
 
 def build() -> str:
@@ -102,38 +102,21 @@ class Kernel:
         self._direct: Any = None        # with a wrapper for Python, for tests
 
     def dispatcher(self) -> Any:
-        """The numba dispatcher for other kernels (numba is imported here, not before)."""
+        """The numba dispatcher for other kernels (numba is imported then, not before)."""
         if self._dispatcher is None:
-            import numba
+            from dpi.compilation import dispatcher
 
-            _teach_numba()
-            made = numba.njit(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy",
-                              boundscheck=BUILD == "checked")(self.py_func)
-            self._dispatcher = _plain_types(made)
+            self._dispatcher = dispatcher(self)
         return self._dispatcher
 
     def __call__(self, *args: Any) -> Any:
         if BUILD == "off":
             return self.py_func(*args)
         if self._direct is None:
-            import numba
+            from dpi.compilation import callable_from_python
 
-            _teach_numba()
-            self._direct = numba.njit(nogil=True, error_model="numpy", boundscheck=BUILD == "checked")(self.py_func)
+            self._direct = callable_from_python(self)
         return self._direct(*args)
-
-
-def _plain_types(dispatcher: Any) -> Any:
-    """Stop numba from compiling an inner kernel anew for each constant it is called with: LLVM carries constants into calls by itself."""
-    from numba.core import types
-
-    resolve = dispatcher.get_call_template
-
-    def plain(args: Any, kws: Any) -> Any:
-        return resolve(tuple(types.unliteral(a) for a in args), {k: types.unliteral(a) for k, a in kws.items()})
-
-    dispatcher.get_call_template = plain
-    return dispatcher
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -150,7 +133,6 @@ class Intrinsic(Kernel):
 
     def dispatcher(self) -> Any:
         if self._dispatcher is None:
-            _teach_numba()
             self._dispatcher = self._make()
         return self._dispatcher
 
@@ -214,33 +196,8 @@ def world(dtype: np.dtype[Any], arrays: Mapping[str, Any]) -> Any:
     return made
 
 
-_taught = False
-
-
-def _teach_numba() -> None:
-    """Let numba see a Kernel held in a module global as its dispatcher."""
-    global _taught
-    if _taught:
-        return
-    _taught = True
-    from numba.core import types
-    from numba.extending import typeof_impl
-
-    @typeof_impl.register(Kernel)
-    def _of_kernel(value: Kernel, context: Any) -> Any:
-        return types.Dispatcher(value.dispatcher())
-
-    @typeof_impl.register(Intrinsic)
-    def _of_intrinsic(value: Intrinsic, context: Any) -> Any:
-        from numba.core.registry import cpu_target
-
-        inner = value.dispatcher()
-        cpu_target.typing_context.refresh()     # an intrinsic is known by a table of globals, not by typeof
-        return cpu_target.typing_context._lookup_global(inner)
-
-
 class Entry:
-    """A kernel Python can call. Arguments are 1-D arrays of the declared dtypes, or integers."""
+    """A kernel that Python can call, and kernels by its symbol. Arguments are 1-D arrays of the declared dtypes, or integers."""
 
     def __init__(self, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
         self.py_func = function
@@ -250,19 +207,10 @@ class Entry:
         self.__module__ = function.__module__
         self.label = f"{function.__module__}.{function.__qualname__}"
         self._inner: Any = None
-        self._address = 0
+        self._caller: Any = None
+        self.loaded = 0                 # the native address, once there is one; with the JIT off, what `plain_call` understands
         self._native: Any = None
         ENTRIES[self.label] = self
-
-    def key(self) -> str:
-        digest = hashlib.sha256(self.label.encode())
-        digest.update(repr(self.arguments).encode())
-        from dpi.native import closure
-
-        for path in closure(self.__module__):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:32]
 
     def inner(self) -> Kernel:
         if self._inner is None:
@@ -271,61 +219,28 @@ class Entry:
 
     def address(self) -> int:
         """The native address (compiling first if need be). With the JIT off: a handle that `plain_call` understands."""
-        if not self._address:
+        if not self.loaded:
             if BUILD == "off":
                 _PLAIN.append(self)
-                self._address = len(_PLAIN)
+                self.loaded = len(_PLAIN)
             else:
                 from dpi.native import the_cache
 
-                cache = the_cache()
-                found = cache.find(self)
-                if found is None:
-                    found = self.compile()
-                    cache.keep(self, *found)
-                self._address = cache.load(*found)
-        return self._address
+                the_cache().load([self])
+        return self.loaded
 
-    def compile(self) -> tuple[str, bytes]:
-        """(symbol, object code) of this entry, compiled now."""
-        from numba import carray, from_dtype, types
-        from numba.core import sigutils
-        from numba.core.ccallback import CFunc
+    def caller(self) -> Any:
+        """The numba intrinsic for kernels that call this entry."""
+        if self._caller is None:
+            from dpi.compilation import call_of
 
-        _teach_numba()
-        parameters: list[str] = []
-        calls: list[str] = []
-        kinds: list[Any] = []
-        for i, argument in enumerate(self.arguments):
-            if argument in _CTYPES:
-                parameters.append(f"s{i}")
-                calls.append(f"s{i}")
-                kinds.append(types.int64 if argument == I64 else types.uint64)
-            else:
-                parameters += [f"p{i}", f"n{i}"]
-                calls.append(f"carray(p{i}, n{i})")
-                kinds += [types.CPointer(from_dtype(np.dtype(argument))), types.int64]
-        source = f"def wrapper({', '.join(parameters)}):\n    return function({', '.join(calls)})\n"
-        names: dict[str, Any] = {"carray": carray, "function": self.inner()}
-        exec(compile(source, f"<{self.label}>", "exec"), names)      # the wrapper is generated from the declared signature
-
-        class Collected(CFunc):
-            def _compile_uncached(self) -> Any:
-                result = super()._compile_uncached()
-                result.library.enable_object_caching()
-                return result
-
-        signature = sigutils.normalize_signature(types.int64(*kinds))
-        _optimise_once()
-        compiled = Collected(names["wrapper"], signature, locals={}, options={
-            "nopython": True, "nogil": True, "error_model": "numpy", "boundscheck": BUILD == "checked"})
-        compiled.compile()
-        return compiled._wrapper_name, compiled._library._get_compiled_object()
+            self._caller = call_of(self)
+        return self._caller
 
     def _bind(self) -> Any:
         kinds: list[Any] = []
         for argument in self.arguments:
-            kinds += [_CTYPES[argument]] if argument in _CTYPES else [ctypes.c_void_p, ctypes.c_int64]
+            kinds += [SCALARS[argument]] if argument in SCALARS else [ctypes.c_void_p, ctypes.c_int64]
         self._native = ctypes.CFUNCTYPE(ctypes.c_int64, *kinds)(self.address())
         return self._native
 
@@ -344,7 +259,7 @@ class Entry:
             raise TypeError(f"{self.label} takes {len(self.arguments)} arguments, got {len(args)}")
         flat: list[Any] = []
         for argument, value in zip(self.arguments, args, strict=True):
-            if argument in _CTYPES:
+            if argument in SCALARS:
                 flat.append(int(value))
             else:
                 if value.dtype.itemsize != np.dtype(argument).itemsize or not value.flags.c_contiguous:
@@ -358,27 +273,6 @@ class Entry:
         native = self._native or self._bind()
         flat = self._flatten(args)
         return _checked(native, flat) if BUILD == "checked" else int(native(*flat))
-
-
-def _optimise_once() -> None:
-    """Let LLVM optimise an entry's whole code once, not each inner kernel again at every level above it (about a third of a cold compile).
-
-    numba links a kernel's code into each of its callers and optimises there again; only the last of these, the entry's own library, counts.
-    Should numba change, the attribute is gone and kernels compile as slowly as they would without this.
-    """
-    from numba.core import codegen
-
-    library = getattr(codegen, "CPUCodeLibrary", None)
-    optimise = getattr(library, "_optimize_final_module", None)
-    if library is None or optimise is None or hasattr(optimise, "of_entries"):
-        return
-
-    def only_entries(self: Any) -> None:
-        if self.name.startswith("wrapper"):
-            optimise(self)
-
-    only_entries.of_entries = True      # type: ignore[attr-defined]
-    library._optimize_final_module = only_entries
 
 
 ENTRIES: dict[str, Entry] = {}

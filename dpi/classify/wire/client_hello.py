@@ -1,7 +1,8 @@
 """The ClientHello of TLS, QUIC and DTLS: what it says, its JA3 and its JA4.
 
 Source: RFC 8446 section 4.1.2, RFC 5246 section 7.4.1.2, RFC 6347 section 4.2.1 (the cookie of DTLS), RFC 6066 section 3 (server name),
-RFC 7301 (ALPN), RFC 9001 section 8.2 (QUIC transport parameters). Any parser that has a ClientHello in hand calls `client_hello`.
+RFC 7301 (ALPN), RFC 9001 section 8.2 (QUIC transport parameters). Any parser that has a ClientHello in hand calls `client_hello`, an entry of its
+own: it is compiled once, not in each of them.
 """
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import NAME_SNI
+from dpi.classify.inspection import FACTS, INSPECTION, NAME_SNI, TRANSACTION, U8
 from dpi.classify.wire.fingerprint import (
     TEXT_BYTES,
     comma,
@@ -30,7 +31,7 @@ from dpi.classify.wire.md5 import md5
 from dpi.classify.wire.rows import TLS, byte, number, open_row, text
 from dpi.classify.wire.scratch import scratch_bytes, scratch_numbers
 from dpi.classify.wire.varint import varint, varint_size
-from dpi.jit import kernel
+from dpi.jit import I64, entry, kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -332,7 +333,7 @@ def _parameters(facts: Array, data: Array, at: int, stop: int) -> None:
         at += length
 
 
-@kernel
+@entry(U8, I64, I64, I64, I64, INSPECTION, FACTS, TRANSACTION)
 def client_hello(data: Array, start: int, stop: int, kind: int, hello: int, inspection: Array, facts: Array, outbox: Array) -> int:
     """Take in the ClientHello body data[start:stop] (after the handshake header): facts, and one row of the tls table.
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from dpi.classify.inspection import FACTS, INSPECTION, TRANSACTION, U8
 from dpi.classify.wire.client_hello import client_hello
 from dpi.classify.wire.fingerprint import two
 from dpi.classify.wire.scratch import scratch_numbers
 from dpi.classify.wire.server_hello import ALPN_CHOSEN, NONE, RETRY_REQUEST, server_flight, server_hello
-from dpi.jit import kernel
+from dpi.jit import I64, entry, kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -33,8 +34,8 @@ def certify(data: Array, start: int, stop: int, inspection: Array, facts: Array,
     state[FLAGS] = flags
 
 
-@kernel
-def message(data: Array, kind: int, start: int, stop: int, whole: bool, how: int, inspection: Array, facts: Array, outbox: Array) -> int:
+@entry(U8, I64, I64, I64, I64, I64, INSPECTION, FACTS, TRANSACTION)
+def message(data: Array, kind: int, start: int, stop: int, whole: int, how: int, inspection: Array, facts: Array, outbox: Array) -> int:
     """Take in a handshake message of type `kind` whose body is data[start:stop]. how: TLS_HELLO or DTLS_HELLO.
 
     whole: the body ends there; of a Certificate message that goes on, the first certificate is taken as soon as it is there.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.inspection import NAME_CERTIFICATE, NAME_SNI
+from dpi.classify.inspection import FACTS, INSPECTION, NAME_CERTIFICATE, NAME_SNI, TRANSACTION, U8
 from dpi.classify.wire.certificate import (
     CERTIFICATE_END,
     CERTIFICATE_PLACES,
@@ -31,7 +31,7 @@ from dpi.classify.wire.md5 import md5
 from dpi.classify.wire.rows import TLS, byte, number, open_row, text
 from dpi.classify.wire.scratch import scratch_bytes, scratch_numbers
 from dpi.classify.wire.sha256 import sha256
-from dpi.jit import kernel
+from dpi.jit import I64, entry, kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -195,8 +195,8 @@ def looks_like_host(data: Array, start: int, stop: int) -> bool:
     return dots > 0
 
 
-@kernel
-def server_flight(data: Array, start: int, stop: int, version: int, cipher: int, with_alpn: bool, inspection: Array, facts: Array,
+@entry(U8, I64, I64, I64, I64, I64, INSPECTION, FACTS, TRANSACTION)
+def server_flight(data: Array, start: int, stop: int, version: int, cipher: int, with_alpn: int, inspection: Array, facts: Array,
                   outbox: Array) -> int:
     """Write the row of a server's flight, with what the certificate data[start:stop] teaches; stop 0 where none was in clear.
 
