@@ -60,7 +60,8 @@ class ObjectCache:
 
     def __init__(self) -> None:
         self.folder = cache_directory() / f"kernels-{hashlib.sha256(_machine().encode()).hexdigest()[:16]}"
-        self._index = self.folder / "kernels.json"
+        # of this checkout: another one beside it has sources, and times, of its own
+        self._index = self.folder / f"{hashlib.sha256(str(Path(__file__).resolve().parent).encode()).hexdigest()[:16]}.json"
         self._known = self._read_index()
         self._changed = False
         self._engine: Any = None
@@ -292,7 +293,7 @@ def main(groups: Sequence[str]) -> None:
     """
     import gc
 
-    import dpi.compilation      # noqa: F401 (before the fork, so that it is imported once)
+    import dpi.compilation  # noqa: F401 (before the fork, so that it is imported once)
 
     gc.disable()                # a compiler's garbage is its working set
     work = [[by_label(label) for label in group.split()] for group in groups]
