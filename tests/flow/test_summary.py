@@ -14,9 +14,9 @@ from dpi.batch import Batch, Coded, Texts
 from dpi.capture.key import fresh_seed
 from dpi.flow.figures import BOUNDS, TOP, Delays, Figures
 from dpi.flow.summary import Summary
-from dpi.flow.tally import Distinct, Registry, Tally, place, seen
+from dpi.flow.tally import KEPT, Distinct, Registry, Tally, place, seen
 from dpi.flow.words import Words
-from dpi.jit import BUILD
+from dpi.jit import BUILD, entry
 from dpi.replaying import run
 from tests.golden.rows import PCAPS
 from tests.oracle import summary as twin
@@ -124,8 +124,21 @@ def test_outcome_is_taken() -> None:
 
 # ------------------------------------------------------------ what it stands on
 
+U4, U8, I8 = np.dtype("u4"), np.dtype("u8"), np.dtype("i8")
+
+
+@entry(KEPT, U4, I8, U8, U8)
+def place_key(kept, slots, head, seed, key):
+    return place(kept, slots, head, seed, key[0], key[1], key[2])
+
+
+@entry(np.dtype("u1"), U8, U8)
+def see_key(bits, seed, key):
+    return seen(bits, seed, key[0], key[1])
+
+
 def placed(tally: Tally, high: int, low: int, third: int = 0) -> int:
-    return int(place(tally.kept, tally.slots, tally.head, tally.seed, np.uint64(high), np.uint64(low), np.uint64(third)))
+    return place_key(tally.kept, tally.slots, tally.head, tally.seed, np.array([high, low, third], np.uint64))
 
 
 def test_tally_is_bounded_and_counts_what_it_drops() -> None:
@@ -150,7 +163,7 @@ def test_distinct_is_close(count: int) -> None:
     distinct, seed = Distinct(), fresh_seed()
     for _ in range(2):
         for k in range(count if BUILD == "on" else min(count, 200)):
-            seen(distinct.bits, seed, np.uint64(k), np.uint64(1))
+            see_key(distinct.bits, seed, np.array([k, 1], np.uint64))
     assert distinct.count() == pytest.approx(count if BUILD == "on" else min(count, 200), rel=0.01, abs=1)
 
 
