@@ -44,7 +44,7 @@ def end_to_end(say: Paper, mix: str, times: int) -> None:
             peers.append(Runs("ndpiReader -q -t", ["ndpiReader", "-q", "-t", "-i", mix]))
         if shutil.which("tcpdump"):
             peers.append(Runs("tcpdump -w /dev/null", ["tcpdump", "-r", mix, "-w", "/dev/null"]))
-        say("", f"== whole process, one core, median of {times} (minimum .. maximum), in turn: {mix}")
+        say("", f"== whole process, one core, median of {times} (minimum .. maximum), in turn: {Path(mix).name}")
         in_turn(peers, times, {1}, directory=work)
         say(*(one.line() for one in peers), *(ratio(one, none) for one in peers[1:]), f"fullspan says: {last_line(none.output)}")
         store = Runs("fullspan store and report", ["sh", "-c", 'rm -rf fullspan.chdb; exec "$@"', "-", *FULLSPAN, "replay", mix, "--report", "report.html"])
@@ -65,7 +65,7 @@ def end_to_end(say: Paper, mix: str, times: int) -> None:
 
 def small_packets(say: Paper, small: str, few: str, times: int) -> None:
     """Decode and flow table, and memory per flow."""
-    say("", f"== small packets: decode and flow table on one core, table touched before the clock: {small}")
+    say("", f"== small packets: decode and flow table on one core, table touched before the clock: {Path(small).name}")
     many = Runs("1 M flows", [sys.executable, "-m", "benchmarks.stages", small])
     in_turn([many], times, {1}, directory=str(ROOT))
     say(many.line(), many.output.strip())
