@@ -70,17 +70,31 @@ class Unlinked(codegen.JITCodeLibrary):
         self._ensure_finalized()
         return 0
 
+    def _get_module_for_linking(self) -> Any:
+        """This kernel with all it calls, for numba's own libraries: those of kernels that tests call from Python."""
+        whole = super()._get_module_for_linking().clone()
+        self._link_all(whole)
+        return whole
+
+    def _link_all(self, module: Any) -> None:
+        """Put in the module what is called from here, each kernel once."""
+        seen, todo = {id(self)}, list(self._linking_libraries)
+        while todo:
+            library = todo.pop()
+            if id(library) in seen:
+                continue
+            seen.add(id(library))
+            if isinstance(library, Unlinked):
+                todo += library._linking_libraries
+                module.link_in(super(Unlinked, library)._get_module_for_linking(), preserve=True)
+            else:
+                module.link_in(library._get_module_for_linking(), preserve=True)
+
     def native(self, function: str, label: str) -> tuple[bytes, list[str]]:
         """The object code of this kernel and all it calls, with `function` under the name `label`; and the labels of the entries it calls."""
         self._ensure_finalized()
         module = self._final_module
-        seen, todo = {id(self)}, list(self._linking_libraries)
-        while todo:
-            library = todo.pop()
-            if id(library) not in seen:
-                seen.add(id(library))
-                todo += library._linking_libraries
-                module.link_in(library._get_module_for_linking(), preserve=True)
+        self._link_all(module)
         module.get_function(function).name = label
         passes, builder = self._codegen._module_pass_manager()
         passes.run(module, builder)

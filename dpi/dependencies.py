@@ -25,6 +25,12 @@ class Dependencies:
     files: tuple[Path, ...]
     entries: tuple[str, ...]
 
+    @property
+    def watched(self) -> tuple[Path, ...]:
+        """The files, and those where the entries are declared: while all of them are as they were, so is the entry's object."""
+        declared = {_source(label.rpartition(".")[0]) for label in self.entries}
+        return tuple(sorted({*self.files, *(path for path in declared if path)}))
+
 
 def dependencies(module: str) -> Dependencies:
     """Of the kernels of a module."""
@@ -49,12 +55,17 @@ def dependencies(module: str) -> Dependencies:
     return Dependencies(tuple(sorted(set(files.values()))), tuple(sorted(called)))
 
 
-def key(entry: Entry) -> str:
-    """What an entry's object file is called: the hash of all it depends on but the machine, 32 hex digits."""
+@functools.cache
+def key(label: str) -> str:
+    """What an entry's object file is called: the hash of all it depends on but the machine, 32 hex digits. Its module is imported.
+
+    Asked once per process: what is compiled is the code that was imported.
+    """
+    entry = ENTRIES[label]
     found = dependencies(entry.__module__)
-    digest = hashlib.sha256(f"{entry.label} {entry.arguments}".encode())
-    for label in found.entries:
-        digest.update(f"{label} {ENTRIES[label].arguments}".encode())
+    digest = hashlib.sha256(f"{label} {entry.arguments}".encode())
+    for other in found.entries:
+        digest.update(f"{other} {ENTRIES[other].arguments}".encode())
     for path in found.files:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())

@@ -208,7 +208,7 @@ class Entry:
         self.label = f"{function.__module__}.{function.__qualname__}"
         self._inner: Any = None
         self._caller: Any = None
-        self.loaded = 0                 # the native address, once there is one; with the JIT off, what `plain_call` understands
+        self._address = 0
         self._native: Any = None
         ENTRIES[self.label] = self
 
@@ -219,15 +219,15 @@ class Entry:
 
     def address(self) -> int:
         """The native address (compiling first if need be). With the JIT off: a handle that `plain_call` understands."""
-        if not self.loaded:
+        if not self._address:
             if BUILD == "off":
                 _PLAIN.append(self)
-                self.loaded = len(_PLAIN)
+                self._address = len(_PLAIN)
             else:
                 from dpi.native import the_cache
 
-                the_cache().load([self])
-        return self.loaded
+                self._address, = the_cache().addresses([self.label])
+        return self._address
 
     def caller(self) -> Any:
         """The numba intrinsic for kernels that call this entry."""

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +53,7 @@ class Known(NamedTuple):
     sources: tuple[tuple[str, int, int], ...]       # path, time in ns, size
     calls: tuple[str, ...]                          # labels of the entries it calls
     seconds: float                                  # what compiling took
+    size: int                                       # bytes of the object
 
 
 class ObjectCache:
@@ -67,6 +68,7 @@ class ObjectCache:
         self._engine: Any = None
         self._stub: Any = None
         self._stats: dict[str, tuple[int, int]] = {}
+        self._loaded: dict[str, int] = {}
 
     # ---------------------------------------------------------------- the index
 
@@ -74,8 +76,8 @@ class ObjectCache:
         try:
             said = json.loads(self._index.read_bytes())
             sources = [(path, stamp, size) for path, stamp, size in said["sources"]]
-            return {label: Known(key, tuple(sources[i] for i in places), tuple(calls), seconds)
-                    for label, (key, places, calls, seconds) in said["entries"].items()}
+            return {label: Known(key, tuple(sources[i] for i in places), tuple(calls), seconds, size)
+                    for label, (key, places, calls, seconds, size) in said["entries"].items()}
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return {}
 
@@ -85,7 +87,7 @@ class ObjectCache:
             return
         self._known = {**self._read_index(), **self._known}
         places: dict[tuple[str, int, int], int] = {}
-        entries = {label: (one.key, [places.setdefault(source, len(places)) for source in one.sources], one.calls, round(one.seconds, 2))
+        entries = {label: (one.key, [places.setdefault(source, len(places)) for source in one.sources], one.calls, round(one.seconds, 2), one.size)
                    for label, one in self._known.items()}
         self._write(self._index, json.dumps({"sources": list(places), "entries": entries}).encode())
         self._changed = False
@@ -99,99 +101,114 @@ class ObjectCache:
         except OSError:
             pass    # a cache that cannot be written costs time, never a result
 
+    def writable(self) -> bool:
+        """Whether objects can be kept, so that another process may compile them."""
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return os.access(self.folder, os.W_OK)
+
     def _stat(self, path: str) -> tuple[int, int]:
-        """Time and size of a source; asked once per process."""
+        """Time of the last change (which no copying tool sets back) and size of a source; asked once per process."""
         if path not in self._stats:
             now = os.stat(path)
-            self._stats[path] = now.st_mtime_ns, now.st_size
+            self._stats[path] = now.st_ctime_ns, now.st_size
         return self._stats[path]
 
     # ---------------------------------------------------------------- objects
 
-    def find(self, entry: Entry) -> Known | None:
-        """The entry's object of the sources as they are, None where there is none."""
-        known = self._known.get(entry.label)
+    def find(self, label: str) -> Known | None:
+        """The entry's object of the sources as they are, None where there is none. Its module is imported only where the index does not know."""
+        known = self._known.get(label)
         with contextlib.suppress(OSError):
             if known and all(self._stat(path) == (stamp, size) for path, stamp, size in known.sources) and self._object(known.key).exists():
                 return known
-        return self._look_up(entry)
+        return self._look_up(label)
 
-    def _look_up(self, entry: Entry) -> Known | None:
+    def _look_up(self, label: str) -> Known | None:
         """Find the object by the content of the sources, and let the index know of it."""
         from dpi.dependencies import dependencies, key
 
-        name = key(entry)
         try:
+            # before reading them: what changes meanwhile is seen the next time
+            sources = tuple((str(path), *self._stat(str(path))) for path in dependencies(by_label(label).__module__).watched)
+            name = key(label)
             said = json.loads(self._object(name).with_suffix(".json").read_bytes())
-            sources = tuple((str(path), *self._stat(str(path))) for path in dependencies(entry.__module__).files)
-            known = Known(name, sources, tuple(said["calls"]), float(said["seconds"]))
+            known = Known(name, sources, tuple(said["calls"]), float(said["seconds"]), int(said["size"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         if not self._object(name).exists():
             return None
-        self._known[entry.label] = known
+        self._known[label] = known
         self._changed = True
         return known
 
     def _object(self, key: str) -> Path:
         return self.folder / f"{key}.o"
 
-    def compile(self, entry: Entry) -> tuple[bytes, Sequence[str]]:
+    def compile(self, label: str) -> tuple[bytes, Sequence[str]]:
         """Compile an entry now, in this process, and keep its object: its code, and labels of the entries it calls."""
         from dpi.compilation import compile_entry
         from dpi.dependencies import key
 
-        name, started = key(entry), time.process_time()
+        entry = by_label(label)
+        name, started = key(label), time.process_time()
         code, calls = compile_entry(entry)
         self._write(self._object(name), code)
-        self._write(self._object(name).with_suffix(".json"), json.dumps({"calls": calls, "seconds": time.process_time() - started}).encode())
+        said = {"calls": calls, "seconds": time.process_time() - started, "size": len(code)}
+        self._write(self._object(name).with_suffix(".json"), json.dumps(said).encode())
         return code, calls
 
-    def cost(self, entries: Sequence[Entry]) -> float:
+    def cost(self, labels: Sequence[str]) -> float:
         """About how many seconds compiling these together takes."""
         from dpi.dependencies import dependencies
 
-        known = [self._known.get(one.label) for one in entries]
-        files = {path for one in entries for path in dependencies(one.__module__).files}
+        known = [self._known.get(label) for label in labels]
+        files = {path for label in labels for path in dependencies(by_label(label).__module__).files}
         return max(sum(one.seconds for one in known if one), _SECONDS_PER_BYTE * sum(path.stat().st_size for path in files))
 
-    def load(self, entries: Iterable[Entry]) -> None:
-        """Load the objects of these entries and of those they call, all in one go, compiling what is missing. Sets their addresses."""
+    def addresses(self, labels: Sequence[str]) -> list[int]:
+        """The native addresses of entries: what is not loaded is loaded with what it calls, all in one go, and compiled where it is missing."""
         codes: dict[str, bytes] = {}
-        fresh: list[Entry] = []
-        todo = list(entries)
+        todo = list(labels)
         while todo:
-            entry = todo.pop()
-            if not entry.loaded and entry.label not in codes:
-                codes[entry.label], calls = self._code(entry)
-                fresh.append(entry)
-                todo += map(by_label, calls)
-        if not codes:
-            return
+            label = todo.pop()
+            if label not in self._loaded and label not in codes:
+                codes[label], calls = self._code(label)
+                todo += calls
+        if codes:
+            self._load(codes)
+        return [self._loaded[label] for label in labels]
+
+    def is_loaded(self, label: str) -> bool:
+        """Whether its code is in this process."""
+        return label in self._loaded
+
+    def _code(self, label: str) -> tuple[bytes, Sequence[str]]:
+        """Object code and labels of the entries called; compiled here if need be."""
+        known = self.find(label)
+        with contextlib.suppress(OSError):
+            if known and len(code := self._object(known.key).read_bytes()) == known.size:
+                return code, known.calls
+        return self.compile(label)
+
+    def _load(self, codes: dict[str, bytes]) -> None:
         import llvmlite.binding as llvm
 
         engine = self._engine = self._engine or self._new_engine(llvm)
         for code in codes.values():
             engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        for entry in fresh:
-            entry.loaded = int(engine.get_function_address(entry.label))
-            if not entry.loaded:
-                raise RuntimeError(f"kernel cache {self.folder}: {entry.label} is missing; remove the folder")
+        for label in codes:
+            address = int(engine.get_function_address(label))
+            if not address:
+                raise RuntimeError(f"kernel cache {self.folder}: {label} is missing; remove the folder")
+            self._loaded[label] = address
         self.save()
-
-    def _code(self, entry: Entry) -> tuple[bytes, Sequence[str]]:
-        """Object code and labels of the entries called; compiled here if need be."""
-        known = self.find(entry)
-        with contextlib.suppress(OSError):
-            if known:
-                return self._object(known.key).read_bytes(), known.calls
-        return self.compile(entry)
 
     def _new_engine(self, llvm: Any) -> Any:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        if BUILD == "checked":
+        if BUILD == "checked" or "numba" in sys.modules:        # names are known to all of the process, to numba's own engine too
             _register_numba_symbols()
         else:
             self._stub_symbols(llvm)
@@ -236,54 +253,59 @@ def the_cache() -> ObjectCache:
     return _cache
 
 
-def stale(entries: Sequence[Entry]) -> list[Entry]:
-    """Those that would have to be compiled, and those they call."""
+def stale(entries: Sequence[Entry | str]) -> list[str]:
+    """Labels of those that would have to be compiled, and of those they call. An entry is named by itself or by its label."""
     if BUILD == "off":
         return []
-    missing: dict[str, Entry] = {}
+    cache = the_cache()
+    missing: list[str] = []
     seen: set[str] = set()
-    todo = list(entries)
+    todo = _labels(entries)
     while todo:
-        entry = todo.pop()
-        if entry.label in seen or entry.loaded:
+        label = todo.pop()
+        if label in seen or cache.is_loaded(label):
             continue
-        seen.add(entry.label)
-        known = the_cache().find(entry)
+        seen.add(label)
+        known = cache.find(label)
         if known is None:
             from dpi.dependencies import dependencies
 
-            missing[entry.label] = entry
-            todo += map(by_label, dependencies(entry.__module__).entries)
+            missing.append(label)
+            todo += dependencies(by_label(label).__module__).entries
         else:
-            todo += map(by_label, known.calls)
-    return list(missing.values())
+            todo += known.calls
+    return missing
 
 
-def warm(entries: Sequence[Entry], say: Callable[[str], None] | None = None) -> None:
+def _labels(entries: Sequence[Entry | str]) -> list[str]:
+    return [one if isinstance(one, str) else one.label for one in entries]
+
+
+def warm(entries: Sequence[Entry | str], say: Callable[[str], None] | None = None) -> None:
     """Compile what is stale, in as many processes as are of use, and load all."""
     if BUILD == "off":
         return
     missing = stale(entries)
     if missing and say:
         say(f"compiling {len(missing)} kernels (once; kept in {cache_directory()})")
-    if len(missing) > 1 and (os.cpu_count() or 1) > 1:
+    if len(missing) > 1 and (os.cpu_count() or 1) > 1 and the_cache().writable():
         _compile_beside(missing)
-    the_cache().load(entries)
+    the_cache().addresses(_labels(entries))
 
 
-def _compile_beside(missing: Sequence[Entry]) -> None:
+def _compile_beside(missing: Sequence[str]) -> None:
     """Child processes share the work; what they leave undone is compiled by the caller."""
     import subprocess
 
     from dpi.dependencies import dependencies
 
-    alike: dict[Any, list[Entry]] = {}      # entries of the same inner kernels stay together: those are compiled once in a process
-    for one in missing:
-        own = Path(str(sys.modules[one.__module__].__file__))
-        alike.setdefault(frozenset(dependencies(one.__module__).files) - {own}, []).append(one)
+    alike: dict[Any, list[str]] = {}        # entries of the same inner kernels stay together: those are compiled once in a process
+    for label in missing:
+        module = by_label(label).__module__
+        own = Path(str(sys.modules[module].__file__))
+        alike.setdefault(frozenset(dependencies(module).files) - {own}, []).append(label)
     ranked = sorted(alike.values(), key=lambda group: -the_cache().cost(group))
-    subprocess.run([sys.executable, "-m", "dpi.native", *(" ".join(one.label for one in group) for group in ranked)], stdin=subprocess.DEVNULL,
-                   check=False)
+    subprocess.run([sys.executable, "-m", "dpi.native", *map(" ".join, ranked)], stdin=subprocess.DEVNULL, check=False)
 
 
 def main(groups: Sequence[str]) -> None:
@@ -294,9 +316,13 @@ def main(groups: Sequence[str]) -> None:
     import gc
 
     import dpi.compilation  # noqa: F401 (before the fork, so that it is imported once)
+    from dpi.dependencies import key
 
     gc.disable()                # a compiler's garbage is its working set
-    work = [[by_label(label) for label in group.split()] for group in groups]
+    work = [group.split() for group in groups]
+    for label in (label for group in work for label in group):
+        by_label(label)
+        key(label)              # of the sources as they were imported: they may be edited before their turn comes
     queue, feed = os.pipe()
     os.write(feed, b"".join(i.to_bytes(2, "little") for i in range(len(work))))
     os.close(feed)
@@ -308,8 +334,8 @@ def main(groups: Sequence[str]) -> None:
             break
         children.append(child)
     while number := os.read(queue, 2):
-        for one in work[int.from_bytes(number, "little")]:
-            the_cache().compile(one)
+        for label in work[int.from_bytes(number, "little")]:
+            the_cache().compile(label)
     for child in children:
         os.waitpid(child, 0)
     os._exit(0)                 # what a compiler leaves in memory takes long to take down in order
