@@ -355,11 +355,11 @@ class Shard:
         return {reason: int(counted[i]) for i, reason in enumerate(REFUSALS) if i and counted[i]}
 
 
-def entries(rules: RuleSet) -> list[Entry]:
-    """Every kernel a replay calls, for `dpi.jit.warm`."""
+def entries(rules: RuleSet) -> list[Entry | str]:
+    """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, find_text, decode, decode_any, *rules.parsers]
+    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, find_text, decode, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -1,7 +1,7 @@
 """Rules: rules/apps/*.toml and the protocol files, loaded and checked into the arrays the kernels read.
 
-`load()` reads the package's rules and any further directories, and keeps what it compiled in the cache directory, keyed by the content of the
-rule files and of the sources involved: a warm start reads one file. What a stanza may hold is in docs/rules.md.
+`load()` reads the package's rules and any further directories, and keeps what it compiled in the cache directory, keyed by the state of the rule
+files and of the sources involved: a warm start reads one file. What a stanza may hold is in docs/rules.md.
 """
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import numpy as np
 
 from dpi.classify.verdict import CONFIDENCE, WORDS
 from dpi.errors import UserError
-from dpi.jit import Entry, cache_directory
+from dpi.jit import BUILD, Entry, cache_directory
 
 _PACKAGE = Path(__file__).resolve().parent
 _KEPT = 8               # compiled rule sets kept in the cache directory
-_MAGIC = b"fullspan rules 1"
+_MAGIC = b"fullspan rules 2"
 
 
 class Reason(NamedTuple):
@@ -55,6 +55,7 @@ class RuleSet:
     files: list[Path]                   # rule files read
     values: list[str]
     places: list[str]
+    parser_labels: list[str]            # of the parsers' entries: a warm start loads them without importing the protocol files
     arrays: dict[str, Any]
 
     reason_table: Any                   # REASON[]
@@ -92,7 +93,10 @@ class RuleSet:
 
     def address_array(self) -> Any:
         """uint64[]: native address of each parser by number; slot 0 is 0. Compiles what is not in the cache."""
-        return np.array([0, *(one.address() for one in self.parsers)], np.uint64)
+        if BUILD == "off":
+            return np.array([0, *(one.address() for one in self.parsers)], np.uint64)
+        from dpi.native import the_cache
+        return np.array([0, *the_cache().addresses(self.parser_labels)], np.uint64)
 
     def evidence(self) -> list[str]:
         """The words of every reason, by number."""
@@ -169,27 +173,35 @@ def rule_files(directories: Sequence[Path | str] = ()) -> list[list[tuple[Path, 
 def load(directories: Sequence[Path | str] = (), *, cache: bool = True) -> RuleSet:
     """The package's rules and those of further directories (which override). Raises UserError naming file, line and the fix."""
     layers = rule_files(directories)
-    version, key = hashlib.sha256(), hashlib.sha256(_MAGIC)
-    for layer in layers:
-        for path, shown in layer:
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise UserError(f"can't be read: {error.strerror}", shown, "check that it exists and may be read") from None
-            digest = hashlib.sha256(content).digest()
-            version.update(digest)
-            key.update(shown.encode() + b"\0" + digest)
-        key.update(b"\1")
-    for path in (Path(__file__), *sorted((_PACKAGE / "classify").glob("*.py")), *sorted((_PACKAGE / "classify" / "protocols").glob("*.py"))):
-        key.update(path.name.encode() + path.read_bytes())
-    store = cache_directory() / f"rules-{key.hexdigest()[:24]}.bin"
+    store = cache_directory() / f"rules-{_state(layers)}.bin"
     kept = _read(store) if cache else None
     if kept is None:
         kept = _compile(layers)
         if cache:
             _write(store, *kept)
     lists, arrays = kept
-    return _assemble(version.hexdigest()[:12], [path for layer in layers for path, _ in layer], lists, arrays)
+    return _assemble(lists["version"][0], [path for layer in layers for path, _ in layer], lists, arrays)
+
+
+def _state(layers: list[list[tuple[Path, str]]]) -> str:
+    """What a compiled rule set is called: by size and time of the last change, which no copying tool sets back, of all that it depends on."""
+    digest = hashlib.sha256(_MAGIC)
+    sources = [(Path(__file__), "")]
+    for folder in (_PACKAGE / "classify", _PACKAGE / "classify" / "protocols"):
+        sources += [(path, path.name) for path in sorted(folder.glob("*.py"))]
+    for layer in (*layers, sources):
+        for path, shown in layer:
+            try:
+                now = os.stat(path)
+            except OSError as error:
+                raise _unreadable(shown, error) from None
+            digest.update(f"{path}\0{shown}\0{now.st_ctime_ns} {now.st_size}\0".encode())
+        digest.update(b"\1")
+    return digest.hexdigest()[:24]
+
+
+def _unreadable(shown: str, error: OSError) -> UserError:
+    return UserError(f"can't be read: {error.strerror}", shown, "check that it exists and may be read")
 
 
 def check(directories: Sequence[Path | str] = ()) -> list[UserError]:
@@ -213,7 +225,19 @@ def _compile(layers: list[list[tuple[Path, str]]]) -> tuple[dict[str, list[str]]
     from dpi.classify import registry, rulebook, stanzas
 
     book = rulebook.compile_rules([[one for path, shown in layer for one in stanzas.read(path, shown)] for layer in layers], registry.parsers())
-    return book.lists, book.arrays
+    return {**book.lists, "version": [_version(layers)]}, book.arrays
+
+
+def _version(layers: list[list[tuple[Path, str]]]) -> str:
+    """12 hex digits over the content of all rule files."""
+    version = hashlib.sha256()
+    for layer in layers:
+        for path, shown in layer:
+            try:
+                version.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                raise _unreadable(shown, error) from None
+    return version.hexdigest()[:12]
 
 
 def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arrays: dict[str, Any]) -> RuleSet:
@@ -224,7 +248,7 @@ def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arra
         "networks4", "networks6", "carriers", "parser_protocol", "parser_reason", "parser_memory", "parser_starts", "parser_also", "parser_also_reason")}
     ranges = arrays["port_ranges"].reshape(-1, 4).tolist()
     return RuleSet(version, lists["protocols"], lists["protocol_categories"], lists["applications"], lists["categories"], lists["notes"], files,
-                   lists["values"], lists["files"], arrays, ports=table(tuple(row) for row in ranges), **named)
+                   lists["values"], lists["files"], lists["parsers"], arrays, ports=table(tuple(row) for row in ranges), **named)
 
 
 # ---------------------------------------------------------------- the cache file: a line of JSON, then the arrays one after the other

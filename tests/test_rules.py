@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,14 @@ def test_a_change_or_damage_compiles_again(cached):
         (cached / "own.toml").write_text(ONE.replace("a.com", f"c{k}.com"))
         rules.load([cached])
     assert len(list((cached.parent / "cache").glob("rules-*.bin"))) <= 8
+
+
+def test_an_edit_that_keeps_size_and_time_is_noticed(cached):
+    own = cached / "own.toml"
+    before, was = rules.load([cached]), own.stat()
+    own.write_text(ONE.replace("a.com", "b.com"))
+    os.utime(own, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert own.stat().st_size == was.st_size and rules.load([cached]).version != before.version
 
 
 def test_directories_that_hold_no_rules(tmp_path):

@@ -12,6 +12,7 @@ Wang Yi): without the secrets nobody can choose addresses or ports that collide.
 """
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,8 @@ def fold() -> Any:
 
 def fresh_seed(random: np.random.Generator | None = None) -> np.ndarray[Any, Any]:
     """Four odd random words, uint64[4]; from the system's entropy unless a generator is given (tests, repeatable benchmarks)."""
-    source = random or np.random.default_rng()
-    return source.integers(0, 1 << 64, SEEDS, np.uint64) | np.uint64(1)
+    drawn = np.frombuffer(os.urandom(8 * SEEDS), np.uint64) if random is None else random.integers(0, 1 << 64, SEEDS, np.uint64)
+    return drawn | np.uint64(1)
 
 
 @kernel

@@ -5,7 +5,7 @@ looked up at each label boundary; the longest rule wins. The hash is two seeded 
 """
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -148,7 +148,7 @@ def table(suffixes: Mapping[str, int], exact: Mapping[str, int] | None = None) -
         rules.setdefault(name.encode(), [0, 0])[1] = reason
     slots = 1 << max(1, (2 * len(rules) - 1).bit_length())
     while True:
-        low, high = secrets.randbits(32), secrets.randbits(32)
+        low, high = (int.from_bytes(os.urandom(4), "little") for _ in range(2))
         hashed = {_hash(name, low, high): reasons for name, reasons in rules.items()}
         if len(hashed) == len(rules):
             break

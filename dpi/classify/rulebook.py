@@ -244,5 +244,6 @@ def compile_rules(layers: Sequence[Sequence[Stanza]], parsers: Sequence[Parser],
     arrays["reason_dns"] = np.array(compiler.dns, np.uint32)
     lists = {"protocols": list(compiler.protocols), "protocol_categories": compiler.protocol_categories,
              "applications": list(compiler.applications), "categories": compiler.categories,
-             "values": list(compiler.values), "files": list(compiler.files), "notes": compiler.notes}
+             "values": list(compiler.values), "files": list(compiler.files), "notes": compiler.notes,
+             "parsers": [one.parse.label for one in parsers]}
     return Rulebook(lists, arrays)

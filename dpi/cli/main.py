@@ -6,6 +6,7 @@ imported at the top of one.
 """
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import click
 from dpi.errors import UserError
 
 GROUP = "fullspan.commands"
+_GARBAGE = 50_000               # objects made between two looks for garbage: a start makes many and throws few away
 #: What the package itself brings, so that a checkout works before it is installed.
 OWN = ("replay", "report", "query", "flow", "rules", "doctor")
 
@@ -23,13 +25,8 @@ OWN = ("replay", "report", "query", "flow", "rules", "doctor")
 def _found() -> dict[str, str]:
     """Command name -> 'module:attribute'."""
     from importlib.metadata import entry_points
-    from importlib.util import find_spec
 
-    found = {one.name: one.value for one in entry_points(group=GROUP)}
-    for name in OWN:
-        if name not in found and find_spec(f"dpi.cli.{name}") is not None:
-            found[name] = f"dpi.cli.{name}:command"
-    return found
+    return {one.name: one.value for one in entry_points(group=GROUP)} | {name: f"dpi.cli.{name}:command" for name in OWN}
 
 
 class Commands(click.Group):
@@ -40,7 +37,8 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
-        where = None if own else _found().get(cmd_name)
+        # its own commands are not looked for among all that is installed: that takes longer than many of them do
+        where = None if own else f"dpi.cli.{cmd_name}:command" if cmd_name in OWN else _found().get(cmd_name)
         if own or where is None:
             return own
         from importlib import import_module
@@ -111,7 +109,11 @@ def main() -> None:
     """The console script."""
     # tables grow as flows come: small pages are zeroed as they are touched, of huge ones most would be zeroed for nothing (numpy asks for them)
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
-    sys.exit(run())
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # numpy would start a thread for each core, for algebra that nothing here does
+    gc.set_threshold(_GARBAGE)
+    code = run()
+    gc.freeze()             # what is left dies with the process: going through it once more takes longer than a small replay
+    sys.exit(code)
 
 
 if __name__ == "__main__":
