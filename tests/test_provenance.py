@@ -160,7 +160,7 @@ import sys, time
 from dpi.replaying import ReplayOptions, run
 from dpi.store import open_store, writer
 
-writer.Writer.__init__.__defaults__ = (1000,)
+writer.Writer.__init__.__defaults__ = (1000, 1000)
 store = open_store(sys.argv[1])
 
 class Pause:

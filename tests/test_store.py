@@ -19,7 +19,7 @@ from dpi.schema import TABLES, Column
 from dpi.store import NoStore, Store, address, open_store, tables
 from dpi.store.captures import UNFINISHED, Stored, has_begun
 from dpi.store.gathering import Gathering, signature
-from dpi.store.writer import FIRST, LAST, Writer
+from dpi.store.writer import FIRST, LAST, Spool, Writer
 from tests.oracle import columns as twin
 from tests.rows import START, batch
 
@@ -136,7 +136,7 @@ def test_captures_of_a_size_are_known_whether_flushed_or_not(store: Store) -> No
 def test_a_capture_that_has_begun_is_stored_before_its_rows_and_ends_after_them() -> None:
     """However rows are gathered: whenever the process is killed, no row is without its capture, and no capture is whole too early."""
     order: list[tuple[str, int]] = []
-    writer = Writer(lambda batch: order.append((batch.table, batch.count)), rows=10)
+    writer = Writer(lambda spool: order.append((spool.table, spool.rows)), rows=10)
     for number in (1, 2):
         writer.write(_capture(number, damage=UNFINISHED), FIRST)
         writer.write(batch("flows", 6, number))         # of the second, ten rows are together: they go, the first two captures before them
@@ -145,6 +145,21 @@ def test_a_capture_that_has_begun_is_stored_before_its_rows_and_ends_after_them(
     assert has_begun(_capture(1, damage=UNFINISHED)) and not has_begun(_capture(1))
     writer.close()
     assert order[:2] == [("captures", 2), ("flows", 12)] and order[-1] == ("captures", 2) and sorted(order[2:-1]) == [("dns", 8)]
+
+
+def test_rows_go_ahead_where_a_core_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soon, and then in inserts that grow with the table, so that parts stay few."""
+    sizes: dict[int, list[int]] = {}
+    for cores in (1, 2):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid, cores=cores: set(range(cores)))
+        sizes[cores] = []
+        writer = Writer(lambda spool, into=sizes[cores]: into.append(spool.rows), rows=1000, eager=10)
+        for seed in range(400):
+            writer.write(batch("captures", 5, seed))
+            writer._queue.join()                    # the thread is idle
+        writer.close()
+    assert sizes[1] == [1000, 1000]
+    assert sizes[2][:3] == [10, 10, 10] and sum(sizes[2]) == 2000 and len(sizes[2]) < 30 and max(sizes[2]) > 200
 
 
 def test_replaying_a_capture_replaces_its_rows(store: Store) -> None:
@@ -273,7 +288,7 @@ def test_no_store_keeps_nothing_and_says_so() -> None:
 
 
 def test_the_writer_tells_the_first_error_and_counts_what_was_lost() -> None:
-    def full(_batch: Batch) -> None:
+    def full(_spool: Spool) -> None:
         raise UserError("the disk is full", "somewhere")
 
     writer = Writer(full, rows=10)

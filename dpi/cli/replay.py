@@ -1,6 +1,7 @@
 """fullspan replay: capture files become flows, applications and answers."""
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -12,6 +13,7 @@ import click
 from dpi.cli.moments import length, moment
 from dpi.errors import UserError
 
+_ALLOCATIONS = 100_000          # between collections of garbage: a replay makes little, and each collection walks every rule
 _DEFAULT_STORE = "chdb:///fullspan.chdb"
 
 
@@ -47,6 +49,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     options = ReplayOptions(rules=rules_path, filter=packet_filter, since=moment(since, "--since"), until=moment(until, "--until"),
                             time_shift=length(time_shift, "--time-shift"), max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append, sha256=sha256)
     _check_report(report_path)
+    gc.set_threshold(_ALLOCATIONS)
     summary = Summary()
     started = time.perf_counter()
     store = open_store(store_url)

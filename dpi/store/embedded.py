@@ -3,10 +3,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from dpi.batch import Batch
@@ -14,11 +13,10 @@ from dpi.errors import UserError
 from dpi.store import Address, Result, plain, tables
 from dpi.store.captures import Captures, Stored, drop, has_begun
 from dpi.store.library import engine
-from dpi.store.native import KERNELS, Buffer, block, columns_of
-from dpi.store.writer import FIRST, LAST, Writer
+from dpi.store.native import KERNELS
+from dpi.store.writer import FIRST, LAST, Spool, Writer
 
 _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
-_VECTOR = 512           # buffers written in one call; the kernel takes at most 1024
 _PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
 
 
@@ -32,7 +30,6 @@ class EmbeddedStore:
         self._path = where.path
         self._lock = threading.RLock()
         self._writing = False
-        self._memory = -1
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
         self._rewritten = False             # a row of `captures` was written a second time
@@ -105,32 +102,16 @@ class EmbeddedStore:
                 self._writing &= not drop(self._run, sorted(self._replaced))
             self._replaced = set()
 
-    def _insert(self, batch: Batch) -> None:
-        self._fill(block(batch))
+    def _insert(self, spool: Spool) -> None:
         with self._lock:
             if not self._writing:
                 self._begin()
             try:
                 # chDB's own streaming insert reports success where the disk is full; reading a file in memory does not
-                self._engine.query(f"INSERT INTO {batch.table} ({', '.join(columns_of(batch))}) FROM INFILE '/proc/self/fd/{self._memory}' "
+                self._engine.query(f"INSERT INTO {spool.table} ({', '.join(spool.columns)}) FROM INFILE '{spool.path}' "
                                    "SETTINGS deduplicate_insert = 'disable' FORMAT Native")
             except Exception as error:
                 raise self._told(error) from None
-
-    def _fill(self, buffers: Sequence[Buffer]) -> None:
-        """Write the bytes into the file in memory; its pages are kept from one insert to the next. Only the writer's thread comes here."""
-        if self._memory < 0:
-            self._memory = os.memfd_create("fullspan-insert", os.MFD_CLOEXEC)
-        os.lseek(self._memory, 0, os.SEEK_SET)
-        waiting, size = [memoryview(buffer) for buffer in buffers], 0
-        while waiting:
-            written = os.writev(self._memory, waiting[:_VECTOR])
-            size += written
-            while waiting and written >= len(waiting[0]):
-                written -= len(waiting.pop(0))
-            if written:
-                waiting[0] = waiting[0][written:]
-        os.ftruncate(self._memory, size)
 
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
@@ -198,9 +179,6 @@ class EmbeddedStore:
     def _end(self) -> None:
         with self._lock:
             self._let_go()
-            if self._memory >= 0:
-                os.close(self._memory)
-                self._memory = -1
 
     def _let_go(self) -> None:
         self._engine.close()

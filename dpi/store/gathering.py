@@ -1,4 +1,4 @@
-"""Batches of one table put together into one: what is done once for a hundred thousand rows is done for little more than once for four."""
+"""Batches of one table put together into one: what is done once for sixteen thousand rows costs little more than once for four."""
 from __future__ import annotations
 
 from typing import Any
@@ -19,13 +19,24 @@ class _Numbers:
 
     def add(self, column: AnyColumn) -> None:
         values = column if isinstance(column, np.ndarray) else np.array([_mac_number(word) for word in _words(column)], np.uint64)
-        end = self._used + len(values)
+        self._room(len(values))[:] = values
+
+    def repeat(self, value: int, count: int) -> None:
+        """Append a value `count` times."""
+        self._room(count)[:] = value
+
+    def _room(self, count: int) -> Array:
+        """Where the next `count` values go."""
+        begin, end = self._used, self._used + count
         if end > len(self._values):
             larger = np.empty((max(2 * len(self._values), end), *self._values.shape[1:]), self._values.dtype)
-            larger[:self._used] = self._values[:self._used]
+            larger[:begin] = self._values[:begin]
             self._values = larger
-        self._values[self._used:end] = values
         self._used = end
+        return self._values[begin:end]
+
+    def clear(self) -> None:
+        self._used = 0
 
     def column(self) -> Array:
         return self._values[:self._used]
@@ -35,14 +46,20 @@ class _Texts:
     """Strings, one behind the other."""
 
     def __init__(self, room: int) -> None:
-        self._data, self._offsets, self._end = _Numbers((), np.dtype("u1"), 1 << 16), _Numbers((), np.dtype("i8"), room + 1), 0
-        self._offsets.add(np.zeros(1, np.int64))
+        self._data, self._offsets = _Numbers((), np.dtype("u1"), 1 << 16), _Numbers((), np.dtype("i8"), room + 1)
+        self.clear()
+
+    def clear(self) -> None:
+        self._data.clear()
+        self._offsets.clear()
+        self._offsets.repeat(0, 1)
+        self._end = 0
 
     def add(self, column: AnyColumn) -> None:
         texts = column if isinstance(column, Texts) else Texts.of(_words(column))
         first, last = int(texts.offsets[0]), int(texts.offsets[-1])
         if first == last:
-            self._offsets.add(np.broadcast_to(np.int64(self._end), (len(texts),)))
+            self._offsets.repeat(self._end, len(texts))
             return
         self._data.add(texts.data[first:last])
         self._offsets.add(texts.offsets[1:] + (self._end - first))
@@ -67,9 +84,12 @@ class _Codes:
             self._words = coded.words
             self._table = np.array([places.setdefault(word, len(places)) for word in coded.words] or [places.setdefault("", len(places))], np.uint32)
         if len(self._table) == 1:
-            self._codes.add(np.broadcast_to(self._table, (len(coded),)))
+            self._codes.repeat(int(self._table[0]), len(coded))
         else:
             self._codes.add(self._table.take(coded.codes, mode="clip"))         # a code beyond the words counts as the last
+
+    def clear(self) -> None:
+        self._codes.clear()
 
     def column(self) -> Coded:
         return Coded(self._codes.column(), list(self._places))
@@ -79,9 +99,14 @@ class _Lists:
     """Lists, one behind the other."""
 
     def __init__(self, like: Lists, room: int) -> None:
-        self._offsets, self._end = _Numbers((), np.dtype("i8"), room + 1), 0
-        self._offsets.add(np.zeros(1, np.int64))
-        self._values = _growing(like.values, 1 << 10)
+        self._offsets, self._values = _Numbers((), np.dtype("i8"), room + 1), _growing(like.values, 1 << 10)
+        self.clear()
+
+    def clear(self) -> None:
+        self._values.clear()
+        self._offsets.clear()
+        self._offsets.repeat(0, 1)
+        self._end = 0
 
     def add(self, lists: Lists) -> None:
         first, last = int(lists.offsets[0]), int(lists.offsets[-1])
@@ -126,7 +151,7 @@ def signature(batch: Batch) -> tuple[str, ...]:
 
 
 class Gathering:
-    """Rows of batches of one signature. Nothing of the batches is kept. `room`: rows to reserve address space for."""
+    """Rows of batches of one signature. Nothing of the batches is kept. `room`: how many rows are expected."""
 
     def __init__(self, first: Batch, room: int) -> None:
         self.table, self.rows = first.table, 0
@@ -139,6 +164,12 @@ class Gathering:
             column.add(batch.columns[name])
         self.rows += batch.count
 
+    def clear(self) -> None:
+        """Forget the rows; the memory is used again."""
+        for column in self._columns.values():
+            column.clear()
+        self.rows = 0
+
     def batch(self) -> Batch:
-        """All rows as one batch."""
+        """All rows as one batch, good until more are added."""
         return Batch(self.table, self.rows, {name: column.column() for name, column in self._columns.items()})
