@@ -21,6 +21,7 @@ from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 from numba.core.types.functions import BaseFunction
 from numba.extending import intrinsic, typeof_impl
+from numba.np import arrayobj
 
 from dpi.jit import BUILD, ENTRIES, I64, SCALARS, Entry, Intrinsic, Kernel
 
@@ -96,6 +97,9 @@ class Unlinked(codegen.JITCodeLibrary):
         module = self._final_module
         self._link_all(module)
         module.get_function(function).name = label
+        for inner in module.functions:
+            if not inner.is_declaration and inner.name != label:
+                inner.linkage = "internal"          # nobody else calls it: what its only caller does not need goes, and mostly the call itself
         passes, builder = self._codegen._module_pass_manager()
         passes.run(module, builder)
         module.verify()
@@ -216,6 +220,15 @@ def _remember_operators() -> None:
     BaseFunction.get_call_type = get_call_type
 
 
+def _count_from_the_front() -> None:
+    """An index is what it is: numba lets a negative one count from the end, which costs three instructions an access and keeps loops from becoming
+    vector code. No kernel has one; where every index is checked, a negative one fails."""
+    def index(context: Any, builder: Any, kind: Any, value: Any, _size: Any) -> Any:
+        return context.cast(builder, value, kind, types.intp if kind.signed else types.uintp)
+
+    arrayobj.fix_integer_index = index
+
+
 _known = False
 
 
@@ -226,6 +239,7 @@ def _know() -> None:
         return
     _known = True
     _remember_operators()
+    _count_from_the_front()
 
     @typeof_impl.register(Kernel)
     def _of_kernel(value: Kernel, context: Any) -> Any:
