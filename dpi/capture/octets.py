@@ -13,7 +13,7 @@ from dpi.jit import BUILD, intrinsic, kernel
 
 
 def _octet(data: Any, index: int) -> Any:
-    # a negative index would count from the end: make it as bad as one past the end
+    # in plain Python a negative index would count from the end: make it as bad as one past the end
     return np.int64(data[index if index >= 0 else data.size])
 
 
@@ -27,6 +27,36 @@ def _be32(data: Any, index: int) -> Any:
 
 def _be64(data: Any, index: int) -> Any:
     return (np.uint64(be32(data, index)) << np.uint64(32)) | np.uint64(be32(data, index + 4))
+
+
+def _place16(data: Any, index: int, value: int) -> Any:
+    for i in range(16):
+        if octet(data, index + i) == value:
+            return np.int64(i)
+    return np.int64(16)
+
+
+def _make_place16() -> Any:
+    """A maker of the comparison of sixteen bytes at once."""
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic as numba_intrinsic
+
+    @numba_intrinsic
+    def place(typing_context: Any, data: Any, index: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            address = builder.gep(builder.bitcast(array.data, ir.IntType(8).as_pointer()), [args[1]])
+            sixteen, word = ir.VectorType(ir.IntType(8), 16), ir.IntType(32)
+            seen = builder.load(builder.bitcast(address, sixteen.as_pointer()))
+            seen.align = 1
+            one = builder.insert_element(ir.Constant(sixteen, ir.Undefined), builder.trunc(args[2], ir.IntType(8)), ir.Constant(word, 0))
+            all_of_it = builder.shuffle_vector(one, ir.Constant(sixteen, ir.Undefined), ir.Constant(ir.VectorType(word, 16), [0] * 16))
+            equal = builder.bitcast(builder.icmp_unsigned("==", seen, all_of_it), ir.IntType(16))
+            bits = builder.or_(builder.zext(equal, word), word(1 << 16))        # a bit beyond stands for none
+            return builder.zext(builder.cttz(bits, ir.IntType(1)(1)), ir.IntType(64))
+        return types.int64(data, types.int64, types.int64), generate
+    return place
 
 
 def _make(bits: int) -> Any:
@@ -59,5 +89,7 @@ if BUILD == "on":
     be16: Any = intrinsic(_be16)(_make(16))
     be32: Any = intrinsic(_be32)(_make(32))
     be64: Any = intrinsic(_be64)(_make(64))
+    #: `place16(data, index, value) -> int64`: which of the sixteen bytes from `index` on is the first that is `value`, 16 where none is
+    place16: Any = intrinsic(_place16)(_make_place16)
 else:
-    octet, be16, be32, be64 = kernel(_octet), kernel(_be16), kernel(_be32), kernel(_be64)
+    octet, be16, be32, be64, place16 = kernel(_octet), kernel(_be16), kernel(_be32), kernel(_be64), kernel(_place16)

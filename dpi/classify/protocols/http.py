@@ -171,14 +171,12 @@ def unanswered(inspection: Array, outbox: Array, memory: Array) -> None:
 
 
 @kernel
-def request(data: Array, n: int, version: int, method: int, target: int, at: int, inspection: Array, facts: Array, outbox: Array, memory: Array) -> None:
-    """Take the request whose first line is known; its head is data[0:n] or the part of it that is there."""
+def request(data: Array, n: int, version: int, method: int, target: int, at: int, stop: int, inspection: Array, facts: Array, outbox: Array,
+            memory: Array) -> None:
+    """Take the request whose first line is known; its head is data[0:stop], whole or the part of it that is there."""
     seen = inspection[0]
     state = seen.state
     unanswered(inspection, outbox, memory)
-    stop = head_end(data, max(at - 2, 0), n)
-    if stop < 0:
-        stop = n
     host = host_stop = agent = agent_stop = referer = referer_stop = 0
     length = 0
     form = False
@@ -253,13 +251,10 @@ def request(data: Array, n: int, version: int, method: int, target: int, at: int
 
 
 @kernel
-def response(data: Array, n: int, status: int, version: int, at: int, inspection: Array, facts: Array, outbox: Array, memory: Array) -> None:
-    """Take the response whose first line is known, and write the row."""
+def response(data: Array, n: int, status: int, version: int, at: int, stop: int, inspection: Array, facts: Array, outbox: Array, memory: Array) -> None:
+    """Take the response whose first line is known and whose head ends at `stop`, and write the row."""
     seen = inspection[0]
     state = seen.state
-    stop = head_end(data, max(at - 2, 0), n)
-    if stop < 0:
-        stop = n
     sort = sort_stop = server = server_stop = 0
     length = -1
     name = 0
@@ -341,7 +336,7 @@ def exchange(data: Array, inspection: Array, facts: Array, outbox: Array, memory
                 break
             if status >= 200 or status == 101:
                 seen.done = n
-                response(data, n, status, version, after, inspection, facts, outbox, memory)
+                response(data, n, status, version, after, end if end >= 0 else n, inspection, facts, outbox, memory)
                 seen.protocol = state[1]
                 state[0] = flags | RESPONSE
                 if state[3] == 1 and status < 300:
@@ -363,13 +358,14 @@ def exchange(data: Array, inspection: Array, facts: Array, outbox: Array, memory
     version, method, target, after = request_line(data, n)
     if version == 0:
         return PACKETS if flags != 0 else NO
-    if not whole and (version < 0 or head_end(data, max(after - 2, 0), n) < 0):
+    end = head_end(data, max(after - 2, 0), n) if version > 0 else -1
+    if not whole and end < 0:
         return waiting
     if version < 0:
         if method == 0 or target - method < 2 or (data[method + 1] != 47 and method_kind(word_hash(data, 0, method)) != 2):
             return PACKETS if flags != 0 else NO
         version = 11
-    request(data, n, version, method, target, after, inspection, facts, outbox, memory)
+    request(data, n, version, method, target, after, end if end >= 0 else n, inspection, facts, outbox, memory)
     seen.protocol = state[1]
     seen.done = n
     state[0] = flags | REQUEST

@@ -3,8 +3,7 @@
 A field name is compared by the 32-bit hash of its lower-case letters: `name_hash` gives the constants. Two names could share a hash, which
 would only let a sender write one field under another's name, as the sender could anyway.
 
-The scans run over unsigned indices: numba tests signed ones for wrap-around at every byte. An empty or impossible range gives the answer for
-"not found".
+An empty or impossible range gives the answer for "not found".
 """
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.octets import place16
 from dpi.classify.wire.rows import byte
 from dpi.jit import kernel
 
@@ -37,7 +37,7 @@ def word_hash(data: Array, at: int, stop: int) -> int:
     value = 0
     if at < 0 or stop <= at:
         return value
-    for i in range(np.uint64(at), np.uint64(stop)):
+    for i in range(at, stop):
         c = np.int64(data[i])
         if 65 <= c <= 90:
             c += 32
@@ -46,25 +46,37 @@ def word_hash(data: Array, at: int, stop: int) -> int:
 
 
 @kernel
-def line_end(data: Array, at: int, stop: int) -> int:
-    """Offset of the line feed at or after `at`, -1 where there is none before `stop`."""
+def seek(data: Array, at: int, stop: int, value: int) -> int:
+    """Offset of the first byte `value` in data[at:stop], -1 where there is none; sixteen bytes at a time."""
     if at < 0 or stop <= at:
         return -1
-    for i in range(np.uint64(at), np.uint64(stop)):
-        if data[i] == 10:
-            return np.int64(i)
+    i = at
+    while i + 16 <= stop:
+        k = place16(data, i, value)
+        if k < 16:
+            return i + k
+        i += 16
+    if i < stop and stop - 16 >= at:        # what is left, with some of what was looked at
+        k = place16(data, stop - 16, value)
+        return stop - 16 + k if k < 16 else -1
+    while i < stop:
+        if data[i] == value:
+            return i
+        i += 1
     return -1
+
+
+@kernel
+def line_end(data: Array, at: int, stop: int) -> int:
+    """Offset of the line feed at or after `at`, -1 where there is none before `stop`."""
+    return seek(data, at, stop, 10)
 
 
 @kernel
 def until(data: Array, at: int, stop: int, value: int) -> int:
     """Offset of the first byte `value` in data[at:stop], or `stop`."""
-    if at < 0 or stop <= at:
-        return stop
-    for i in range(np.uint64(at), np.uint64(stop)):
-        if data[i] == value:
-            return np.int64(i)
-    return stop
+    found = seek(data, at, stop, value)
+    return found if found >= 0 else stop
 
 
 @kernel
@@ -137,7 +149,17 @@ def begins(data: Array, at: int, stop: int, size: int, wanted: int) -> bool:
 def find(data: Array, at: int, stop: int, word: Array) -> int:
     """Offset of the first place of `word` (lower case) in data[at:stop], letters compared without regard to case; -1 where there is none."""
     size = word.size
-    for i in range(at, stop - size + 1):
+    if at < 0:
+        return -1
+    sign = 0                # a byte of the word that has one spelling only is looked for first
+    while sign < size and 97 <= word[sign] <= 122:
+        sign += 1
+    i = at
+    while i + size <= stop:
+        if sign < size:
+            i = seek(data, i + sign, stop - size + sign + 1, np.int64(word[sign])) - sign
+            if i < at:
+                return -1
         for j in range(size):
             c = np.int64(data[i + j])
             if 65 <= c <= 90:
@@ -146,6 +168,7 @@ def find(data: Array, at: int, stop: int, word: Array) -> int:
                 break
         else:
             return i
+        i += 1
     return -1
 
 

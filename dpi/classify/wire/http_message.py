@@ -60,9 +60,11 @@ def request_line(data: Array, n: int) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     end = line_end(data, method, n)
     stop = n if end < 0 else end
+    odd = False
     for i in range(method + 1, min(stop, method + 64)):
-        if data[i] < 32 and data[i] != 13:
-            return 0, 0, 0, 0
+        odd |= (data[i] < 32) & (data[i] != 13)
+    if odd:
+        return 0, 0, 0, 0
     if end < 0:
         return -1, method, stop, stop
     if stop > 0 and data[stop - 1] == 13:
@@ -96,11 +98,8 @@ def status_line(data: Array, at: int, n: int) -> tuple[int, int, int]:
 @kernel
 def target_parts(data: Array, at: int, stop: int) -> tuple[int, int, int, int]:
     """(start and stop of the authority, start and stop of the path) of a request target; user names in front of an authority and the query are left out."""
-    query = stop
-    for i in range(at, stop):
-        if data[i] == 63 or data[i] == 35:
-            query = i
-            break
+    query = until(data, at, stop, 63)
+    query = until(data, at, query, 35)
     if at >= stop or data[at] == 47 or data[at] == 42:
         return at, at, at, query
     scheme = at

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpi.classify.wire.header_lines import head_end, host_end, name_hash, next_field
+from dpi.classify.wire.header_lines import find, head_end, host_end, name_hash, next_field, seek, spelling
 from dpi.classify.wire.http_message import request_line, status_line, target_parts
 from dpi.jit import entry
 from tests.oracle import header_lines as twin
@@ -100,3 +100,27 @@ def test_targets_and_hosts():
     assert parts_of(b"urn:x") == (b"", b"urn:x")
     for host, end in ((b"example.com:80", 11), (b"[2001:db8::1]:80", 13), (b"a b", 0), (b"", 0), (b"[x", 0), (b"under_score.example", 19)):
         assert measure(host)[1] == end
+
+
+@entry(U8, np.dtype("i8"))
+def sought(data, out):
+    """out = seek of out[2] in data[out[0]:out[1]], finds of two words there."""
+    out[3] = seek(data, out[0], out[1], out[2])
+    out[4] = find(data, out[0], out[1], SIGNED)
+    out[5] = find(data, out[0], out[1], LETTERS)
+    return 0
+
+
+SIGNED, LETTERS = spelling(b"a_b="), spelling(b"aba")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("abAB_=", max_size=70), st.integers(-3, 75), st.integers(-3, 75), st.sampled_from("ab_=x"))
+def test_seek_and_find(text, at, stop, wanted):
+    stop = min(stop, len(text))
+    out = np.array([at, stop, ord(wanted), 9, 9, 9], np.int64)
+    sought(np.frombuffer(text.encode() or b"", U8).copy(), out)
+    assert out[3] == (text.find(wanted, at, stop) if at >= 0 and stop > at else -1)
+    if at >= 0:
+        assert out[4] == text.lower().find("a_b=", at, max(stop, at))
+        assert out[5] == text.lower().find("aba", at, max(stop, at))
