@@ -14,7 +14,7 @@ import numpy as np
 
 from dpi.batch import Sink
 from dpi.beside import Behind
-from dpi.capture.block import Block
+from dpi.capture.block import Block, Bound
 from dpi.capture.decode import decode, decode_any, decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
@@ -51,17 +51,19 @@ ARRAYS = {**flow_memory.ARRAYS, **classify_memory.ARRAYS, **OWN}
 WORLD = world_dtype(tuple(ARRAYS))
 decoder_of, fragments_of, seconds_of, cursor_of = (pointed(name, kind) for name, kind in OWN.items())
 DONE, DRAIN = 0, 1          # what `pipeline` returns
+NEVER = 1 << 62             # later than any packet, us
 
 
-@entry(U1, FRAME, PACKET, I64, I64, WORLD)
-def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, total: Any, worlds: Any) -> Any:
-    """Take frames [cursor[0], total) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full.
+@entry(U1, FRAME, PACKET, I64, WORLD)
+def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, worlds: Any) -> Any:
+    """Take frames [cursor[0], cursor[1]) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full.
 
-    packets: PACKET[BATCH] to decode into, or, where `decoded` is 1, PACKET[total] of these frames.
+    packets: PACKET[BATCH] to decode into, or, where `decoded` is 1, PACKET[at least cursor[1]] of these frames.
     """
     w = worlds[0]
     row = shard_of(w)[0]
     cursor = cursor_of(w)
+    total = cursor[1]
     while cursor[0] < total:
         room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
         if room < 0 or row.outbox + 4096 > outbox_of(w).size:
@@ -123,6 +125,8 @@ def one_packet(w: Any, data: Any, p: Any) -> Any:
     row = shard_of(w)[0]
     row.packets += 1
     row.wire_bytes += np.int64(p.wire)
+    row.first_time = min(row.first_time, p.time)
+    row.last_time = max(row.last_time, p.time)
     advance_clock(shard_of(w), p.time)
     per_second(shard_of(w), seconds_of(w), p)
     if p.status != 0:
@@ -244,7 +248,8 @@ class Shard:
         self.fragments = fragment_table()
         self.packets = records(BATCH, PACKET)
         self.seconds = records(limits.seconds, SECOND)
-        self.cursor = np.zeros(1, np.int64)
+        self.cursor = np.zeros(2, np.int64)
+        self._pipeline = Bound(pipeline)
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
@@ -290,6 +295,13 @@ class Shard:
     def begin(self, origin: Origin) -> None:
         """The next blocks are of this origin. Flows of another one must have been finished before."""
         self.origin = origin
+        self.counters.first_time, self.counters.last_time = NEVER, -NEVER
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Times of the first and the last packet of this origin, us; (0, 0) where there was none."""
+        first, last = int(self.counters.first_time), int(self.counters.last_time)
+        return (first, last) if first <= last else (0, 0)
 
     def decode(self, block: Block, packets: Any) -> Block:
         """The block with its frames decoded into `packets`, PACKET[at least count]. May run in a thread beside `process` of earlier blocks, as
@@ -299,9 +311,9 @@ class Shard:
 
     def process(self, block: Block) -> None:
         """Take a block through the pipeline; sinks are written as buffers fill."""
-        self.cursor[0] = 0
+        self.cursor[0], self.cursor[1] = 0, block.count
         decoded = block.packets is not None
-        while pipeline(block.data, block.frames, block.packets if decoded else self.packets, decoded, block.count, self.world) == DRAIN:
+        while self._pipeline(block.data, block.frames, block.packets if decoded else self.packets, decoded, self.world) == DRAIN:
             self.drain()
 
     def finish(self) -> None:
@@ -312,7 +324,8 @@ class Shard:
         self.wait()
 
     def wait(self) -> None:
-        """Until the sinks have what was drained."""
+        """Until the sinks have what was drained. Nothing of the blocks that were processed is held any longer."""
+        self._pipeline.forget()
         if self.behind is not None:
             self.behind.wait()
 

@@ -165,6 +165,7 @@ class Replay:
                 self.shard.drain()
                 self.shard.wait()
             captured.packets = int(self.shard.counters.packets) - before
+            captured.first_time, captured.last_time = self.shard.span
             captured.wire_bytes = int(self.shard.counters.wire_bytes) - bytes_before
             captured.refused = {k: v - refused_before.get(k, 0) for k, v in self.shard.refusals().items() if v - refused_before.get(k, 0)}
             captured.damage, captured.size = trace.damage, trace.size
@@ -179,10 +180,6 @@ class Replay:
             sys.setswitchinterval(SWITCH_SECONDS)
         with contextlib.closing(ahead(self._decoded(trace)) if beside else self._wanted(trace)) as blocks:
             for block in blocks:
-                times = (block.packets if beside else block.frames)[:block.count].time
-                low, high = int(times.min()), int(times.max())
-                captured.first_time = low if not captured.first_time else min(captured.first_time, low)
-                captured.last_time = max(captured.last_time, high)
                 self.shard.process(block)
                 if self.report is not None:
                     row = self.shard.counters

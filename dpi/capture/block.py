@@ -12,6 +12,7 @@ from dpi.jit import Entry
 #: Captured bytes above this are no packet but a broken header (libpcap's MAXIMUM_SNAPLEN).
 LARGEST_CAPTURED = 262144
 
+_SETS = 32          # of arguments that a Bound keeps
 SCOUTS = 16         # of a walk over pcap records, see dpi/capture/scout.py
 
 # Why a walk stopped: WALK.status
@@ -67,24 +68,26 @@ class Block:
 
 
 class Bound:
-    """A kernel called again and again with the same arrays: their addresses are looked up once."""
+    """A kernel called again and again with the same few sets of arguments: the addresses of each set are looked up once."""
 
     def __init__(self, entry: Entry) -> None:
         self._entry = entry
-        self._arguments: tuple[Any, ...] = ()
-        self._call: Callable[[], int] = int
+        # by identity; the arguments are kept with the call, so that an address or an identity is not used again meanwhile
+        self._calls: dict[tuple[int, ...], tuple[Callable[[], int], tuple[Any, ...]]] = {}
 
     def __call__(self, *arguments: Any) -> int:
-        """Call the kernel; arrays are compared by identity."""
-        for new, old in zip(arguments, self._arguments, strict=False):
-            if new is not old:
-                break
-        else:
-            if self._arguments:
-                return self._call()
-        self._arguments = arguments     # also keeps the arrays alive while their addresses are in use
-        self._call = self._entry.bind(*arguments)
-        return self._call()
+        """Call the kernel. Numbers must be small or the same objects each time."""
+        key = tuple(map(id, arguments))
+        known = self._calls.get(key)
+        if known is None:
+            if len(self._calls) == _SETS:
+                self._calls.clear()
+            known = self._calls[key] = self._entry.bind(*arguments), arguments
+        return known[0]()
+
+    def forget(self) -> None:
+        """Let go of all arguments."""
+        self._calls.clear()
 
 
 class Walker(Protocol):

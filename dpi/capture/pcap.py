@@ -126,4 +126,4 @@ class Pcap:
 
     def forget(self) -> None:
         """See `dpi.capture.block.Walker`."""
-        self._call = Bound(walk_pcap)
+        self._call.forget()

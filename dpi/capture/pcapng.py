@@ -241,7 +241,7 @@ class Pcapng:
 
     def forget(self) -> None:
         """See `dpi.capture.block.Walker`."""
-        self._call = Bound(walk_pcapng)
+        self._call.forget()
 
     def _header(self, data: np.ndarray[Any, np.dtype[np.uint8]]) -> bool:
         """Read the section or interface header at state.start and step over it; False where the walk must stop."""

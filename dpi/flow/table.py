@@ -86,11 +86,11 @@ END_REASONS = ("", "idle", "active", "fin", "end", "evicted", "reset")
 
 #: Scalars of one shard; times us.
 SHARD = np.dtype((np.record, [
-    ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"), ("first_time", "i8"),
+    ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"),
+    ("first_time", "i8"), ("last_time", "i8"),  # of the packets of this origin
     ("serial", "u8"), ("mask", "u8"),
     ("live", "i8"), ("high", "i8"), ("cap", "i8"), ("free", "i8"),
     ("sweep", "i8"), ("sweep_due", "i8"), ("hand", "i8"),
-    ("cursor", "i8"),                           # next frame of the block
     ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("seconds", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
