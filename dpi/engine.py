@@ -258,7 +258,7 @@ class Shard:
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
         self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories,
-                             lambda reason: rules.reasons[reason].words, rules.version)
+                             rules.words, rules.version)
         self._outputs = [Output(limits) for _ in range(3 if behind else 1)]
         self._own = self._own_arrays()          # kept: a world holds addresses only
         self._worlds = [world(WORLD, {**self._own, **one.arrays()}) for one in self._outputs]

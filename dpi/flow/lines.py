@@ -26,8 +26,8 @@ class Lines:
         self._samples: dict[int, FlowLine] = {}                 # by label * 8 + confidence
         self.bar = 0                                            # bytes below which a row cannot be among the largest
 
-    def take(self, found: Array, batch: Batch, keys: Array, wire: Array, weight: Array) -> None:
-        """Rows the kernel found, `row * 4 + what`; key and wire bytes of each; `weight` int64[keys]: bytes so far by key."""
+    def take(self, found: Array, batch: Batch, plain: Array, keys: Array, wire: Array, weight: Array) -> None:
+        """Rows the kernel found, `row * 4 + what`; the batch as ROW[n]; key and wire bytes of each; `weight` int64[keys]: bytes so far by key."""
         rows, what = found >> 2, found & 3
         numbers: Any = batch.columns.get("flow_id")
         if numbers is not None:
@@ -39,12 +39,12 @@ class Lines:
                 row, size, number = int(rows[k]), int(wire[k]), int(numbers[rows[k]])
                 known = self._lines.get(number)
                 if known is None or known[0] <= size or (known[1].confidence == "" and keys[k] & 7):
-                    self._lines[number] = (size, line(batch, row))
+                    self._lines[number] = (size, line(batch, plain, row))
             if len(self._lines) > _KNOWN:
                 self._lines = dict(sorted(self._lines.items(), key=lambda item: -item[1][0])[:_KNOWN // 2])
         for row, key in zip(rows[what == SAMPLE].tolist(), keys[what == SAMPLE].tolist(), strict=True):
             if key in self._samples or int((weight[key & 7::8] > weight[key]).sum()) < _NEAR:
-                self._samples[key] = line(batch, row)
+                self._samples[key] = line(batch, plain, row)
 
     def largest(self, name: Callable[[int], tuple[str, str, str]]) -> list[FlowLine]:
         """The largest flows. `name` gives (protocol, application, confidence) of a key."""
@@ -68,22 +68,18 @@ class Lines:
         return taken
 
 
-def line(batch: Batch, row: int) -> FlowLine:
-    """One row as a person reads it."""
+def line(batch: Batch, plain: Array, row: int) -> FlowLine:
+    """One row as a person reads it. plain: the batch as ROW[n]."""
     columns: Any = batch.columns
-
-    def number(name: str) -> int:
-        column = columns.get(name)
-        return 0 if column is None else int(column[row])
+    one = dict(zip(plain.dtype.names or (), plain[row].item(), strict=True))
 
     def text(name: str) -> str:
-        column = columns.get(name)
-        return "" if column is None else str(column[row])
+        return str(columns[name][row]) if name in columns else ""
 
-    client, server = (endpoint(address(bytes(columns[f"{side}_ip"][row])), number(f"{side}_port")) for side in ("client", "server"))
-    return FlowLine(str(number("flow_id")), number("flow_start_time") or number("interval_start"), number("interval_end"), client, server,
-                    transport(number("ip_protocol")), text("protocol"), text("application"), text("confidence"), text("evidence"),
-                    text("server_name"), number("client_packets") + number("server_packets"), number("client_wire_bytes") + number("server_wire_bytes"))
+    client, server = (endpoint(address(one[f"{side}_ip"].tobytes()), one[f"{side}_port"]) for side in ("client", "server"))
+    return FlowLine(str(one["flow_id"]), one["flow_start_time"] or one["interval_start"], one["interval_end"], client, server,
+                    transport(one["ip_protocol"]), text("protocol"), text("application"), text("confidence"), text("evidence"),
+                    text("server_name"), one["client_packets"] + one["server_packets"], one["client_wire_bytes"] + one["server_wire_bytes"])
 
 
 def _outline(number: int, known: Any, name: Callable[[int], tuple[str, str, str]]) -> FlowLine:

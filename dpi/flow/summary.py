@@ -124,7 +124,7 @@ class Summary:
         application, protocol, confidence = (self._registries[name].numbers[plain[name][rows]].astype(np.int64)
                                              for name in ("application", "protocol", "confidence"))
         keys = np.where(application != 0, application, LABELS + protocol) * 8 + np.minimum(confidence, 7)
-        self._lines.take(found, batch, keys, wire, self._bytes_by_key)
+        self._lines.take(found, batch, plain, keys, wire, self._bytes_by_key)
         sums["bar"] = self._lines.bar
         names: Any = batch.columns.get("server_name")
         if names is not None:
