@@ -1,14 +1,16 @@
 """Package metadata of Fullspan. Tool settings are in pyproject.toml."""
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).resolve().parent
+VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "dpi" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
 RULES = [str(path.relative_to(HERE)) for path in sorted((HERE / "rules" / "apps").glob("*.toml"))]
 
 setup(
     name="fullspan",
-    version="0.1.0",
+    version=VERSION.group(1),
     description="Traffic measured, named and joined to customers: DPI and operations for network operators",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .notebook import Replayed
 
 __all__ = ["replay"]
+__version__ = "0.1.0"
 
 
 def replay(path: str | PathLike[str] | Sequence[str | PathLike[str]], *, store: str | None = None, rules: str | None = None, **options: Any) -> Replayed:

@@ -169,18 +169,6 @@ def mac(value: int) -> str:
     return value.to_bytes(6, "big").hex(":") if value else ""
 
 
-def digests(values: Array, present: Array) -> Texts:
-    """Raw digests uint8[n,k] as lower-case hex of 2k characters; '' where `present` is 0."""
-    count, width = values.shape
-    letters = np.frombuffer(b"0123456789abcdef", np.uint8)
-    text = np.empty((count, width, 2), np.uint8)
-    text[:, :, 0], text[:, :, 1] = letters[values >> 4], letters[values & 15]
-    kept = np.asarray(present) != 0
-    offsets = np.zeros(count + 1, np.int64)
-    np.cumsum(kept * (2 * width), out=offsets[1:])
-    return Texts(text[kept].reshape(-1), offsets)
-
-
 def packed(rows: Array, lengths: Array) -> Texts:
     """Fixed-width rows uint8[n,w] with the length of each as Texts."""
     count, width = rows.shape

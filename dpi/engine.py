@@ -39,7 +39,7 @@ from dpi.flow.rows import Naming, batch, unpack
 from dpi.flow.stream import Streams
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
 from dpi.flow.tcp import TCP, UDP
-from dpi.flow.texts import gather
+from dpi.flow.texts import gather, spell
 from dpi.flow.track import born, count
 from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
 from dpi.rules import RuleSet
@@ -196,7 +196,7 @@ class Limits:
     facts: int = 1 << 17
     streams: int = 1 << 15
     exports: int = 1 << 14
-    transactions: int = 1 << 13
+    transactions: int = 1 << 14
     seconds: int = 1 << 17
     idle_tcp: int = 300
     idle_half_open: int = 30
@@ -372,7 +372,7 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, find_text, decode, decode_any, *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, spell, find_text, decode, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -50,11 +50,9 @@ class Commands(click.Group):
 
 def _version(ctx: click.Context, _parameter: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        from importlib.metadata import PackageNotFoundError, version
-        try:
-            click.echo(version("fullspan"))
-        except PackageNotFoundError:
-            click.echo("not installed (run from a checkout)")
+        from dpi import __version__
+
+        click.echo(__version__)
         ctx.exit()
 
 

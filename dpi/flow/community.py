@@ -1,6 +1,6 @@
 """Community ID, version 1, seed 0: the name of a conversation that other tools give it too (github.com/corelight/community-id-spec).
 
-"1:" and the base64 (RFC 4648 section 4) of the SHA-1 (FIPS 180-4 section 6.1) of
+"1:" and the base64 (RFC 4648 section 4) of the SHA-1 of
 
     seed (2 octets, 0) | address | address | IP protocol | 0 | port | port
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from dpi.batch import Texts
 from dpi.flow.row import ROW
+from dpi.flow.sha1 import LANES, sha1_blocks
 from dpi.jit import entry, kernel
 
 U1, U4, I8 = np.dtype("u1"), np.dtype("u4"), np.dtype("i8")
@@ -41,40 +42,6 @@ ANSWERS6 = _answers((128, 129), (130, 131), (133, 134), (135, 136), (139, 140), 
 
 
 @kernel
-def turned(word: Any, bits: Any) -> Any:
-    """A 32-bit word rotated to the left."""
-    return (word << bits | word >> (32 - bits)) & MASK
-
-
-@kernel
-def sha1_block(words: Any, digest: Any) -> Any:
-    """The SHA-1 of one padded block. words uint32[80]: the block in the first 16, the rest is written; digest uint32[5]."""
-    for i in range(16, 80):
-        x = np.int64(words[i - 3]) ^ np.int64(words[i - 8]) ^ np.int64(words[i - 14]) ^ np.int64(words[i - 16])
-        words[i] = np.uint32(turned(x, 1))
-    a, b, c, d, e = np.int64(0x67452301), np.int64(0xEFCDAB89), np.int64(0x98BADCFE), np.int64(0x10325476), np.int64(0xC3D2E1F0)
-    # four loops, so that no step has to ask which function it takes
-    for i in range(20):
-        f = ((d ^ b & (c ^ d)) + 0x5A827999 + turned(a, 5) + e + np.int64(words[i])) & MASK
-        e, d, c, b, a = d, c, turned(b, 30), a, f
-    for i in range(20, 40):
-        f = ((b ^ c ^ d) + 0x6ED9EBA1 + turned(a, 5) + e + np.int64(words[i])) & MASK
-        e, d, c, b, a = d, c, turned(b, 30), a, f
-    for i in range(40, 60):
-        f = ((b & c | d & (b | c)) + 0x8F1BBCDC + turned(a, 5) + e + np.int64(words[i])) & MASK
-        e, d, c, b, a = d, c, turned(b, 30), a, f
-    for i in range(60, 80):
-        f = ((b ^ c ^ d) + 0xCA62C1D6 + turned(a, 5) + e + np.int64(words[i])) & MASK
-        e, d, c, b, a = d, c, turned(b, 30), a, f
-    digest[0] = np.uint32((a + 0x67452301) & MASK)
-    digest[1] = np.uint32((b + 0xEFCDAB89) & MASK)
-    digest[2] = np.uint32((c + 0x98BADCFE) & MASK)
-    digest[3] = np.uint32((d + 0x10325476) & MASK)
-    digest[4] = np.uint32((e + 0xC3D2E1F0) & MASK)
-    return 0
-
-
-@kernel
 def put(words: Any, at: Any, value: Any) -> Any:
     """Octet `at` of the block, whose words must have been 0. Returns where the next one goes."""
     words[at >> 2] = np.uint32(np.int64(words[at >> 2]) | np.int64(value) << (24 - 8 * (at & 3)))
@@ -93,26 +60,46 @@ def is_mapped(address: Any) -> Any:
     return address[0] == np.uint64(0) and (address[1] & np.uint64(MASK)) == np.uint64(0xFFFF0000)
 
 
-@entry(ROW, U4, U1, I8)
-def identify(rows: Any, words: Any, out: Any, offsets: Any) -> Any:
-    """The IDs of rows ROW[n] as text: out uint8[LENGTH n], offsets int64[n + 1]; words uint32[85] is room to compute in.
+@entry(ROW, U4, U4, U1, I8)
+def identify(rows: Any, blocks: Any, digests: Any, out: Any, offsets: Any) -> Any:
+    """The IDs of rows ROW[n] as text: out uint8[LENGTH n], offsets int64[n + 1]; blocks uint32[16 * LANES + 16] and digests uint32[5 * LANES] are
+    room to compute in.
 
     ICMP type and code are those of the first packet, which the client sent unless it is an echo reply. Returns the octets written.
     """
+    words = blocks[16 * LANES:]
     to = np.int64(0)
+    waiting = np.int64(0)
     for k in range(rows.size):
-        offsets[k] = to
-        if rows[k].folded == 0:         # the fold of a flood is no conversation
-            digest(rows[k], words)
-            encode(words[80:], out, to)
-            to += LENGTH
+        offsets[k] = to + waiting * LENGTH
+        if rows[k].folded != 0:         # the fold of a flood is no conversation
+            continue
+        message(rows[k], words)
+        for i in range(16):
+            blocks[LANES * i + waiting] = words[i]
+        waiting += 1
+        if waiting == LANES:
+            to = write(blocks, digests, waiting, out, to)
+            waiting = np.int64(0)
+    to = write(blocks, digests, waiting, out, to)
     offsets[rows.size] = to
     return to
 
 
 @kernel
-def digest(row: Any, words: Any) -> Any:
-    """The SHA-1 of a row's message, in words[80:85]."""
+def write(blocks: Any, digests: Any, count: Any, out: Any, to: Any) -> Any:
+    """Write the IDs of the first `count` messages; returns where the next one goes."""
+    if count != 0:
+        sha1_blocks(blocks, digests)
+    for k in range(count):
+        encode(digests, k, out, to)
+        to += LENGTH
+    return to
+
+
+@kernel
+def message(row: Any, words: Any) -> Any:
+    """A row's message, padded to a block: words uint32[16]."""
     protocol = np.int64(row.ip_protocol)
     one = np.int64(row.client_port)
     other = np.int64(row.server_port)
@@ -157,20 +144,19 @@ def digest(row: Any, words: Any) -> Any:
         place = put(words, place, other & 255)
     put(words, place, 0x80)
     words[15] = np.uint32(8 * place)
-    sha1_block(words, words[80:])
     return 0
 
 
 @kernel
-def encode(digest: Any, out: Any, at: Any) -> Any:
-    """Write "1:" and the base64 of the five words at out[at:]."""
+def encode(digests: Any, k: Any, out: Any, at: Any) -> Any:
+    """Write "1:" and the base64 of digest k's five words at out[at:]."""
     out[at] = 49
     out[at + 1] = 58
     at += 2
     bits = np.int64(0)
     have = np.int64(0)
     for i in range(5):
-        bits = (bits & 63) << 32 | np.int64(digest[i])
+        bits = (bits & 63) << 32 | np.int64(digests[LANES * i + k])
         have += 32
         while have >= 6:
             have -= 6
@@ -185,5 +171,5 @@ def community_ids(rows: Any) -> Texts:
     """The IDs of rows ROW[n]; '' for a fold."""
     out = np.empty(LENGTH * len(rows), np.uint8)
     offsets = np.empty(len(rows) + 1, np.int64)
-    written = identify(rows, np.zeros(85, np.uint32), out, offsets)
+    written = identify(rows, np.zeros(16 * LANES + 16, np.uint32), np.zeros(5 * LANES, np.uint32), out, offsets)
     return Texts(out[:written], offsets)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Made, Texts, digests
+from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Made, Texts
 from dpi.capture.frame import TUNNELS
 from dpi.flow.community import community_ids
 from dpi.flow.export import EXTRA, Exports
 from dpi.flow.facts import FACTS, RISKS
 from dpi.flow.row import CODED, ENDS, INNER, ROW
 from dpi.flow.table import ADDRESSES, DETAIL, END_CLOSED, END_REASONS, END_RESET, FLOW, MIDSTREAM, NOT_MEASURED, RESET, TUNNEL
-from dpi.flow.texts import texts
+from dpi.flow.texts import hex_texts, texts
 from dpi.jit import I64, U64, entry, kernel, records
 
 U2 = np.dtype("u2")
@@ -238,11 +238,7 @@ class _Facts:
 
     def digests(self, field: str) -> Texts:
         have = self.lengths(f"has_{field}", 1, 1)
-        rows = np.flatnonzero(have)
-        offsets = np.zeros(len(have) + 1, np.int64)
-        made = digests(self._plain[field][self._at[rows]], np.ones(len(rows), np.uint8))
-        np.cumsum(have * (2 * self._plain[field].shape[1]), out=offsets[1:])
-        return Texts(made.data, offsets)
+        return hex_texts(self._exports.facts, FACTS, field, self._at, have)
 
     def every_ja4(self) -> Lists:
         """Element j of a row lies 36 * j bytes into the field: each is gathered as a row of its own."""
@@ -257,8 +253,8 @@ class _Facts:
 def _bits_list(bits: Array, words: tuple[str, ...]) -> Lists:
     """A list of words for each row's bits."""
     offsets = np.zeros(len(bits) + 1, np.int64)
-    if not bits.any():
-        return Lists(offsets, Coded(np.zeros(0, np.uint16), list(words)))
-    table = (bits[:, None] >> np.arange(len(words), dtype=np.uint64)) & np.uint64(1) != 0
-    np.cumsum(table.sum(axis=1), out=offsets[1:])
+    some = np.flatnonzero(bits)
+    table = (bits[some, None] >> np.arange(len(words), dtype=np.uint64)) & np.uint64(1) != 0
+    offsets[some + 1] = table.sum(axis=1)
+    np.cumsum(offsets, out=offsets)
     return Lists(offsets, Coded(np.nonzero(table)[1].astype(np.uint16), list(words)))

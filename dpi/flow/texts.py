@@ -69,6 +69,36 @@ def mended(source: Any, begin: Any, n: Any, out: Any, put: Any) -> Any:
     return put
 
 
+@entry(U1, I8, I8, I8, I64, U1)
+def spell(source: Any, begins: Any, have: Any, offsets: Any, width: Any, out: Any) -> Any:
+    """Raw digests as lower-case hex: row k, where have[k] is 1, takes `width` bytes from begins[k]; offsets int64[n + 1] is filled."""
+    put = np.int64(0)
+    for k in range(begins.size):
+        offsets[k] = put
+        if have[k] == 0:
+            continue
+        begin = begins[k]
+        for i in range(width):
+            byte = np.int64(source[begin + i])
+            high = byte >> 4
+            low = byte & 15
+            out[put + 2 * i] = 48 + high + (39 if high > 9 else 0)
+            out[put + 2 * i + 1] = 48 + low + (39 if low > 9 else 0)
+        put += 2 * width
+    offsets[begins.size] = put
+    return put
+
+
+def hex_texts(records: Any, dtype: np.dtype[Any], field: str, rows: np.ndarray[Any, Any], have: np.ndarray[Any, Any]) -> Texts:
+    """A field of raw bytes of `records` for each of `rows`, in hex; '' where have[k] (int64) is 0."""
+    kind, place = dtype.fields[field][:2]       # type: ignore[index]
+    offsets = np.empty(len(rows) + 1, np.int64)
+    out = np.empty(2 * kind.itemsize * int(have.sum()), np.uint8)
+    begins = rows.astype(np.int64) * dtype.itemsize + place
+    spell(records.view(np.uint8).reshape(-1), begins, have, offsets, kind.itemsize, out)
+    return Texts(out, offsets)
+
+
 def texts(records: Any, dtype: np.dtype[Any], field: str, rows: np.ndarray[Any, Any], lengths: np.ndarray[Any, Any],
           shifts: np.ndarray[Any, Any] | int = 0) -> Texts:
     """A text field of `records` for each of `rows`: lengths[k] bytes (int64), beginning shifts[k] bytes into the field."""

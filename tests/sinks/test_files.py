@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpi.batch import Batch, Texts, digests, macs, packed
+from dpi.batch import Batch, Texts, macs, packed
 from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.sinks.files import FileSink, json_lines, piece
@@ -68,7 +68,6 @@ def test_times_out_of_range_do_not_raise() -> None:
 
 def test_encoders() -> None:
     assert list(macs(np.array([0, 0x0A0B0C0D0E0F, 1], np.uint64))) == ["", "0a:0b:0c:0d:0e:0f", "00:00:00:00:00:01"]
-    assert list(digests(np.array([[1, 0xFE], [2, 3]], np.uint8), np.array([1, 0]))) == ["01fe", ""]
     assert list(packed(np.frombuffer(b"abcdef", np.uint8).reshape(2, 3), np.array([2, 9]))) == ["ab", "def"]
 
 

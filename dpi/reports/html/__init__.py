@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dpi import __version__
 from dpi.errors import UserError
 from dpi.flow.figures import CONFIDENCES, Figures, Share
 from dpi.reports.findings import findings
@@ -20,17 +21,6 @@ UNKNOWN = "#7d8896"
 #: From proof to guess.
 TRUST = {"payload": "#14532d", "name": "#2f855a", "dns": "#5aa97d", "fingerprint": "#2b8fa8", "network": "#6ba7d6", "port": "#e3b04b",
          "guess": "#e58a5a", "": "#c3c9d1"}
-
-
-def version() -> str:
-    """Version of the installed package; '' in a bare checkout."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("fullspan")
-    except PackageNotFoundError:
-        return ""
 
 
 def _compiled() -> Any:
@@ -56,7 +46,7 @@ def render(figures: Figures, language: str = "en", now: float | None = None) -> 
                                    undefined=jinja2.StrictUndefined, bytecode_cache=_compiled(), auto_reload=False)
     templates.filters["clean"] = clean
     page = templates.get_template("page.html.j2")
-    return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=version(),
+    return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=__version__,
                        **_views(figures, say))
 
 
