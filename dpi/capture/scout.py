@@ -19,7 +19,7 @@ SHORTEST = 1 << 18          # bytes of a stretch that is worth it
 SMALLEST = 256              # mean bytes of a record: below it nearly every line holds a header
 SEARCHED = 4096             # bytes looked at for something like a record
 
-_0, _1, _2, _4, _8, _12, _16 = (np.uint64(n) for n in (0, 1, 2, 4, 8, 12, 16))
+_0, _1, _2, _4, _8, _12, _15, _16 = (np.uint64(n) for n in (0, 1, 2, 4, 8, 12, 15, 16))
 _LARGEST = np.uint64(LARGEST_CAPTURED)
 _NANOSECONDS = np.uint64(1_000_000_000)
 
@@ -80,6 +80,7 @@ def scout(data: Any, state: Any, room: Any) -> Any:
                 places[k] = 0
                 continue
             prefetch(data, at)
+            prefetch(data, at + _15)        # a header may end in the next line
             places[k] = at
             walking = True
         if not walking:
