@@ -130,9 +130,12 @@ class Batch:
     table: str
     count: int
     columns: Mapping[str, AnyColumn] = field(default_factory=dict)
-    records: Any = None                 # the fixed-width columns side by side (dpi.flow.row.ROW), where they were made that way
+    records: Any = None                 # the rows as kernels hold them, where they came that way: ROW (dpi.flow.row) or TRANSACTION (dpi.flow.facts)
+    places: Array | None = None         # int64[n]: which of the records the rows are; None: all, in their order
 
     def __post_init__(self) -> None:
+        if self.records is not None and len(self.records if self.places is None else self.places) != self.count:
+            raise ValueError(f"{self.table}: records of other rows than {self.count}")
         if isinstance(self.columns, Made):
             return
         for name, column in self.columns.items():

@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import NULLS, AnyColumn, Array, Batch, Coded, Made
-from dpi.classify.vocabulary import WORDS
-from dpi.flow.facts import TRANSACTION
+from dpi.flow.facts import TRANSACTION, text_begin, text_length
 from dpi.flow.texts import texts
+from dpi.flow.vocabulary import BEYOND, WORDS
 from dpi.jit import I64, entry
 from dpi.schema import KINDS, TABLES, TRANSACTION_TABLES, Column
 
 _SECONDS = {"not_before", "not_after"}      # parsers give epoch seconds
 I8 = np.dtype("i8")
-_FIELD = TRANSACTION.fields["text"][0].shape[0]     # type: ignore[index]
-_FEW = 1 << 16          # words of numbers below this are looked up, not sorted for
 
 
 @entry(TRANSACTION, I8, I8, I8, I64)
@@ -24,9 +22,8 @@ def find_text(records: Any, rows: Any, begins: Any, lengths: Any, place: Any) ->
     """Where text `place` of each of `rows` begins in its field, and how long it is; lengths are 0 where a parser wrote fewer texts."""
     for k in range(rows.size):
         record = records[rows[k]]
-        begin = min(np.int64(record.ends[place - 1]), _FIELD) if place > 0 else np.int64(0)
-        begins[k] = begin
-        lengths[k] = max(min(np.int64(record.ends[place]), _FIELD) - begin, 0) if np.int64(record.texts) > place else np.int64(0)
+        begins[k] = text_begin(record, place)
+        lengths[k] = text_length(record, place, begins[k])
     return 0
 
 
@@ -48,20 +45,20 @@ def _number(table: str, column: Column, values: Array) -> AnyColumn:
 
 
 def _worded(values: Array, words: Callable[[int], str]) -> Coded:
-    if len(values) and int(values.min()) >= 0 and int(values.max()) < _FEW:
-        used = np.flatnonzero(np.bincount(values))
-        places = np.zeros(int(used[-1]) + 1, np.uint32)
-        places[used] = np.arange(len(used))
-        return Coded(places[values], [words(int(value)) for value in used])
-    distinct, codes = np.unique(values, return_inverse=True)
-    return Coded(codes.ravel().astype(np.uint32), [words(int(value)) for value in distinct])
+    """The words of numbers int64[n]; one of more than 16 bits is BEYOND, as in the summary."""
+    if int(values.min()) < 0 or int(values.max()) > BEYOND:
+        values = np.where((values < 0) | (values > BEYOND), BEYOND, values)
+    used = np.flatnonzero(np.bincount(values))
+    places = np.zeros(int(used[-1]) + 1, np.uint32)
+    places[used] = np.arange(len(used))
+    return Coded(places[values], [words(int(value)) for value in used])
 
 
 class _Records:
     """The TRANSACTION records of one table."""
 
     def __init__(self, records: Any, table: str, rows: Array) -> None:
-        self._records, self._table, self.rows = records, table, rows
+        self.records, self._table, self.rows = records, table, rows
         self.plain = records.view(np.ndarray)
 
     def number(self, column: Column, place: int) -> AnyColumn:
@@ -70,8 +67,8 @@ class _Records:
     def text(self, place: int) -> AnyColumn:
         count = len(self.rows)
         begins, lengths = np.empty(count, np.int64), np.empty(count, np.int64)
-        find_text(self._records, self.rows, begins, lengths, place)
-        return texts(self._records, TRANSACTION, "text", self.rows, lengths, shifts=begins)
+        find_text(self.records, self.rows, begins, lengths, place)
+        return texts(self.records, TRANSACTION, "text", self.rows, lengths, shifts=begins)
 
     def maker(self, column: Column) -> Callable[[], AnyColumn]:
         """What makes a column that has a slot."""
@@ -102,4 +99,4 @@ def _batch(mine: _Records, table: str, source: str, capture_id: int, probe: str,
         "stored_time": lambda: np.full(n, stored_time, np.int64),
     }
     makers.update({column.name: mine.maker(column) for column in TABLES[table].columns if column.slot})
-    return Batch(table, n, Made(makers))
+    return Batch(table, n, Made(makers), mine.records, mine.rows if n < len(mine.plain) else None)

@@ -35,6 +35,8 @@ assert FACTS.itemsize == 768, FACTS.itemsize
 RISKS = ("clear_text_credentials", "obsolete_tls", "weak_cipher", "self_signed_certificate", "expired_certificate", "name_mismatch",
          "suspicious_dns", "http_suspicious_agent", "binary_transfer", "known_protocol_on_other_port")
 
+TEXT_BYTES = 880        # all texts of a TRANSACTION together
+
 #: One row of dns, tls, http or files on its way out. 1024 bytes. The columns of each table are declared in dpi/schema.py.
 TRANSACTION = np.dtype((np.record, [
     ("table", "u1"),                    # index in dpi.schema.TRANSACTION_TABLES, from 1
@@ -45,9 +47,21 @@ TRANSACTION = np.dtype((np.record, [
     ("time", "i8"),
     ("numbers", "i8", (12,)),
     ("ends", "u2", (12,)),              # end of text field k inside `text`
-    ("text", "u1", (880,)),
+    ("text", "u1", (TEXT_BYTES,)),
 ]))
 assert TRANSACTION.itemsize == 1024, TRANSACTION.itemsize
+
+
+@kernel
+def text_begin(one: Any, place: Any) -> Any:
+    """Where text field `place` of a TRANSACTION begins in `text`, whatever `ends` holds."""
+    return min(np.int64(one.ends[place - 1]), TEXT_BYTES) if place > 0 else np.int64(0)
+
+
+@kernel
+def text_length(one: Any, place: Any, begin: Any) -> Any:
+    """Bytes of text field `place` that begins there; 0 where a parser wrote fewer texts."""
+    return max(min(np.int64(one.ends[place]), TEXT_BYTES) - begin, 0) if np.int64(one.texts) > place else np.int64(0)
 
 
 class Facts:

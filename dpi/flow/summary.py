@@ -15,11 +15,12 @@ from dpi.flow.facts import RISKS
 from dpi.flow.figures import BINS, BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, counted, merged, ranked, transport
 from dpi.flow.fold import ARRAYS, KEYS, LABELS, NAME, OUTLINE, STRIDE, SUMS, TALLIES, TCP, TOLD, WORLD, fold_rows
 from dpi.flow.lines import Lines
+from dpi.flow.messages import fold_messages
 from dpi.flow.row import records_of
 from dpi.flow.tally import KEPT, UNMET, Distinct, Registry, Tally, coded, index_again
 from dpi.flow.times import Times
-from dpi.flow.transactions import DnsFold, HttpFold, TlsFold
-from dpi.flow.words import count_words, pack_words
+from dpi.flow.transactions import Transactions
+from dpi.flow.words import pack_words
 from dpi.jit import world
 
 HOSTS = 1 << 16                 # addresses and labels, each side; beyond it the half with fewer bytes goes
@@ -31,7 +32,7 @@ _NOTHING = ("",)                 # the words of a column that is not there
 class Summary:
     """A sink for flows, dns, tls and http rows; `figures()` at any time says what was folded so far."""
 
-    kernels = (fold_rows, index_again, count_words, pack_words)
+    kernels = (fold_rows, index_again, fold_messages, pack_words)
 
     def __init__(self) -> None:
         caps = {"application": LABELS, "protocol": LABELS, "confidence": 64, "category": 256, "tunnel": 1024, "end_reason": 32}
@@ -58,7 +59,7 @@ class Summary:
         self._delays = np.zeros(3 * len(BOUNDS), np.int64)
         self._arrays = self._kernel_arrays(seed)
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
-        self.dns, self.tls, self.http = DnsFold(), TlsFold(), HttpFold()
+        self._transactions = Transactions()
 
     def _kernel_arrays(self, seed: Array) -> dict[str, Any]:
         """What the kernel adds to, by its names in the world."""
@@ -74,13 +75,13 @@ class Summary:
     # ------------------------------------------------------------ sink
 
     def write(self, batch: Batch) -> None:
-        """Take a batch; tables that no figure needs are passed over."""
+        """Take a batch; tables that no figure needs are passed over. One of dns, tls or http that has no records is a ValueError."""
         if not batch.count:
             return
         if batch.table == "flows":
             self._fold(batch)
         elif batch.table in ("dns", "tls", "http"):
-            getattr(self, batch.table).write(batch)
+            self._transactions.write(batch)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -186,8 +187,7 @@ class Summary:
         out.client_rtt, out.server_rtt, out.response = (Delays(histogram.tolist()) for histogram in self._delays.reshape(3, -1))
         for name in TCP:
             setattr(out.tcp, name, int(sums[f"tcp_{name}"]))
-        for fold in (self.dns, self.tls, self.http):
-            fold.into(out)
+        self._transactions.into(out)
         out.timeline = self._times.timeline(self._used, out.last, self.label_name)
         out.largest = self._lines.largest(self._key_names)
         out.samples = self._lines.samples([self._confidences.number(word) for word in CONFIDENCES if word], self._bytes_by_key)

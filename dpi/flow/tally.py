@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Array, Coded, Texts
+from dpi.batch import Array, Coded
 from dpi.capture.key import fresh_seed, hash_of
 from dpi.jit import entry, kernel, records
 
@@ -175,11 +175,6 @@ class Registry:
 def coded(column: Any) -> Coded | None:
     """A column of strings as Coded; None for None."""
     return column if column is None or isinstance(column, Coded) else Coded.of(column)
-
-
-def as_texts(column: Coded, weights: Array) -> tuple[Texts, Array]:
-    """The words of a Coded column, and what their rows weigh together."""
-    return Texts.of(column.words), np.bincount(column.codes, weights, len(column.words)).astype(np.int64)
 
 
 def largest(rows: Array, count: int) -> Array:

@@ -23,11 +23,7 @@ def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count
         offsets[k] = put
         begin = begins[k]
         n = lengths[k]
-        odd = np.int64(0)
-        for i in range(n):                              # nearly all text is plain: a loop without branches sees that, another copies it
-            byte = source[begin + i]
-            odd |= np.int64(byte < 32) | np.int64(byte > 126)
-        if odd == 0:
+        if plain(source, begin, n):                     # as nearly all text is
             for i in range(n):
                 out[put + i] = source[begin + i]
             put += n
@@ -35,6 +31,16 @@ def gather(source: Any, offsets: Any, begins: Any, lengths: Any, out: Any, count
             put = mended(source, begin, n, out, put)
     offsets[count] = put
     return put
+
+
+@kernel
+def plain(source: Any, begin: Any, n: Any) -> Any:
+    """Whether n bytes are all printable ASCII."""
+    odd = np.int64(0)
+    for i in range(n):                                  # without branches, so that it becomes vector code
+        byte = source[begin + i]
+        odd |= np.int64(byte < 32) | np.int64(byte > 126)
+    return odd == 0
 
 
 @kernel

@@ -1,135 +1,68 @@
-"""Folds dns, tls and http rows into their figures."""
+"""The figures of dns, tls and http rows, folded by `messages.py`."""
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from dpi.batch import Array, Batch, Coded
+from dpi.batch import Array, Batch
 from dpi.flow.figures import BOUNDS, TOP, Delays, Figures, Share, ranked
-from dpi.flow.tally import coded
-from dpi.flow.words import Words
+from dpi.flow.messages import ARRAYS, DELAYS, NUMBERS, SUMS, TEXTS, WORLD, fold_messages
+from dpi.flow.vocabulary import BEYOND, WORDS
+from dpi.flow.words import LONGEST, Words
+from dpi.flow.words import WORLD as WORDS_WORLD
+from dpi.jit import records, world
 
-_BOUNDS = np.array(BOUNDS, np.int64)
-_FEW = 4096             # strings of what has few: codes, versions, methods
-
-
-def _flag(column: Any, count: int) -> Array:
-    return np.zeros(count, bool) if column is None else np.asarray(column) != 0
-
-
-def _is(column: Any, count: int, words: tuple[str, ...]) -> Array:
-    """Which rows of a column of few words hold one of these; none where there is no column."""
-    few = coded(column)
-    return np.zeros(count, bool) if few is None else np.array([word in words for word in few.words], bool)[few.codes]
+_FEW = 4096             # texts of what has few
+_CAPS = {"http_methods": _FEW, "http_types": _FEW}
+_ALL: Array = np.zeros(0, np.int64)
 
 
-def _empty(column: Any, count: int) -> Array:
-    """Which rows are ''; all where there is no column."""
-    if column is None:
-        return np.ones(count, bool)
-    return _is(column, count, ("",)) if isinstance(column, Coded) else np.diff(column.offsets) == 0
-
-
-def _shares(words: Words, top: int = TOP) -> list[Share]:
-    return [Share(word, count) for word, count in words.top(top)]
-
-
-def delays(histogram: Array, column: Any) -> None:
-    """Add the measured values of a nullable uint32 column [n] to a histogram int64[len(BOUNDS)]."""
-    if column is not None:
-        values = np.asarray(column)
-        values = values[values != 0xFFFFFFFF].astype(np.int64)
-        if len(values):
-            histogram += np.bincount(np.searchsorted(_BOUNDS, values, "right") - 1, minlength=len(BOUNDS))
-
-
-class DnsFold:
-    """Questions, answers, codes, names, response times."""
+class Transactions:
+    """What was counted of dns, tls and http rows so far."""
 
     def __init__(self) -> None:
-        self.queries = self.responses = 0
-        self.codes, self.types = Words(_FEW), Words(_FEW)
-        self.names, self.failing = Words(), Words()
-        self.delays = np.zeros(len(BOUNDS), np.int64)
+        self._sums: Array = np.zeros(1, SUMS)
+        self._numbers: Array = np.zeros((len(NUMBERS), BEYOND + 1), np.int64)       # pages nobody counts in are never touched
+        self._delays: Array = np.zeros((len(DELAYS), len(BOUNDS)), np.int64)
+        self._texts = {name: Words(_CAPS.get(name, 1 << 16)) for name in TEXTS}
+        texts = records(len(TEXTS), WORDS_WORLD)
+        for k, words in enumerate(self._texts.values()):
+            texts[k] = words.world[0]
+        self._arrays: dict[str, Any] = {
+            "sums": self._sums, "numbers": self._numbers.reshape(-1), "texts": texts, "delays": self._delays.reshape(-1),
+            "bounds": np.array(BOUNDS, np.int64), "mended": np.zeros(LONGEST, np.uint8)}
+        self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
 
     def write(self, batch: Batch) -> None:
-        n, columns = batch.count, batch.columns
-        response = _flag(columns.get("is_response"), n)
-        self.responses += int(response.sum())
-        self.queries += n - int(response.sum())
-        code, names = columns.get("response_code"), columns.get("query_name")
-        self.codes.add(code, response)
-        self.types.add(columns.get("query_type"), ~response)
-        self.names.add(names, ~response)
-        if code is not None:
-            self.failing.add(names, response & ~_is(code, n, ("NOERROR", "")))
-        delays(self.delays, columns.get("response_time_us"))
+        """Add a batch of dns, tls or http, which has to bring its records."""
+        if batch.records is None:
+            raise ValueError(f"{batch.table}: a batch of columns only cannot be folded")
+        places, row = _ALL if batch.places is None else batch.places, 0
+        while (row := fold_messages(batch.records, places, row, batch.count, self._world)) < batch.count:
+            for words in self._texts.values():
+                words.make_room()
 
     def into(self, out: Figures) -> None:
-        out.dns.queries, out.dns.responses = self.queries, self.responses
-        out.dns.codes, out.dns.types = _shares(self.codes), _shares(self.types)
-        out.dns.names, out.dns.failing = _shares(self.names), _shares(self.failing)
-        out.dns.delays = Delays(self.delays.tolist())
-        out.distinct["dns_names"] = self.names.distinct()
-
-
-class TlsFold:
-    """Hellos, versions, ciphers, names, fingerprints."""
-
-    def __init__(self) -> None:
-        self.hellos = self.unnamed = 0
-        self.versions, self.offered, self.ciphers = Words(_FEW), Words(_FEW), Words(_FEW)
-        self.names, self.ja4, self.alpn = Words(), Words(), Words()
-
-    def write(self, batch: Batch) -> None:
-        n, columns = batch.count, batch.columns
-        client = _is(columns.get("role"), n, ("client",))
-        self.hellos += int(client.sum())
-        self.unnamed += int((client & _empty(columns.get("server_name"), n)).sum())
-        self.versions.add(columns.get("version"), ~client)
-        self.offered.add(columns.get("version"), client)
-        self.ciphers.add(columns.get("cipher"), ~client)
-        for words, name in ((self.names, "server_name"), (self.ja4, "ja4"), (self.alpn, "alpn")):
-            words.add(columns.get(name), client)
-
-    def into(self, out: Figures) -> None:
-        tls = out.tls
-        tls.hellos, tls.unnamed = self.hellos, self.unnamed
-        tls.versions, tls.offered, tls.ciphers = _shares(self.versions), _shares(self.offered), _shares(self.ciphers)
-        tls.names, tls.ja4, tls.alpn = _shares(self.names), _shares(self.ja4), _shares(self.alpn)
-        out.distinct.update(tls_names=self.names.distinct(), ja4=self.ja4.distinct())
-
-
-class HttpFold:
-    """Requests, status, hosts, agents."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.status = np.zeros(1000, np.int64)
-        self.methods, self.types = Words(_FEW), Words(_FEW)
-        self.hosts, self.agents = Words(), Words()
-        self.delays = np.zeros(len(BOUNDS), np.int64)
-
-    def write(self, batch: Batch) -> None:
-        n, columns = batch.count, batch.columns
-        self.requests += n
-        ones = np.ones(n, np.int64)
-        status = columns.get("status")
-        if status is not None:
-            values = np.asarray(status).astype(np.int64)
-            self.status += np.bincount(values[(values > 0) & (values < 1000)], minlength=1000)
-        for words, name in ((self.methods, "method"), (self.types, "content_type"), (self.hosts, "host"), (self.agents, "user_agent")):
-            words.add(columns.get(name), ones)
-        delays(self.delays, columns.get("response_time_us"))
-
-    def into(self, out: Figures) -> None:
-        http = out.http
-        http.requests = self.requests
-        http.codes = ranked((Share(str(k), int(self.status[k])) for k in np.flatnonzero(self.status).tolist()), by="flows")
-        classes = self.status.reshape(10, 100).sum(axis=1)
+        """Fill the figures."""
+        sums, dns, tls, http = self._sums[0], out.dns, out.tls, out.http
+        dns.queries, dns.responses, tls.hellos, tls.unnamed, http.requests = (
+            int(sums[name]) for name in ("queries", "responses", "hellos", "unnamed", "requests"))
+        dns.codes, dns.types = self._worded("dns_codes", "response_code"), self._worded("dns_types", "query_type")
+        tls.versions, tls.offered = self._worded("tls_versions", "version"), self._worded("tls_offered", "version")
+        tls.ciphers = self._worded("tls_ciphers", "cipher")
+        dns.names, dns.failing, tls.names, tls.ja4, tls.alpn, http.methods, http.hosts, http.agents, http.types = (
+            [Share(word, count) for word, count in words.top(TOP)] for words in self._texts.values())
+        dns.delays, http.delays = (Delays(histogram.tolist()) for histogram in self._delays)
+        status = self._numbers[NUMBERS.index("http_status"), :1000].copy()
+        status[0] = 0                       # not known
+        http.codes = ranked((Share(str(k), int(status[k])) for k in np.flatnonzero(status).tolist()), by="flows")
+        classes = status.reshape(10, 100).sum(axis=1)
         http.status = [Share(f"{k}xx", int(classes[k])) for k in range(10) if classes[k]]
-        http.methods, http.types = _shares(self.methods), _shares(self.types)
-        http.hosts, http.agents = _shares(self.hosts), _shares(self.agents)
-        http.delays = Delays(self.delays.tolist())
-        out.distinct["http_hosts"] = self.hosts.distinct()
+        out.distinct.update(dns_names=self._texts["dns_names"].distinct(), tls_names=self._texts["tls_names"].distinct(),
+                            ja4=self._texts["tls_ja4"].distinct(), http_hosts=self._texts["http_hosts"].distinct())
+
+    def _worded(self, name: str, column: str) -> list[Share]:
+        """What was counted by number, most first, under the words of a column; a number without one is left out."""
+        counts, words = self._numbers[NUMBERS.index(name)], WORDS[name.partition("_")[0], column]
+        return ranked((Share(word, int(counts[k])) for k in np.flatnonzero(counts).tolist() if (word := words(k))), by="flows")

@@ -5,16 +5,22 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Array, Coded
+from dpi.batch import Array
 from dpi.capture.key import fold, fresh_seed
 from dpi.capture.octets import be64, octet
-from dpi.flow.tally import as_texts
-from dpi.jit import I64, entry, kernel, records
+from dpi.flow.facts import TEXT_BYTES
+from dpi.jit import entry, kernel, pointed, records, world, world_dtype
 
 U1, U4, U8, I8 = np.dtype("u1"), np.dtype("u4"), np.dtype("u8"), np.dtype("i8")
 
 #: One string: where its bytes lie in the arena. Record 0 is none. 32 bytes.
 WORD = np.dtype((np.record, [("hash", "u8"), ("count", "i8"), ("place", "i8"), ("length", "i8")]))
+LONGEST = TEXT_BYTES    # bytes of a string
+
+#: Where the arrays of a Words lie.
+ARRAYS = {"words": WORD, "slots": U4, "arena": U1, "head": I8, "seed": U8}
+WORLD = world_dtype(tuple(ARRAYS))
+words_of, slots_of, arena_of, head_of, seed_of = (pointed(name, kind) for name, kind in ARRAYS.items())
 
 
 @kernel
@@ -33,38 +39,36 @@ def hashed(data: Any, begin: Any, length: Any, seed: Any) -> Any:
     return fold(value ^ rest ^ seed[2], seed[3])
 
 
-@entry(U1, I8, I8, WORD, U4, U1, I8, U8, I64, I64)
-def count_words(data: Any, offsets: Any, weights: Any, words: Any, slots: Any, arena: Any, head: Any, seed: Any, begin: Any, end: Any) -> Any:
-    """Add weights[k] to string k for k in [begin, end); returns the row that found no room, else `end`. Rows that weigh 0 are passed over.
-
-    head int64[2]: records in use, bytes of the arena in use.
-    """
+@kernel
+def count_word(w: Any, data: Any, begin: Any, length: Any) -> Any:
+    """Count the string of `length` bytes at data[begin]; the caller has asked `room_in`. w: the world of a Words."""
+    words, slots, head = words_of(w), slots_of(w), head_of(w)
     mask = slots.size - 1
-    for k in range(begin, end):
-        if weights[k] == 0:
-            continue
-        start = offsets[k]
-        length = offsets[k + 1] - start
-        value = hashed(data, start, length, seed)
-        at = np.int64(value & np.uint64(mask))
-        while slots[at] != 0 and words[slots[at]].hash != value:
-            at = (at + 1) & mask
-        if slots[at] == 0:
-            number = head[0] + 1
-            if number >= words.size or head[1] + length > arena.size:
-                return k
-            head[0] = number
-            slots[at] = np.uint32(number)
-            one = words[number]
-            one.hash = value
-            one.count = 0
-            one.place = head[1]
-            one.length = length
-            for i in range(length):
-                arena[head[1] + i] = data[start + i]
-            head[1] += length
-        words[slots[at]].count += weights[k]
-    return end
+    value = hashed(data, begin, length, seed_of(w))
+    at = np.int64(value & np.uint64(mask))
+    while slots[at] != 0 and words[slots[at]].hash != value:
+        at = (at + 1) & mask
+    if slots[at] == 0:
+        arena, place, number = arena_of(w), head[1], head[0] + 1
+        slots[at] = np.uint32(number)
+        one = words[number]
+        one.hash = value
+        one.count = 0
+        one.place = place
+        one.length = length
+        for i in range(length):
+            arena[place + i] = data[begin + i]
+        head[0] = number
+        head[1] = place + length
+    words[slots[at]].count += 1
+    return 0
+
+
+@kernel
+def room_in(w: Any) -> Any:
+    """How many strings of at most LONGEST bytes can be counted, whatever they are."""
+    head = head_of(w)
+    return min(words_of(w).size - 1 - head[0], (arena_of(w).size - head[1]) // LONGEST)
 
 
 @entry(WORD, U4, U1, I8)
@@ -87,34 +91,29 @@ def pack_words(words: Any, slots: Any, arena: Any, head: Any) -> Any:
 
 
 class Words:
-    """Sums by string. Of more than `cap` strings, or more than fits the arena, the rarer half goes, counted in `dropped`."""
+    """Counts by string. Kernels count with `count_word`; where `room_in` is 0, call `make_room`, and the rarer half goes, counted in `dropped`.
+
+    cap: strings; arena: bytes of all of them. `world` is what kernels take, WORLD[1].
+    """
 
     def __init__(self, cap: int = 1 << 16, arena: int = 1 << 22) -> None:
-        self.cap, self.dropped = cap, 0
+        if cap < 1 or arena < LONGEST:
+            raise ValueError(f"{cap} strings in {arena} bytes: no room for one of {LONGEST}")
+        self.dropped = 0
         self._words = records(cap + 1, WORD)
         self._slots: Array = np.zeros(1 << (2 * cap - 1).bit_length(), np.uint32)
         self._arena: Array = np.zeros(arena, np.uint8)
-        self._head: Array = np.zeros(2, np.int64)
-        self._seed: Array = fresh_seed()
+        self._head: Array = np.zeros(2, np.int64)           # records in use, bytes of the arena in use
+        self._seed = fresh_seed()
+        self.world = world(WORLD, {"words": self._words, "slots": self._slots, "arena": self._arena, "head": self._head, "seed": self._seed})
 
     def __len__(self) -> int:
         return int(self._head[0])
 
-    def add(self, column: Any, weights: Array) -> None:
-        """Add the rows of a Texts or Coded column (or none) with their weights int64[n]."""
-        if column is None or not len(column):
-            return
-        if isinstance(column, Coded):
-            column, weights = as_texts(column, weights)
-        data, offsets, weights = np.ascontiguousarray(column.data), np.ascontiguousarray(column.offsets), np.ascontiguousarray(weights, np.int64)
-        row, rows = 0, len(column)
-        while row < rows:
-            stopped = count_words(data, offsets, weights, self._words, self._slots, self._arena, self._head, self._seed, row, rows)
-            if stopped < rows:
-                if stopped == row and not len(self):        # longer than the arena: it cannot be kept
-                    stopped += 1
-                self._halve()
-            row = stopped
+    def make_room(self) -> None:
+        """Halve until there is room for one string more: at the latest when nothing is left."""
+        while len(self) + 1 >= len(self._words) or int(self._head[1]) + LONGEST > len(self._arena):
+            self._halve()
 
     def _halve(self) -> None:
         rows = self._rows
@@ -131,8 +130,8 @@ class Words:
         return self._words.view(np.ndarray)[1:len(self) + 1]
 
     def top(self, count: int) -> list[tuple[str, int]]:
-        """The strings with the largest sums, the empty one left out; ties by name."""
-        rows = self._rows[self._rows["length"] != 0]
+        """The strings counted most; ties by name."""
+        rows = self._rows
         if len(rows) > count:
             rows = rows[rows["count"] >= np.partition(rows["count"], -count)[-count]]
         words = [(self._arena[place:place + length].tobytes().decode("utf-8", "replace"), total)
@@ -140,5 +139,5 @@ class Words:
         return sorted(words, key=lambda pair: (-pair[1], pair[0]))[:count]
 
     def distinct(self) -> int:
-        """How many different strings there were, the empty one left out."""
-        return len(self) + self.dropped - int(np.count_nonzero(self._rows["length"] == 0))
+        """How many different strings there were; one that went and came again counts again."""
+        return len(self) + self.dropped

@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +15,17 @@ from hypothesis import strategies as st
 
 from dpi.batch import Batch, Coded, Texts
 from dpi.capture.key import fresh_seed
+from dpi.classify.transactions import transactions
+from dpi.flow.facts import TRANSACTION
 from dpi.flow.figures import BOUNDS, TOP, Delays, Figures
+from dpi.flow.messages import fold_messages
 from dpi.flow.summary import Summary
 from dpi.flow.tally import KEPT, Distinct, Registry, Tally, place, seen
-from dpi.flow.words import Words
-from dpi.jit import BUILD, entry
+from dpi.flow.transactions import Transactions
+from dpi.flow.words import LONGEST, WORLD, Words, count_word, room_in
+from dpi.jit import BUILD, I64, entry, records
 from dpi.replaying import run
-from tests.golden.rows import PCAPS
+from tests.golden.rows import PCAPS, Kept
 from tests.oracle import summary as twin
 from tests.reports import rows
 
@@ -108,6 +115,119 @@ def test_transactions() -> None:
     assert {share.name for share in figures.http.status} == {"2xx", "3xx", "4xx", "5xx"} and figures.http.requests == 400
 
 
+# ------------------------------------------------------------ dns, tls and http
+
+#: Plain Python takes a millisecond a packet, and seconds for QUIC's ciphers.
+CAPTURES = [one for one in sorted(PCAPS.glob("*.pcap")) if BUILD != "off" or (one.stat().st_size < 9000 and "http3" not in one.name)]
+
+
+def check_transactions(figures: Figures, batches: Sequence[Batch]) -> None:
+    """Figures against plain counting over the columns of the same rows."""
+    want = twin.transactions(batches)
+    for name in ("dns", "tls", "http"):
+        assert asdict(getattr(figures, name)) == asdict(getattr(want, name)), name
+    assert {name: figures.distinct[name] for name in want.distinct} == want.distinct
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda one: one.stem)
+def test_transactions_of_captures(capture: Path) -> None:
+    summary, kept = Summary(), Kept()
+    run([str(capture)], sinks=[summary, kept])
+    check_transactions(summary.figures(), kept.batches)
+
+
+def test_made_up_records_are_those_of_their_columns() -> None:
+    for batch in (rows.dns(60), rows.tls(60), rows.http(60)):
+        assert batch.records is not None
+        again, = transactions(batch.records, batch.count, source="", capture_id=1, probe="", boot=0, stored_time=0)
+        assert again.places is None
+        for name, column in batch.columns.items():
+            assert list(again.columns[name]) == list(column), name
+        check_transactions(folded(batch), [batch])
+
+
+def outboxed(made: Sequence[tuple[int, int, Sequence[int], Sequence[int], bytes]]) -> Any:
+    """TRANSACTION records of (table, texts, numbers, ends, text)."""
+    out = records(len(made), TRANSACTION)
+    plain = out.view(np.ndarray)
+    for k, (table, texts, numbers, ends, text) in enumerate(made):
+        plain[k]["table"], plain[k]["texts"], plain[k]["numbers"], plain[k]["ends"] = table, texts, numbers, ends
+        plain[k]["text"][:len(text)] = np.frombuffer(text, np.uint8)
+    return out
+
+
+def batches_of(outbox: Any) -> list[Batch]:
+    return transactions(outbox, len(outbox), source="", capture_id=1, probe="", boot=0, stored_time=0)
+
+
+PIECES = (b"", b"a", b"www.example.com", "网络".encode(), b"\xc3", b"\xed\xa0\x80 \xf0\x9f\x98\x80", b"\0\x1b\x7f\x80\xff")
+NUMBERS = st.one_of(st.integers(-1, 3), st.sampled_from([200, 404, 999, 1000, 0x0303, 0x1301, 65534, 65535, 65536, (1 << 32) - 2, (1 << 32) - 1]),
+                    st.integers(-(1 << 63), (1 << 63) - 1))
+ENDS = st.one_of(st.lists(st.integers(0, 40), min_size=12, max_size=12).map(sorted), st.lists(st.integers(0, 0xFFFF), min_size=12, max_size=12))
+TEXT = st.one_of(st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join), st.binary(max_size=60),
+                 st.integers(0, 1 << 32).map(lambda seed: np.random.default_rng(seed).bytes(880)))
+RECORD = st.tuples(st.integers(0, 4), st.one_of(st.just(12), st.integers(0, 255)), st.lists(NUMBERS, min_size=12, max_size=12), ENDS, TEXT)
+
+
+@settings(max_examples=10 if BUILD == "off" else 150, deadline=None)
+@given(st.lists(st.tuples(RECORD, st.integers(1, 3)), min_size=1, max_size=12))
+def test_hostile_records(made: list[tuple[tuple[int, int, list[int], list[int], bytes], int]]) -> None:
+    """Whatever a record holds, its figures are those of its columns."""
+    batches = batches_of(outboxed([one for one, times in made for _ in range(times)]))
+    check_transactions(folded(*batches), batches)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_records(seed: int) -> None:
+    """Nothing but noise, with the table as it should be or not."""
+    random = np.random.default_rng(seed)
+    outbox = records(20 if BUILD == "off" else 400, TRANSACTION)
+    outbox.view(np.uint8)[:] = random.integers(0, 256, outbox.nbytes, np.uint8)
+    outbox.view(np.ndarray)["table"] = random.integers(0, 6, len(outbox))
+    batches = batches_of(outbox)
+    check_transactions(folded(*batches), batches)
+
+
+def test_records_of_other_tables_are_passed_over() -> None:
+    outbox = outboxed([(table, 0, [0] * 12, [0] * 12, b"") for table in (1, 2, 3, 4, 0, 255)])
+    figures = folded(Batch("dns", 6, {}, outbox), Batch("tls", 2, {}, outbox, np.array([1, 1])))
+    assert (figures.dns.queries, figures.tls.hellos, figures.tls.unnamed, figures.http.requests) == (1, 3, 3, 1)
+
+
+def test_columns_alone_are_refused() -> None:
+    """Miscounting them would not be seen."""
+    for batch in (rows.dns(5), rows.tls(5), rows.http(5)):
+        with pytest.raises(ValueError, match="columns only"):
+            folded(batch.whole())
+    with pytest.raises(ValueError, match="records of other rows"):
+        Batch("dns", 4, {}, rows.dns(5).records)
+    assert folded(Batch("dns", 0, {}), Batch("files", 5, {})).dns.queries == 0
+
+
+def test_a_row_without_room_is_not_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel stops, all rows before are counted and none after."""
+    monkeypatch.setattr("dpi.flow.transactions.Words", lambda cap: Words(min(cap, 10), 3 * LONGEST))
+    for batch in (rows.dns(80), rows.tls(80), rows.http(80)):
+        figures, fold = Figures(), Transactions()
+        stopped = fold_messages(batch.records, np.zeros(0, np.int64), 0, batch.count, fold._world)
+        assert 0 < stopped < batch.count
+        assert fold_messages(batch.records, np.zeros(0, np.int64), stopped, batch.count, fold._world) == stopped
+        fold.into(figures)
+        check_transactions(figures, batches_of(batch.records[:stopped]))
+
+
+@pytest.mark.parametrize(("cap", "arena"), [(1, LONGEST), (2, 4 * LONGEST), (40, 2 * LONGEST)])
+def test_texts_beyond_their_room(monkeypatch: pytest.MonkeyPatch, cap: int, arena: int) -> None:
+    """Every row is counted, however little room there is; what is frequent stays where there is room for two."""
+    monkeypatch.setattr("dpi.flow.transactions.Words", lambda _: Words(cap, arena))
+    names = [name for k in range(100) for name in ("often", "often", f"rare{k}" + "x" * (k % 5 * 200))]
+    batch = batches_of(outboxed([(1, 1, [0] * 12, [len(name)] * 12, name.encode()) for name in names]))[0]
+    figures = folded(batch)
+    assert figures.dns.queries == sum(share.flows for share in figures.dns.types) == 300
+    assert figures.distinct["dns_names"] >= 101
+    assert cap == 1 or (figures.dns.names[0].name, figures.dns.names[0].flows) == ("often", 200)
+
+
 def test_outcome_is_taken() -> None:
     summary = Summary()
     summary.write(rows.flows(30))
@@ -167,17 +287,29 @@ def test_distinct_is_close(count: int) -> None:
     assert distinct.count() == pytest.approx(count if BUILD == "on" else min(count, 200), rel=0.01, abs=1)
 
 
-@given(st.lists(st.tuples(st.text(max_size=12), st.integers(0, 5)), min_size=1, max_size=60))
-def test_words_are_counted(pairs: list[tuple[str, int]]) -> None:
-    words, want = Words(), Counter[str]()
-    for word, weight in pairs:
-        want[word] += weight
-    half = len(pairs) // 2
-    words.add(Texts.of([word for word, _ in pairs[:half]]), np.array([weight for _, weight in pairs[:half]], np.int64))
-    words.add(Coded.of([word for word, _ in pairs[half:]]), np.array([weight for _, weight in pairs[half:]], np.int64))
-    want = +want
-    assert words.distinct() == len(set(want) - {""})
-    del want[""]
+@entry(np.dtype("u1"), I8, I64, WORLD)
+def count_texts(data, offsets, first, worlds):
+    """Count texts from number `first`; returns the one that finds no room, else how many there are."""
+    for k in range(first, offsets.size - 1):
+        if room_in(worlds[0]) < 1:
+            return k
+        count_word(worlds[0], data, offsets[k], offsets[k + 1] - offsets[k])
+    return offsets.size - 1
+
+
+def count(words: Words, texts: Sequence[str]) -> None:
+    column, k = Texts.of(texts), 0
+    while (k := count_texts(column.data, column.offsets, k, words.world)) < len(texts):
+        words.make_room()
+
+
+@settings(deadline=None)        # the first call may compile
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=60), st.integers(1, 60))
+def test_words_are_counted(texts: list[str], turns: int) -> None:
+    words, want = Words(), Counter(texts[:turns] + texts)
+    count(words, texts[:turns])
+    count(words, texts)
+    assert words.distinct() == len(words) == len(want)
     assert words.top(5) == sorted(want.items(), key=lambda item: (-item[1], item[0]))[:5]
 
 
@@ -185,12 +317,14 @@ def test_words_are_bounded() -> None:
     """By number and by bytes; what is frequent stays, whole."""
     words = Words(64, 2000)
     for turn in range(20):
-        names = [f"rare{turn}-{k}" + "x" * 30 for k in range(20)] + ["often", "网络"]
-        words.add(Texts.of(names), np.array([1] * 20 + [50, 40], np.int64))
-    assert words.top(2) == [("often", 1000), ("网络", 800)]
+        count(words, ["often"] * 5 + ["网络"] * 4 + [f"rare{turn}-{k}" + "x" * 30 for k in range(20)])
+    assert words.top(2) == [("often", 100), ("网络", 80)]
     assert len(words) <= 64 and words.distinct() == 402
-    words.add(Texts.of(["y" * 3000, "z"]), np.array([1, 1], np.int64))
-    assert not any(word.startswith("y") for word, _ in words.top(100))
+    count(words, ["y" * LONGEST, "z", "y" * LONGEST])
+    assert ("y" * LONGEST, 2) in words.top(100)
+    for cap, arena in ((0, 2000), (64, LONGEST - 1)):
+        with pytest.raises(ValueError, match="no room"):
+            Words(cap, arena)
 
 
 def test_many_hosts_are_dropped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,13 +355,13 @@ def test_rows_of_the_pipeline_and_their_columns_give_the_same() -> None:
 
 
 class Columns:
-    """Hands batches on without their records."""
+    """Hands flows on without their records."""
 
     def __init__(self, sink: Summary) -> None:
         self.sink = sink
 
     def write(self, batch: Batch) -> None:
-        self.sink.write(batch.whole())
+        self.sink.write(batch.whole() if batch.table == "flows" else batch)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -1,12 +1,13 @@
 """The slow twin of dpi/flow/summary.py: rows as dicts, one at a time."""
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 from dpi.batch import Batch
-from dpi.flow.figures import BOUNDS, address, transport
+from dpi.flow.figures import BOUNDS, TOP, Delays, Figures, Share, address, transport
 
 
 def rows(batch: Batch) -> Iterable[dict[str, Any]]:
@@ -79,3 +80,60 @@ def _tcp(tcp: Counter[str], row: dict[str, Any], opened: int, packets: int) -> N
             tcp["refused" if server & 4 else "unanswered"] += 1
     if row["final"] and (client | server) & 4:
         tcp["resets"] += 1
+
+
+def transactions(batches: Iterable[Batch]) -> Figures:
+    """The figures of dns, tls and http, out of columns by plain counting."""
+    out = Figures()
+    words: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for batch in batches:
+        for row in rows(batch) if batch.table in ("dns", "tls", "http") else ():
+            {"dns": _dns, "tls": _tls, "http": _http}[batch.table](out, words, row)
+    for name, counts in words.items():
+        del counts[""]
+        table, _, what = name.partition(".")
+        setattr(getattr(out, table), what, [Share(*pair) for pair in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:TOP]])
+    out.http.status.sort(key=lambda share: share.name)
+    out.distinct = {name: len(words[what]) for name, what in (
+        ("dns_names", "dns.names"), ("tls_names", "tls.names"), ("ja4", "tls.ja4"), ("http_hosts", "http.hosts"))}
+    return out
+
+
+def _dns(out: Figures, words: dict[str, Counter[str]], row: dict[str, Any]) -> None:
+    if row["is_response"]:
+        out.dns.responses += 1
+        words["dns.codes"][row["response_code"]] += 1
+        if row["response_code"] not in ("NOERROR", ""):
+            words["dns.failing"][row["query_name"]] += 1
+    else:
+        out.dns.queries += 1
+        words["dns.types"][row["query_type"]] += 1
+        words["dns.names"][row["query_name"]] += 1
+    _delay(out.dns.delays, row["response_time_us"])
+
+
+def _tls(out: Figures, words: dict[str, Counter[str]], row: dict[str, Any]) -> None:
+    if row["role"] == "client":
+        out.tls.hellos += 1
+        out.tls.unnamed += row["server_name"] == ""
+        words["tls.offered"][row["version"]] += 1
+        for what, column in (("names", "server_name"), ("ja4", "ja4"), ("alpn", "alpn")):
+            words[f"tls.{what}"][row[column]] += 1
+    else:
+        words["tls.versions"][row["version"]] += 1
+        words["tls.ciphers"][row["cipher"]] += 1
+
+
+def _http(out: Figures, words: dict[str, Counter[str]], row: dict[str, Any]) -> None:
+    out.http.requests += 1
+    status = int(row["status"])
+    words["http.codes"][str(status) if 0 < status < 1000 else ""] += 1
+    words["http.status"][f"{status // 100}xx" if 0 < status < 1000 else ""] += 1
+    for what, column in (("methods", "method"), ("hosts", "host"), ("agents", "user_agent"), ("types", "content_type")):
+        words[f"http.{what}"][row[column]] += 1
+    _delay(out.http.delays, row["response_time_us"])
+
+
+def _delay(out: Delays, value: Any) -> None:
+    if value != 0xFFFFFFFF:
+        out.counts[bisect_right(BOUNDS, int(value)) - 1] += 1

@@ -1,16 +1,22 @@
 """Made-up rows: batches of the flows, dns, tls and http tables as export would hand them over, hostile names among them."""
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Lists, Texts
+from dpi.batch import NULLS, Batch, Coded, Lists, Texts
+from dpi.flow.facts import TEXT_BYTES, TRANSACTION
+from dpi.flow.vocabulary import BEYOND, WORDS
+from dpi.jit import records
+from dpi.schema import TABLES, TRANSACTION_TABLES, Column
 
 MINUTE = 60_000_000
 BEGIN = 1_331_901_000 * 1_000_000 // MINUTE * MINUTE        # a minute of 2012
 NULL = 0xFFFFFFFF
 HOSTILE = '<script>alert("1")</script>\x1b[31m'
+MENDED = HOSTILE.replace("\x1b", "?")       # as a text of a TRANSACTION leaves the pipeline
 APPLICATIONS = ["", "YouTube", "WeChat", "淘宝", HOSTILE, "Netflix", "Zoom"]
 CATEGORIES = ["", "video", "messaging", "shopping", "hostile", "video", "conferencing"]
 PROTOCOLS = ["", "TLS", "QUIC", "HTTP", "DNS", "SSH"]
@@ -78,16 +84,54 @@ def flows(count: int, seed: int = 1, first_id: int = 1, minutes: int = 3, hosts:
     })
 
 
+def recorded(batch: Batch) -> Batch:
+    """The batch with the TRANSACTION records its columns would have been made of. Columns it has not: 0, not known, no text."""
+    out = records(batch.count, TRANSACTION)
+    plain = out.view(np.ndarray)
+    plain["table"], plain["flow"], plain["time"] = TRANSACTION_TABLES.index(batch.table), batch.columns["flow_id"], batch.columns["time"]
+    ends = np.zeros(batch.count, np.int64)
+    slots = [(column, *column.slot.split()) for column in TABLES[batch.table].columns if column.slot]
+    for column, kind, place in sorted(slots, key=lambda slot: (slot[1], int(slot[2]))):
+        if kind == "number":
+            plain["numbers"][:, int(place)] = _numbers(batch, column)
+            continue
+        for row, word in enumerate(batch.columns.get(column.name, ())):
+            data = np.frombuffer(word.encode(), np.uint8)
+            plain["text"][row, ends[row]:ends[row] + len(data)] = data
+            ends[row] += len(data)
+        plain["ends"][:, int(place)], plain["texts"] = ends, int(place) + 1
+    assert ends.max(initial=0) <= TEXT_BYTES
+    return Batch(batch.table, batch.count, batch.columns, out)
+
+
+def _numbers(batch: Batch, column: Column) -> Any:
+    """int64[n]: what a parser would have written for a column."""
+    values: Any = batch.columns.get(column.name)
+    words = WORDS.get((batch.table, column.name))
+    if words is not None:
+        return 0 if values is None else [_inverse(batch.table, column.name)[word] for word in values]
+    unknown = -1 if column.nullable and not column.kind.startswith("time") else 0
+    return unknown if values is None else np.where(values == NULLS.get(column.kind, -1), unknown, values.astype(np.int64))
+
+
+@cache
+def _inverse(table: str, column: str) -> dict[str, int]:
+    """The numbers of the words of a column; no two have the same."""
+    numbers = {WORDS[table, column](number): number for number in range(BEYOND + 1)}
+    assert len(numbers) == BEYOND + 1
+    return numbers
+
+
 def dns(count: int, seed: int = 2, capture_id: int = 1) -> Batch:
     """Questions and answers by turns."""
     r = np.random.default_rng(seed)
     response = np.arange(count) % 2
-    return Batch("dns", count, {
+    return recorded(Batch("dns", count, {
         "flow_id": np.arange(count, dtype=np.uint64), "capture_id": np.full(count, capture_id, np.uint64), "time": BEGIN + np.arange(count) * 1000,
-        "query_name": Texts.of([f"host{k}.example.com" if k else HOSTILE for k in (r.zipf(1.5, count) % 40).tolist()]),
+        "query_name": Texts.of([f"host{k}.example.com" if k else MENDED for k in (r.zipf(1.5, count) % 40).tolist()]),
         "query_type": Coded(r.integers(0, 2, count).astype(np.uint16), ["A", "AAAA"]), "is_response": response.astype(np.uint8),
         "response_code": Coded(np.where(response == 1, r.integers(0, 2, count), 0).astype(np.uint16), ["NOERROR", "NXDOMAIN"]),
-        "response_time_us": np.where(response == 1, r.lognormal(9, 1, count), NULL).astype(np.uint32)})
+        "response_time_us": np.where(response == 1, r.lognormal(9, 1, count), NULL).astype(np.uint32)}))
 
 
 def tls(count: int, seed: int = 3, capture_id: int = 1) -> Batch:
@@ -95,24 +139,25 @@ def tls(count: int, seed: int = 3, capture_id: int = 1) -> Batch:
     r = np.random.default_rng(seed)
     server = np.arange(count) % 2 == 1
     number = r.zipf(1.5, count) % 40
-    return Batch("tls", count, {
+    return recorded(Batch("tls", count, {
         "flow_id": np.arange(count, dtype=np.uint64), "capture_id": np.full(count, capture_id, np.uint64), "time": BEGIN + np.arange(count) * 1000,
         "role": Coded(server.astype(np.uint8), ["client", "server"]),
         "version": Coded(r.integers(0, 3, count).astype(np.uint8), ["TLS 1.3", "TLS 1.2", "TLS 1.0"]),
         "cipher": Coded(np.where(server, r.integers(1, 3, count), 0).astype(np.uint16), ["", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]),
         "server_name": Texts.of(["" if silent or k == 0 else f"www{k}.example.com" for k, silent in zip(number.tolist(), server.tolist(), strict=True)]),
         "alpn": Texts.of(["h2" if silent else "h2,http/1.1" for silent in server.tolist()]),
-        "ja4": Texts.of(["" if silent else f"t13d1516h2_8daaf6152771_{k:012x}" for k, silent in zip(number.tolist(), server.tolist(), strict=True)])})
+        "ja4": Texts.of(["" if silent else f"t13d1516h2_8daaf6152771_{k:012x}"
+                         for k, silent in zip(number.tolist(), server.tolist(), strict=True)])}))
 
 
 def http(count: int, seed: int = 4, capture_id: int = 1) -> Batch:
     """Requests, some without an answer."""
     r = np.random.default_rng(seed)
-    return Batch("http", count, {
+    return recorded(Batch("http", count, {
         "flow_id": np.arange(count, dtype=np.uint64), "capture_id": np.full(count, capture_id, np.uint64), "time": BEGIN + np.arange(count) * 1000,
         "method": Coded(r.integers(0, 2, count).astype(np.uint8), ["GET", "POST"]),
         "host": Texts.of([f"www{k}.example.com" for k in (r.zipf(1.5, count) % 40).tolist()]),
         "status": r.choice([200, 304, 404, 503, 0xFFFF], count).astype(np.uint16),
-        "user_agent": Coded(r.integers(0, 2, count).astype(np.uint16), ["curl/7.88", HOSTILE]),
+        "user_agent": Coded(r.integers(0, 2, count).astype(np.uint16), ["curl/7.88", MENDED]),
         "content_type": Coded(r.integers(0, 2, count).astype(np.uint16), ["text/html", ""]),
-        "response_time_us": r.lognormal(10, 1, count).astype(np.uint32)})
+        "response_time_us": r.lognormal(10, 1, count).astype(np.uint32)}))

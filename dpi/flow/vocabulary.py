@@ -3,6 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+#: Numbers with words have at most 16 bits on the wire. One that has more is taken for this.
+BEYOND = 0xFFFF
+
 #: DNS resource record types (IANA "Domain Name System (DNS) Parameters")
 DNS_TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 10: "NULL", 12: "PTR", 13: "HINFO", 15: "MX", 16: "TXT", 17: "RP", 24: "SIG", 25: "KEY", 28: "AAAA",
              29: "LOC", 33: "SRV", 35: "NAPTR", 37: "CERT", 39: "DNAME", 41: "OPT", 42: "APL", 43: "DS", 44: "SSHFP", 45: "IPSECKEY", 46: "RRSIG",
