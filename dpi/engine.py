@@ -45,6 +45,7 @@ from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dt
 from dpi.rules import RuleSet
 
 BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
+READ_AHEAD = 512            # bytes of payload asked for before they are inspected
 U1, I8 = np.dtype("u1"), np.dtype("i8")
 OWN = {"decoder": DECODER, "fragments": FRAGMENT, "seconds": SECOND, "cursor": I8}
 ARRAYS = {**flow_memory.ARRAYS, **classify_memory.ARRAYS, **OWN}
@@ -74,7 +75,7 @@ def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, worlds: Any) ->
         if decoded == 0:
             decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
             first = 0
-        look_up(w, packets, first, first + many)
+        look_up(w, data, packets, first, first + many, decoded)
         for i in range(first, first + many):
             one_packet(w, data, packets[i])
         cursor[0] = start + many
@@ -83,8 +84,9 @@ def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, worlds: Any) ->
 
 
 @kernel
-def look_up(w: Any, packets: Any, first: Any, stop: Any) -> Any:
-    """Find the flows of packets[first:stop], asking for memory in steps: the index, then the records it names, then what inspection will read.
+def look_up(w: Any, data: Any, packets: Any, first: Any, stop: Any, decoded: Any) -> Any:
+    """Find the flows of packets[first:stop], asking for memory in steps: the index, then the records it names, then what inspection will read. Where
+    another core decoded the packets that is the payload as well.
 
     What is found is a hint (`packet.flow`): an earlier packet of the batch may open a flow or end it.
     """
@@ -116,6 +118,17 @@ def look_up(w: Any, packets: Any, first: Any, stop: Any) -> Any:
             if flows[number].stream != 0:
                 prefetch(streams, flows[number].stream)
                 prefetch_second(streams, flows[number].stream)
+            prefetch_second(packets, i)
+    if decoded == 0 or row.inspect == 0:
+        return 0            # the decoder has just been there
+    for i in range(first, stop):
+        p = packets[i]
+        if p.flow != 0 and p.payload_bytes != 0 and not (flows[p.flow].phase & PHASE_DONE):
+            at = np.int64(p.offset) + np.int64(p.payload_at)
+            end = at + min(np.int64(p.payload_captured), READ_AHEAD)
+            while at < end:
+                prefetch(data, at)
+                at += 64
     return 0
 
 
