@@ -6,6 +6,7 @@ imported at the top of one.
 """
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -110,8 +111,10 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # numpy would start a thread for each core, for algebra that nothing here does
     gc.set_threshold(_GARBAGE)
     code = run()
-    gc.freeze()             # what is left dies with the process: going through it once more takes longer than a small replay
-    sys.exit(code)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)          # all is written and closed; taking objects, libraries and threads down in order takes longer than a small replay
 
 
 if __name__ == "__main__":
