@@ -23,7 +23,7 @@ TOO_LONG = 3        # captured length above LARGEST_CAPTURED
 BAD_LENGTH = 4      # pcapng: block length impossible, or its two copies differ
 NO_INTERFACE = 5    # pcapng: a packet of an interface that was not declared
 
-#: State of a walk, kept between blocks. 80 bytes. Positions count from the start of the data handed over.
+#: State of a walk, kept between blocks. Positions count from the start of the data handed over.
 WALK = np.dtype((np.record, [
     ("position", "u8"),     # of the next record; beyond `end` where a block of no interest is to be skipped
     ("end", "u8"),          # bytes that are there
@@ -40,9 +40,10 @@ WALK = np.dtype((np.record, [
     ("header", "u1"),       # pcap: 16, or 24 in the modified form
     ("exchanged", "u1"),    # pcap: the two lengths of a record are in the other order: 1 always, 2 where the first is the greater
     ("pad", "u1", (2,)),
-    ("scouts", "u8", (SCOUTS,)),    # pcap: where each of dpi/capture/scout.py stands
+    # pcap: of each of dpi/capture/scout.py where it began, where it stands, how many records it has found
+    ("starts", "u8", (SCOUTS,)), ("scouts", "u8", (SCOUTS,)), ("found", "u8", (SCOUTS,)),
 ]))
-assert WALK.itemsize == 208, WALK.itemsize
+assert WALK.itemsize == 464, WALK.itemsize
 
 # The first fields as words of `Walker.words`: a record's attributes are slow to read from Python
 POSITION, END, START, NUMBER, NEED, STATUS = range(6)

@@ -1,4 +1,4 @@
-"""Numbers out of wire bytes, in network order.
+"""Numbers out of wire bytes, in network order or a capture's own.
 
 In the fast build each is one load (and a byte swap) at data + index: the caller has checked index and length. The `checked` build and the
 one without JIT read byte by byte through bounds-checked indexing, so that a missing check is an IndexError there.
@@ -59,7 +59,15 @@ def _make_place16() -> Any:
     return place
 
 
-def _make(bits: int) -> Any:
+def _le16(data: Any, index: int) -> Any:
+    return (octet(data, index + 1) << 8) | octet(data, index)
+
+
+def _le32(data: Any, index: int) -> Any:
+    return (le16(data, index + 2) << 16) | le16(data, index)
+
+
+def _make(bits: int, little: bool = False) -> Any:
     """A maker of the raw load of `bits` bits: int64 (uint64 for 64 bits)."""
     def make() -> Any:
         from llvmlite import ir
@@ -75,7 +83,7 @@ def _make(bits: int) -> Any:
                 address = builder.gep(builder.bitcast(array.data, ir.IntType(8).as_pointer()), [args[1]])
                 value = builder.load(builder.bitcast(address, ir.IntType(bits).as_pointer()))
                 value.align = 1
-                if bits > 8:
+                if bits > 8 and not little:
                     value = builder.bswap(value)
                 return value if bits == 64 else builder.zext(value, ir.IntType(64))
             return result(data, types.int64), generate
@@ -89,7 +97,11 @@ if BUILD == "on":
     be16: Any = intrinsic(_be16)(_make(16))
     be32: Any = intrinsic(_be32)(_make(32))
     be64: Any = intrinsic(_be64)(_make(64))
+    #: the same in the order of little-endian writers
+    le16: Any = intrinsic(_le16)(_make(16, True))
+    le32: Any = intrinsic(_le32)(_make(32, True))
     #: `place16(data, index, value) -> int64`: which of the sixteen bytes from `index` on is the first that is `value`, 16 where none is
     place16: Any = intrinsic(_place16)(_make_place16)
 else:
     octet, be16, be32, be64, place16 = kernel(_octet), kernel(_be16), kernel(_be32), kernel(_be64), kernel(_place16)
+    le16, le32 = kernel(_le16), kernel(_le32)

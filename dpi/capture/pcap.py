@@ -13,7 +13,7 @@ from dpi import jit
 from dpi.capture.block import FULL, LARGEST_CAPTURED, MORE, TOO_LONG, WALK, Bound, words_of
 from dpi.capture.frame import FRAME
 from dpi.capture.prefetch import prefetch
-from dpi.capture.scout import scout
+from dpi.capture.scout import put_frame, scout
 from dpi.capture.words import word32
 from dpi.jit import I64, entry
 
@@ -27,31 +27,30 @@ MAGICS = {
 
 _ROW = np.dtype("u1")
 _LARGEST = np.uint64(LARGEST_CAPTURED)
-_ONE, _4, _8, _12 = np.uint64(1), np.uint64(4), np.uint64(8), np.uint64(12)
-_LOW32 = np.uint64(0xFFFFFFFF)
+_ONE, _8, _12 = np.uint64(1), np.uint64(8), np.uint64(12)
 _LINE = np.uint64(64)
 _AHEAD = np.uint64(4096)
 
 
-@entry(_ROW, WALK, FRAME, I64)
-def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> Any:
-    """Fill frames[:room] from data uint8[n] at walk[0].position; the count of frames filled. A record is taken only if it is whole."""
+@entry(_ROW, WALK, FRAME, FRAME, I64)
+def walk_pcap(data: Any, walk: Any, frames: Any, spare: Any, room: Any) -> Any:
+    """Fill frames[:room] from data uint8[n] at walk[0].position; the count of frames filled, which may be less than there are. A record is taken only
+    if it is whole. spare: FRAME[any] for scouts to work in."""
     state = walk[0]
+    state.status = FULL
+    state.need = 0
+    count = np.uint64(scout(data, state, frames, room, spare))
     position = np.uint64(state.position)
+    if count:
+        state.start = position
+        return np.int64(count)
     end = np.uint64(state.end)
     number = np.uint64(state.number)
     header = np.uint64(state.header)
-    link = state.link
     swapped = state.swapped
-    nano = state.nano
     exchanged = state.exchanged
     limit = np.uint64(room)
-    count = np.uint64(0)
     ahead = position
-    state.status = FULL
-    state.need = 0
-    if scout(data, state, room):
-        ahead = end             # no need to ask for all that lies ahead, as is right where most lines hold a header
     while count < limit:
         reach = position + _AHEAD
         while ahead < reach:
@@ -77,18 +76,8 @@ def walk_pcap(data: Any, walk: Any, frames: Any, room: Any) -> Any:
             state.status = MORE
             state.need = captured - (left - header)
             break
-        fraction = np.int64(word32(data, position + _4, swapped))
-        if nano:
-            fraction = fraction // 1000
+        put_frame(frames[count], data, position, state, captured, wire, number)
         number += _ONE
-        frame = frames[count]
-        frame.offset = position + header
-        frame.time = np.int64(word32(data, position, swapped)) * 1000000 + fraction
-        frame.captured = captured
-        frame.wire = wire
-        frame.link = link
-        frame.interface = 0
-        frame.number = number & _LOW32
         position += header + captured
         count += _ONE
     state.start = position
@@ -119,10 +108,13 @@ class Pcap:
         self.link_types = {link & 0xFFFF}
         self.interfaces = [""]
         self._call = Bound(walk_pcap)
+        self._spare = jit.records(0, FRAME)
 
     def walk(self, data: np.ndarray[Any, np.dtype[np.uint8]], frames: Any, room: int) -> int:
         """See `dpi.capture.block.Walker`."""
-        return self._call(data, self.state, frames, room)
+        if len(self._spare) < 2 * room:
+            self._spare = jit.records(2 * room, FRAME)      # twice the mean: records of a stretch may be shorter
+        return self._call(data, self.state, frames, self._spare, room)
 
     def forget(self) -> None:
         """See `dpi.capture.block.Walker`."""

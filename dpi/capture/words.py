@@ -5,29 +5,17 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.octets import be16, be32, le16, le32
 from dpi.jit import kernel
-
-_1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
-_8, _16, _24 = np.uint64(8), np.uint64(16), np.uint64(24)
 
 
 @kernel
 def word16(data: Any, position: Any, swapped: Any) -> Any:
     """The uint16 at `position` (uint64) of data uint8[n], as uint64; little-endian, or big-endian where `swapped` is not 0."""
-    a = np.uint64(data[position])
-    b = np.uint64(data[position + _1])
-    if swapped:
-        return (a << _8) | b
-    return (b << _8) | a
+    return np.uint64(be16(data, np.int64(position)) if swapped else le16(data, np.int64(position)))
 
 
 @kernel
 def word32(data: Any, position: Any, swapped: Any) -> Any:
     """The uint32 at `position` (uint64) of data uint8[n], as uint64; little-endian, or big-endian where `swapped` is not 0."""
-    a = np.uint64(data[position])
-    b = np.uint64(data[position + _1])
-    c = np.uint64(data[position + _2])
-    d = np.uint64(data[position + _3])
-    if swapped:
-        return (a << _24) | (b << _16) | (c << _8) | d
-    return (d << _24) | (c << _16) | (b << _8) | a
+    return np.uint64(be32(data, np.int64(position)) if swapped else le32(data, np.int64(position)))

@@ -47,10 +47,10 @@ def test_the_walk_reads_the_same(order: str, kind: str, seed: int) -> None:
         state[0].position, state[0].end = FILE_HEADER, len(data)
         state[0].swapped, state[0].header = order == ">", 24 if kind == "modified" else 16
         room = 128
-        frames = jit.records(room, FRAME)
+        frames, spare = jit.records(room, FRAME), jit.records(2 * room, FRAME)
         found, sent = [], 0
         state[0].scouts[:] = len(data)              # nowhere
-        while count := walk_pcap(bytes_, state, frames, room):
+        while count := walk_pcap(bytes_, state, frames, spare, room):
             found += [(int(frame.offset), int(frame.captured)) for frame in frames[:count]]
             sent += bool((np.asarray(state[0].scouts) != len(data)).any())
             state[0].scouts[:] = len(data)
