@@ -121,11 +121,14 @@ def drop(w: Any, number: Any, end: Any) -> Any:
 
 @kernel
 def settle_up(w: Any, number: Any, end: Any) -> Any:
-    """Export what the open interval counted, and give back what the flow holds outside the table."""
+    """Export the flow's last row, and give back what it holds outside the table."""
     flow = flows_of(w)[number]
     if flow.stream != 0 and shard_of(w)[0].ending != 0:
         call_ending(shard_of(w)[0].ending, w, np.int64(number))
     if flow.packets[0] != 0 or flow.packets[1] != 0:
+        emit(w, number, end, 1)
+    elif flow.interval != 0:            # it has been silent since its last row: one that counts nothing says how it ended
+        flow.start = flow.last
         emit(w, number, end, 1)
     if flow.stream != 0:
         close_slot(streams_of(w), pools_of(w), arena_of(w), shard_of(w), flow.stream)
