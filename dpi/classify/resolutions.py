@@ -1,7 +1,8 @@
 """What DNS answers said: address -> name, so that flows without a name of their own get the one their client asked for.
 
 A set-associative table of fixed size: WAYS entries a bucket, the oldest makes room. Names lie in a ring of bytes; an entry whose name has
-been overwritten no longer counts. An answer names only flows that start after it.
+been overwritten no longer counts. An answer names only flows that start after it: rows are settled when they leave, and by then the same answer
+may have come again, so an entry knows since when it was given and when last.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ WAYS = 4
 LIFETIME_US = 6 * 3600 * 1_000_000      # clients reuse addresses long after the TTL; past this the answer is no evidence
 
 RESOLUTION = np.dtype((np.record, [
-    ("tag", "u8"), ("time", "i8"), ("at", "i8"), ("length", "u4"), ("pad", "u4"),
+    ("tag", "u8"), ("since", "i8"), ("time", "i8"), ("at", "i8"), ("length", "u4"), ("pad", "u4"),      # times us
 ]))
 
 
@@ -61,14 +62,20 @@ def learn(entries: Any, text: Any, head: Any, seed: Any, inspection: Any) -> Any
         tag = address_tag(x.addresses, k * 16, seed)
         first = np.int64((tag >> np.uint64(8)) & np.uint64(buckets - 1)) * WAYS
         best = first
+        since = x.time
+        time = x.time
         for i in range(first, first + WAYS):
             if entries[i].tag == tag and same_name(entries[i], text, x, at, size):
                 best = i
+                if x.time - entries[i].time < LIFETIME_US:
+                    since = min(entries[i].since, x.time)
+                    time = max(entries[i].time, x.time)
                 break
             if entries[i].tag == 0 or entries[i].time < entries[best].time:
                 best = i
         entries[best].tag = tag
-        entries[best].time = x.time
+        entries[best].since = since
+        entries[best].time = time
         entries[best].at = at
         entries[best].length = np.uint32(length)
     return 0
@@ -88,7 +95,8 @@ def same_name(entry: Any, text: Any, x: Any, head: Any, size: Any) -> Any:
 
 @kernel
 def resolve(entries: Any, text: Any, head: Any, seed: Any, addresses: Any, at: Any, before: Any) -> Any:
-    """The newest answer for the 16 address bytes that is not later than `before` (us): offset << 16 | length in `text`, 0 if none."""
+    """The newest answer for the 16 address bytes that is not later than `before` (us): offset << 16 | length in `text`, 0 if none. One that was
+    given before and after counts as given just then."""
     tag = address_tag(addresses, at, seed)
     size = np.int64(text.size) - 256
     buckets = entries.size // WAYS
@@ -96,8 +104,8 @@ def resolve(entries: Any, text: Any, head: Any, seed: Any, addresses: Any, at: A
     best = np.int64(-1)
     for i in range(first, first + WAYS):
         entry = entries[i]
-        if entry.tag == tag and entry.time <= before and before - entry.time < LIFETIME_US and head[0] - entry.at <= size - 512:
-            if best < 0 or entry.time > entries[best].time:
+        if entry.tag == tag and entry.since <= before and before - entry.time < LIFETIME_US and head[0] - entry.at <= size - 512:
+            if best < 0 or min(entry.time, before) > min(entries[best].time, before):
                 best = np.int64(i)
     if best < 0:
         return np.int64(0)
