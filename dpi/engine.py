@@ -19,7 +19,6 @@ from dpi.capture.decode import decode, decode_any, decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
-from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.capture.tunnel import DECODER
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
@@ -34,7 +33,8 @@ from dpi.flow.community import identify
 from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
-from dpi.flow.memory import details_of, flows_of, out_flows_of, seed_of, shard_of, slots_of, streams_of
+from dpi.flow.lookup import look_up
+from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import Naming, batch, unpack
 from dpi.flow.stream import Streams
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
@@ -45,7 +45,6 @@ from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dt
 from dpi.rules import RuleSet
 
 BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
-READ_AHEAD = 512            # bytes of payload asked for before they are inspected
 U1, I8 = np.dtype("u1"), np.dtype("i8")
 OWN = {"decoder": DECODER, "fragments": FRAGMENT, "seconds": SECOND, "cursor": I8}
 ARRAYS = {**flow_memory.ARRAYS, **classify_memory.ARRAYS, **OWN}
@@ -81,55 +80,6 @@ def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, worlds: Any) ->
         cursor[0] = start + many
         sweep(w, room)
     return DONE
-
-
-@kernel
-def look_up(w: Any, data: Any, packets: Any, first: Any, stop: Any, decoded: Any) -> Any:
-    """Find the flows of packets[first:stop], asking for memory in steps: the index, then the records it names, then what inspection will read. Where
-    another core decoded the packets that is the payload as well.
-
-    What is found is a hint (`packet.flow`): an earlier packet of the batch may open a flow or end it.
-    """
-    slots, flows, details, streams = slots_of(w), flows_of(w), details_of(w), streams_of(w)
-    row = shard_of(w)[0]
-    mask = row.mask
-    for i in range(first, stop):
-        prefetch(slots, packets[i].hash & np.uint64(0xFFFFFFFF) & mask)
-    fresh = np.int64(row.high)
-    for i in range(first, stop):
-        slot = slots[packets[i].hash & np.uint64(0xFFFFFFFF) & mask]
-        if slot != np.uint64(0):
-            number = np.int64((slot & np.uint64(0xFFFFFFFF)) - np.uint64(1))
-            prefetch(flows, number)
-            prefetch_second(flows, number)
-        elif packets[i].status == 0:
-            prefetch(flows, fresh)
-            prefetch_second(flows, fresh)
-            prefetch(details, fresh)
-            fresh += 1
-    for i in range(first, stop):
-        p = packets[i]
-        number = np.int64(0)
-        if p.status == 0:
-            number = np.int64(find(slots, flows, mask, p.hash & np.uint64(0xFFFFFFFF), p.key0, p.key1))
-        p.flow = np.uint32(number)
-        if number != 0 and not (flows[number].phase & PHASE_DONE):
-            prefetch(details, number)
-            if flows[number].stream != 0:
-                prefetch(streams, flows[number].stream)
-                prefetch_second(streams, flows[number].stream)
-            prefetch_second(packets, i)
-    if decoded == 0 or row.inspect == 0:
-        return 0            # the decoder has just been there
-    for i in range(first, stop):
-        p = packets[i]
-        if p.flow != 0 and p.payload_bytes != 0 and not (flows[p.flow].phase & PHASE_DONE):
-            at = np.int64(p.offset) + np.int64(p.payload_at)
-            end = at + min(np.int64(p.payload_captured), READ_AHEAD)
-            while at < end:
-                prefetch(data, at)
-                at += 64
-    return 0
 
 
 @kernel
@@ -385,7 +335,8 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, spell, find_text, decode, decode_any, *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, spell, find_text, decode, decode_any,
+                                *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

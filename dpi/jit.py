@@ -20,6 +20,7 @@ The cached object is loaded with llvmlite alone (``dpi/native.py``): a start wit
 
 Rules for kernel code, so that all three builds agree:
   * arrays are one-dimensional and contiguous; records are ``np.record`` dtypes, fields by attribute (``row.packets[0]``);
+  * no index is negative: compiled, it would lie before the array (the checked build says so);
   * integers read from arrays are widened first (``np.int64(data[i])``) before arithmetic; nothing relies on wrap-around of small types
     (mask explicitly: ``(a - b) & 0xFFFFFFFF``);
   * no allocation, no exceptions, no Python objects.

@@ -44,7 +44,7 @@ def sha1_blocks() -> Any:
     def every(value: int) -> Any:
         return ir.Constant(vector, [value] * LANES)
 
-    @numba_intrinsic
+    @numba_intrinsic  # type: ignore[untyped-decorator]
     def blocks(typing_context: Any, blocks: Any, digests: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             def place(which: int, i: int) -> Any:

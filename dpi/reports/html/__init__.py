@@ -46,8 +46,8 @@ def render(figures: Figures, language: str = "en", now: float | None = None) -> 
                                    undefined=jinja2.StrictUndefined, bytecode_cache=_compiled(), auto_reload=False)
     templates.filters["clean"] = clean
     page = templates.get_template("page.html.j2")
-    return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=__version__,
-                       **_views(figures, say))
+    return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6),
+                       version=__version__, **_views(figures, say))
 
 
 def _views(f: Figures, say: Language) -> dict[str, Any]:
