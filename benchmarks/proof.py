@@ -17,7 +17,7 @@ from benchmarks.measure import commit, machine
 ROOT = Path(__file__).resolve().parents[1]
 PROOFS = (
     ("frames", ["-m", "tests.hostile.frames", "--count", "1000000"]),
-    ("parsers", ["-m", "tests.hostile.parsers", "--count", "100000"]),
+    ("parsers", ["-m", "tests.hostile.parsers", "--count", "20000"]),
     ("captures", ["-m", "tests.hostile.replays", "--count", "200000"]),
     ("exactness", ["-m", "benchmarks.exactness", "pcaps"]),
 )
