@@ -27,9 +27,7 @@ Rules for kernel code, so that all three builds agree:
 """
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import mmap
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +39,6 @@ import numpy as np
 I64 = "i64"
 U64 = "u64"
 LINE = 64               # bytes of a cache line
-HUGE = 1 << 21          # bytes of a huge page
 SCALARS = {I64: ctypes.c_int64, U64: ctypes.c_uint64}
 
 
@@ -88,20 +85,10 @@ def records(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """A zeroed 1-D record array (pages are touched when first used). It begins at a cache line, so that no record lies in one line more than needed."""
     if BUILD == "off":
         return np.zeros(count, np.dtype((_Row, dtype))).view(_Rows)
-    return zeros(count * dtype.itemsize).view(dtype).view(np.recarray)
-
-
-def zeros(size: int) -> np.ndarray[Any, Any]:
-    """uint8[size], zeroed, from the beginning of a cache line. On one core what is large comes in huge pages where the system has them: a table fills
-    from its front, so little is zeroed for nothing, and a page is found at once (on several, docs/performance.md)."""
-    if size >= HUGE and len(os.sched_getaffinity(0)) == 1:
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(AttributeError, OSError, ValueError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        return np.frombuffer(memory, np.uint8)
+    size = count * dtype.itemsize
     raw = np.zeros(size + LINE, np.uint8)
     begin = -raw.ctypes.data % LINE
-    return raw[begin:begin + size]
+    return raw[begin:begin + size].view(dtype).view(np.recarray)
 
 
 class Kernel:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.jit import kernel, records, zeros
+from dpi.jit import kernel, records
 
 SPAN = 8192                 # bytes of one direction that are put in order
 SMALL, LARGE = 1024, 8192   # a parser's private memory
@@ -35,7 +35,7 @@ class Arena:
             pool.fresh, pool.size = place, size
             place += size * count
             pool.stop = place
-        self.bytes = zeros(place)
+        self.bytes: np.ndarray[Any, Any] = np.zeros(place, np.uint8)
 
 
 @kernel

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import VERSION_6
-from dpi.jit import kernel, records, zeros
+from dpi.jit import kernel, records
 
 #: What is touched for every packet. 128 bytes: two cache lines.
 FLOW = np.dtype((np.record, [
@@ -115,7 +115,7 @@ class Table:
 
     def __init__(self, cap: int, tunnels: int = 65536) -> None:
         size = 1 << max(10, (2 * cap - 1).bit_length())
-        self.slots = zeros(8 * size).view(np.uint64)
+        self.slots: np.ndarray[Any, Any] = np.zeros(size, np.uint64)
         self.flows = records(cap + 1, FLOW)
         self.details = records(cap + 1, DETAIL)
         self.addresses = records(cap + 1, ADDRESSES)
