@@ -167,6 +167,7 @@ class Limits:
     idle_udp: int = 120
     idle_other: int = 60
     inspect: int = 1
+    prompt: int = 0             # 1: somebody watches: rows of silent flows leave after their minute, not when they end
     key_vlan: bool = True
 
 
@@ -216,7 +217,7 @@ class Shard:
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
-        row.inspect = limits.inspect
+        row.inspect, row.prompt = limits.inspect, limits.prompt
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")

@@ -268,7 +268,8 @@ def evict_plain(w: Any) -> Any:
 
 @kernel
 def sweep(w: Any, room: Any) -> Any:
-    """A bounded step of the sweep: end what is idle, cut what has a row of an earlier minute. `room`: rows that still fit."""
+    """A bounded step of the sweep: end what is idle and, where rows are wanted promptly, cut what has one of an earlier minute (the flow's last row
+    then counts nothing if it stays silent). `room`: rows that still fit."""
     row = shard_of(w)[0]
     if row.sweep == 0:
         if row.clock < row.sweep_due:
@@ -284,7 +285,7 @@ def sweep(w: Any, room: Any) -> Any:
             if silent < 0 or silent > limit_of(flow, protocol_of(flow), shard_of(w)):
                 drop(w, at, END_CLOSED if flow.state & CLOSED else END_IDLE)
                 room -= 1
-            elif np.int64(flow.minute) != row.minute and (flow.packets[0] != 0 or flow.packets[1] != 0) and not (flow.state & CLOSED):
+            elif row.prompt and np.int64(flow.minute) != row.minute and (flow.packets[0] != 0 or flow.packets[1] != 0) and not (flow.state & CLOSED):
                 emit(w, at, END_ACTIVE, 0)      # a closed flow waits for its late segments, and ends soon
                 room -= 1
         at += 1

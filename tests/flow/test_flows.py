@@ -122,12 +122,14 @@ def same(mine: list[dict[str, Any]], slow: flows.Flows) -> None:
 def check(frames: list[Frame], sizes: list[int], limits: flows.Limits | None = None) -> None:
     """Engine and twin over the same frames."""
     limits = limits or flows.Limits()
-    mine, shard = engine(frames, sizes, flows=1024, idle_tcp=limits.tcp, idle_half_open=limits.half_open, idle_closed=limits.closed, idle_udp=limits.udp,
-                         idle_other=limits.other)
     slow = twin(frames, limits)
-    same(mine, slow)
-    assert shard.refusals() == slow.refused and int(shard.counters.packets) == slow.packets
-    assert int(shard.counters.epochs) == slow.epochs and int(shard.counters.evicted) == 0
+    for prompt in (0, 1):
+        mine, shard = engine(frames, list(sizes), flows=1024, idle_tcp=limits.tcp, idle_half_open=limits.half_open, idle_closed=limits.closed,
+                             idle_udp=limits.udp, idle_other=limits.other, prompt=prompt)
+        assert prompt or all(row["client_packets"] or row["server_packets"] for row in mine)
+        same(mine, slow)
+        assert shard.refusals() == slow.refused and int(shard.counters.packets) == slow.packets
+        assert int(shard.counters.epochs) == slow.epochs and int(shard.counters.evicted) == 0
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda one: one.stem)
