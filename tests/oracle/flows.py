@@ -1,9 +1,9 @@
 """The slow twin of the flow table: decoded packets in, the rows of `flows` out, by dicts and plain arithmetic.
 
 Written from what docs/schema.md and the house say of a row, not from the kernels. Two things are left open, because they depend on when idle
-flows are looked for: where rows are wanted promptly a flow that is silent when its minute ends may have its last row cut as `active`, with a final
-row behind it that counts nothing (not made here), and a flow that is silent for too long when the capture ends may be called `idle` or `end`. Such a row says all that
-it may say in `ends`.
+flows are looked for: where rows are wanted promptly a flow that is silent when its minute ends may have its last row cut as `active`, with a
+final row behind it that counts nothing (not made here), and a flow that is silent for too long when the capture ends may be called `idle` or
+`end`. Such a row says all that it may say in `ends`.
 
 Out of its scope: a table that is full (eviction, folding), counters that would overflow, and everything that is learned from payload.
 """
