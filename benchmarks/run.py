@@ -92,7 +92,7 @@ def start(say: Paper) -> None:
         command = [*FULLSPAN, "replay", str(cut), "--store", "none"]
         cold = Runs("cold: every kernel compiled", command)
         once(cold, None, environment, work)
-        say(cold.line(), next((line for line in cold.output.splitlines() if "compiling" in line), ""))
+        say(cold.line(), next((line for line in cold.output.splitlines() if "compiling" in line), "").replace(work, "WORK"))
         for name in ("ntp", "http", "tls", "quic"):
             with open(f"{work}/dpi/classify/protocols/{name}.py", "a") as file:
                 file.write("\n# edited\n")
