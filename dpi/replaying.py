@@ -239,10 +239,16 @@ class Replay:
         if len(seconds):
             minute, at = np.unique(seconds["second"] // 60, return_inverse=True)
             n = len(minute)
+            # the last of each minute when sorted by bytes; of equals the first second
+            order = np.lexsort((-seconds["second"], seconds["wire_bytes"], at))
+            busiest = seconds[order[np.flatnonzero(np.diff(at[order], append=n))]]
+            frames = np.zeros(n, np.uint64)
+            np.maximum.at(frames, at, seconds["packets"].astype(np.uint64))
             store.write(Batch("coverage", n, {
                 "time": minute * 60_000_000, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
+                "busiest_second": busiest["second"] * 1_000_000, "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames,
                 "stored_time": np.full(n, self.shard.stored_time, np.int64)}))
             self._seconds.append(seconds)
         self._write_capture(captured)
