@@ -167,7 +167,6 @@ class Limits:
     idle_udp: int = 120
     idle_other: int = 60
     inspect: int = 1
-    prompt: int = 0             # 1: somebody watches: rows of silent flows leave after their minute, not when they end
     key_vlan: bool = True
 
 
@@ -217,12 +216,11 @@ class Shard:
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
-        row.inspect, row.prompt = limits.inspect, limits.prompt
+        row.inspect = limits.inspect
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
-        self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories,
-                             rules.words, rules.version)
+        self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, rules.words, rules.version)
         self._outputs = [Output(limits) for _ in range(3 if behind else 1)]
         self._own = self._own_arrays()          # kept: a world holds addresses only
         self._worlds = [world(WORLD, {**self._own, **one.arrays()}) for one in self._outputs]

@@ -114,7 +114,7 @@ FLOWS = (
     C("interval_start", "time", "first packet of this row", "us", "IPFIX 154 flowStartMicroseconds"),
     C("interval_end", "time", "last packet of this row; never in another minute than interval_start", "us", "IPFIX 155 flowEndMicroseconds"),
     C("flow_start_time", "time", "first packet of the flow", "us"),
-    C("final", "flag", "the flow's last row; one of a live probe may count nothing and say only how the flow ended"),
+    C("final", "flag", "the flow's last row"),
     C("end_reason", "code", "why the row ended: active (the minute ended), idle, fin, reset, evicted, end (of the capture)", "",
       "IPFIX 136 flowEndReason"),
     C("midstream", "flag", "picked up after its beginning"),

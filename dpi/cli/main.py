@@ -102,6 +102,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:         # the reader of our output went away: `fullspan query | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:        # what is asked of files is told where it is asked: this is the output
+        click.echo(f"fullspan: {error.filename or 'standard output'}: {error.strerror or error} (see that it can be written)", err=True)
+        return 2
 
 
 def main() -> None:

@@ -95,7 +95,6 @@ SHARD = np.dtype((np.record, [
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
     ("inspect", "i8"),                          # 0: flows are only counted
-    ("prompt", "i8"),                           # 1: rows of a minute leave soon after it, also of flows that are silent since
     ("outbox_limit", "i8"),                     # transactions beyond which no more flows are ended before they are written
     ("ending", "u8"),                           # address of what is told that a flow with a record of first bytes ends, 0 nothing
     # limits, us

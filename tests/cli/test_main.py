@@ -68,3 +68,10 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     code = "from dpi.cli.main import main; import sys; sys.argv = ['fullspan', 'rules', 'list']; main()"
     done = subprocess.run(f"{sys.executable} -c \"{code}\" | head -1", shell=True, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
+
+
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    """A full disk under standard output."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "dpi.cli.main", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == "fullspan: standard output: No space left on device (see that it can be written)\n"

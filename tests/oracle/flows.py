@@ -1,9 +1,8 @@
 """The slow twin of the flow table: decoded packets in, the rows of `flows` out, by dicts and plain arithmetic.
 
-Written from what docs/schema.md and the house say of a row, not from the kernels. Two things are left open, because they depend on when idle
-flows are looked for: where rows are wanted promptly a flow that is silent when its minute ends may have its last row cut as `active`, with a
-final row behind it that counts nothing (not made here), and a flow that is silent for too long when the capture ends may be called `idle` or
-`end`. Such a row says all that it may say in `ends`.
+Written from what docs/schema.md and the house say of a row, not from the kernels. One thing is left open, because it depends on when idle flows
+are looked for: a flow that is silent for too long when the capture ends may be called `idle` or `end`. Such a row says all that it may say in
+`ends`.
 
 Out of its scope: a table that is full (eviction, folding), counters that would overflow, and everything that is learned from payload.
 """
@@ -63,7 +62,6 @@ class Flow:
     ttl: list[int] = field(default_factory=lambda: [0, 0])
     dscp: list[int] = field(default_factory=lambda: [0, 0])
     sides: list[Side] = field(default_factory=lambda: [Side(), Side()])
-    cut: bool = False               # the minute of the open row may have been cut while the flow was silent
     over: bool = False              # silent for too long: its next packet is another flow's
 
     @property
@@ -109,8 +107,6 @@ class Flows:
                 self.end(key, flow, "idle")
             elif silent > self.limit(flow):
                 flow.over = True
-            elif flow.row and not flow.closed and self.clock // MINUTE != flow.row["minute"]:
-                flow.cut = True
 
     # ---- packets
     def packet(self, frame: bytes, wire: int, link: int, time: int, number: int) -> None:
@@ -232,7 +228,6 @@ class Flows:
             for name in ("packets", "bytes", "wire_bytes", "payload_bytes", "tcp_flags", "retransmissions", "out_of_order", "zero_windows"):
                 row[f"{side}_{name}"] = 0
         flow.interval += 1
-        flow.cut = False
         return row
 
     def close(self, flow: Flow, ends: set[tuple[str, bool]]) -> None:
@@ -245,7 +240,7 @@ class Flows:
 
     def end(self, key: Any, flow: Flow, reason: str) -> None:
         """The flow is over."""
-        self.close(flow, {(flow.reason() if flow.closed else reason, True)} | ({("active", False)} if flow.cut else set()))
+        self.close(flow, {(flow.reason() if flow.closed else reason, True)})
         del self.live[key]
 
     def finish(self) -> list[Row]:
@@ -253,7 +248,7 @@ class Flows:
         for key, flow in list(self.live.items()):
             row = flow.row
             if row and not flow.closed:
-                ends = {("end", True)} | ({("idle", True)} if flow.over else set()) | ({("active", False)} if flow.cut else set())
+                ends = {("end", True)} | ({("idle", True)} if flow.over else set())
                 self.close(flow, ends)
             self.end(key, flow, flow.reason())
         return self.rows

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.classify.wire.rows import field
+from dpi.classify.wire.rows import TEXT_BYTES, field
 from dpi.jit import kernel
 
 BAD, CUT = -1, -2       # malformed; the bytes end inside the name
@@ -75,7 +75,7 @@ def name_text(outbox: Array, row: int, k: int, data: Array, base: int, at: int, 
             break
         size = np.int64(data[at])
         if size == 0:
-            if total == 0 and out < 880:
+            if total == 0 and out < TEXT_BYTES:
                 kept[out] = 46
                 out += 1
             result = total + 1
@@ -91,7 +91,7 @@ def name_text(outbox: Array, row: int, k: int, data: Array, base: int, at: int, 
             continue
         if size >= 64 or at + 1 + size > stop or total + size + 1 > 254:
             break
-        if total > 0 and out < 880:
+        if total > 0 and out < TEXT_BYTES:
             kept[out] = 46
             out += 1
         for i in range(at + 1, at + 1 + size):
@@ -99,15 +99,15 @@ def name_text(outbox: Array, row: int, k: int, data: Array, base: int, at: int, 
             if 65 <= value <= 90:
                 value += 32
             if value == 46 or value == 92:
-                if out + 2 <= 880:
+                if out + 2 <= TEXT_BYTES:
                     kept[out] = 92
                     kept[out + 1] = value
                     out += 2
             elif 32 < value < 127 or (plain == 1 and (value == 32 or value > 127)):
-                if out < 880:
+                if out < TEXT_BYTES:
                     kept[out] = value
                     out += 1
-            elif out + 4 <= 880:
+            elif out + 4 <= TEXT_BYTES:
                 kept[out] = 92
                 kept[out + 1] = 48 + value // 100
                 kept[out + 2] = 48 + value // 10 % 10

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.flow.facts import TEXT_BYTES as TEXT_BYTES
 from dpi.jit import kernel
 
 #: Numbers of the tables (dpi.schema.TRANSACTION_TABLES, from 1)
@@ -23,7 +24,6 @@ DNS, TLS, HTTP, FILES = 1, 2, 3, 4
 
 NUMBERS = 12        # number fields of a row
 TEXTS = 12          # text fields of a row
-TEXT_BYTES = 880    # bytes all text fields share
 
 Array = np.ndarray[Any, Any]
 
@@ -90,8 +90,8 @@ def text(outbox: Array, row: int, k: int, data: Array, start: int, stop: int) ->
     if stop > data.size:
         stop = data.size
     count = stop - start
-    if count > 880 - at:
-        count = 880 - at
+    if count > TEXT_BYTES - at:
+        count = TEXT_BYTES - at
     if count <= 0:
         return 0
     one = outbox[row]
@@ -109,7 +109,7 @@ def text(outbox: Array, row: int, k: int, data: Array, start: int, stop: int) ->
 def byte(outbox: Array, row: int, k: int, value: int) -> int:
     """Append one byte to text field k. Returns 1, or 0 where it did not fit."""
     at = field(outbox, row, k)
-    if at < 0 or at >= 880:
+    if at < 0 or at >= TEXT_BYTES:
         return 0
     one = outbox[row]
     ends = one.ends
