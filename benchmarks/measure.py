@@ -5,6 +5,7 @@ import os
 import platform
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ class Runs:
     peak: list[float] = field(default_factory=list)
     output: str = ""
     status: int = 0
+    fresh: bool = False         # each run in an empty directory of its own, made before the clock starts and left to the end
 
     def line(self) -> str:
         """Name, then median (minimum, maximum) of each figure."""
@@ -36,6 +38,8 @@ def ordinary(environment: Mapping[str, str] | None) -> dict[str, str]:
 
 def once(runs: Runs, cores: set[int] | None = None, environment: Mapping[str, str] | None = None, directory: str | None = None, count: bool = True) -> None:
     """Run the command once more, on these cores."""
+    if runs.fresh:
+        directory = tempfile.mkdtemp(dir=directory)
     began = time.perf_counter()
     child = subprocess.Popen(runs.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ordinary(environment),
                              cwd=directory, preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores))

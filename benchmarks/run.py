@@ -47,12 +47,12 @@ def end_to_end(say: Paper, mix: str, times: int) -> None:
         say("", f"== whole process, one core, median of {times} (minimum .. maximum), in turn: {Path(mix).name}")
         in_turn(peers, times, {1}, directory=work)
         say(*(one.line() for one in peers), *(ratio(one, none) for one in peers[1:]), f"fullspan says: {last_line(none.output)}")
-        store = Runs("fullspan store and report", ["sh", "-c", 'rm -rf fullspan.chdb; exec "$@"', "-", *FULLSPAN, "replay", mix, "--report", "report.html"])
+        store = Runs("fullspan store and report", [*FULLSPAN, "replay", mix, "--report", "report.html"], fresh=True)
         again = [store, *(Runs(one.name, one.command) for one in peers[1:2])]
         say("", "== with the embedded store (a new one each time) and the report, one core")
         in_turn(again, times, {1}, directory=work)
         say(*(one.line() for one in again), *(ratio(one, store) for one in again[1:]), f"fullspan says: {last_line(store.output)}")
-        one_core, two_cores = Runs("store and report, one core", store.command), Runs("store and report, two cores", store.command)
+        one_core, two_cores = Runs("store and report, one core", store.command, fresh=True), Runs("store and report, two cores", store.command, fresh=True)
         plain_one, plain_two = Runs("--store none, one core", none.command), Runs("--store none, two cores", none.command)
         say("", "== one core and two")
         for _ in range(times):
@@ -82,7 +82,7 @@ def start(say: Paper) -> None:
     cut = Path(tempfile.mkdtemp()) / "thousand.pcap"
     subprocess.run(["editcap", "-F", "pcap", "-r", capture, str(cut), "1-1000"], check=False)
     runs = [Runs("fullspan --help", [*FULLSPAN, "--help"]), Runs("replay of 1 000 packets, no store", [*FULLSPAN, "replay", str(cut), "--store", "none"]),
-            Runs("the same into a new store", ["sh", "-c", 'rm -rf fullspan.chdb; exec "$@"', "-", *FULLSPAN, "replay", str(cut)])]
+            Runs("the same into a new store", [*FULLSPAN, "replay", str(cut)], fresh=True)]
     in_turn(runs, 5, directory=str(cut.parent))
     say(*(one.line() for one in runs))
     with tempfile.TemporaryDirectory() as work:

@@ -52,8 +52,8 @@ def main() -> None:
         began = time.process_time()
         shard.finish()
         ended = time.process_time() - began
-        row = shard.counters
-        print(f"{name}: packets {row.packets} flows {row.flows} evicted {row.evicted}: {took:.3f} s, {row.packets / took / 1e6:.2f} Mpps; "
+        row, packets = shard.counters, int(shard.intake.timeline.row.packets)
+        print(f"{name}: packets {packets} flows {row.flows} evicted {row.evicted}: {took:.3f} s, {packets / took / 1e6:.2f} Mpps; "
               f"end of all flows {ended:.3f} s")
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f} MB")
 

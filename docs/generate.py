@@ -44,6 +44,13 @@ def _command(command: click.Command, context: click.Context, level: int) -> Iter
                 yield from _command(inner, click.Context(inner, info_name=name, parent=context), level + 1)
 
 
+def _sorted(table: Any) -> str:
+    """How its rows lie in the store."""
+    if table.order:
+        return f"Sorted by {', '.join(f'`{name}`' for name in table.order)}."
+    return f"Rows lie as they came, with the least and greatest `{table.span}` of every 8192."
+
+
 def schema() -> str:
     """Each table and its columns."""
     from dpi.schema import KINDS, TABLES
@@ -53,7 +60,7 @@ def schema() -> str:
              "the flow. `wire` bytes are the frame as sent without FCS (link load); `bytes` are the octets of the innermost IP packet (bills, IPFIX); "
              "`payload` bytes are those of layer 4. In JSON and CSV every column keeps its name. Partitions and retention follow `stored_time`.\n"]
     for table in TABLES.values():
-        lines += [f"## {table.name}\n", f"{table.words} Sorted by {', '.join(f'`{name}`' for name in table.order)}."
+        lines += [f"## {table.name}\n", f"{table.words} {_sorted(table)}"
                   + (f" Computed from `{table.folds}` as rows are stored." if table.folds else "") + "\n",
                   "| column | store | JSON | unit | meaning | source |", "|---|---|---|---|---|---|"]
         for column in table.columns:

@@ -1,83 +1,87 @@
 """The pipeline of one shard, in order: decode -> track -> classify -> export. Read this first.
 
-A shard owns every array it touches; nothing is shared while a kernel runs. `pipeline` below is the whole way of a packet on one screen;
-`Shard` holds the memory and turns full buffers into Batches for the sinks.
+A shard owns every array it writes while a kernel runs. `pipeline` below is the whole way of a packet on one screen; `Shard` holds the memory and
+turns full buffers into Batches for the sinks. Alone, a shard decodes frames itself (`process`); in a crew (dpi/crew.py) it takes what the intake
+dealt it (`take`).
 """
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Sink
-from dpi.beside import Behind
+from dpi.capture import intake as intakes
 from dpi.capture.block import Block, Bound
-from dpi.capture.decode import decode, decode_any, decode_batch, new_decoder
-from dpi.capture.fragments import FRAGMENT, fragment_table
-from dpi.capture.frame import FRAME, PACKET, REFUSALS
-from dpi.capture.key import fresh_seed
-from dpi.capture.tunnel import DECODER
+from dpi.capture.decode import decode_any, decode_batch
+from dpi.capture.frame import FRAME, PACKET
+from dpi.capture.intake import BATCH, Dealt, Intake, deal, decoder_of, fragments_of
+from dpi.capture.timeline import pass_time, seconds_of, timeline_of
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
 from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
-from dpi.classify.memory import outbox_of
-from dpi.classify.resolutions import Resolutions
+from dpi.classify.memory import answers_of, outbox_of, resolution_head_of, resolution_text_of, resolutions_of
+from dpi.classify.resolutions import ANSWER, Resolutions, learn
 from dpi.classify.settle import settle
 from dpi.classify.transactions import find_text, transactions
 from dpi.flow import memory as flow_memory
 from dpi.flow.arena import Arena
 from dpi.flow.community import identify
-from dpi.flow.expiry import advance_clock, drop, expired, flush, sweep
+from dpi.flow.expiry import drop, expired, flush, set_clock, sweep
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.lookup import look_up
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import Naming, batch, unpack
 from dpi.flow.stream import Streams
-from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, SECOND, Table, find
+from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, Table, find
 from dpi.flow.tcp import TCP, UDP
 from dpi.flow.texts import gather, spell
 from dpi.flow.track import born, count
 from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
 from dpi.rules import RuleSet
 
-BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
+ANSWERS = 4 * BATCH         # that are noted before they are learned; a packet rarely holds one
 U1, I8 = np.dtype("u1"), np.dtype("i8")
-OWN = {"decoder": DECODER, "fragments": FRAGMENT, "seconds": SECOND, "cursor": I8}
-ARRAYS = {**flow_memory.ARRAYS, **classify_memory.ARRAYS, **OWN}
+ARRAYS = {**intakes.ARRAYS, **flow_memory.ARRAYS, **classify_memory.ARRAYS, "cursor": I8}
 WORLD = world_dtype(tuple(ARRAYS))
-decoder_of, fragments_of, seconds_of, cursor_of = (pointed(name, kind) for name, kind in OWN.items())
+cursor_of = pointed("cursor", I8)
+AT, END, DEALT = range(3)               # of the cursor: the next packet, their number, 1 if they were dealt
 DONE, DRAIN = 0, 1          # what `pipeline` returns
-NEVER = 1 << 62             # later than any packet, us
 
 
-@entry(U1, FRAME, PACKET, I64, WORLD)
-def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, worlds: Any) -> Any:
-    """Take frames [cursor[0], cursor[1]) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full.
+@entry(U1, FRAME, PACKET, WORLD)
+def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
+    """Take packets [AT, END) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full.
 
-    packets: PACKET[BATCH] to decode into, or, where `decoded` is 1, PACKET[at least cursor[1]] of these frames.
+    packets: dealt, or PACKET[BATCH] to decode frames into.
     """
     w = worlds[0]
     row = shard_of(w)[0]
     cursor = cursor_of(w)
-    total = cursor[1]
-    while cursor[0] < total:
+    total = cursor[END]
+    dealt = cursor[DEALT]
+    while cursor[AT] < total:
         room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
-        if room < 0 or row.outbox + 4096 > outbox_of(w).size:
+        if room < 0 or row.outbox + 4096 > outbox_of(w).size or row.answers + 2 * BATCH > answers_of(w).size:
             return DRAIN
-        start = cursor[0]
+        start = cursor[AT]
         many = min(total - start, BATCH)
         first = start
-        if decoded == 0:
+        if dealt == 0:
             decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
+            pass_time(timeline_of(w), seconds_of(w), packets, many)
             first = 0
-        look_up(w, data, packets, first, first + many, decoded)
+        look_up(w, data, packets, first, first + many, dealt)
         for i in range(first, first + many):
             one_packet(w, data, packets[i])
-        cursor[0] = start + many
+        cursor[AT] = start + many
+        if dealt == 0 and row.answers != 0:
+            learn_noted(w)
         sweep(w, room)
     return DONE
 
@@ -86,15 +90,9 @@ def pipeline(data: Any, frames: Any, packets: Any, decoded: Any, worlds: Any) ->
 def one_packet(w: Any, data: Any, p: Any) -> Any:
     """Clock, flow, counters, and inspection where the flow is not settled."""
     row = shard_of(w)[0]
-    row.packets += 1
-    row.wire_bytes += np.int64(p.wire)
-    row.first_time = min(row.first_time, p.time)
-    row.last_time = max(row.last_time, p.time)
-    advance_clock(shard_of(w), p.time)
-    per_second(shard_of(w), seconds_of(w), p)
+    if p.time != row.clock:
+        set_clock(shard_of(w), p.time)
     if p.status != 0:
-        row.refused += 1
-        row.refused_bytes += np.int64(p.wire)
         return 0
     tag = p.hash & np.uint64(0xFFFFFFFF)
     number = np.int64(p.flow)
@@ -114,23 +112,24 @@ def one_packet(w: Any, data: Any, p: Any) -> Any:
 
 
 @kernel
-def per_second(shard: Any, seconds: Any, p: Any) -> Any:
-    """Count the packet into its second of the packet clock (a bounded list; what does not fit is counted)."""
-    row = shard[0]
-    second = row.clock // 1_000_000
-    last = row.seconds - 1
-    if last < 0 or seconds[last].second != second:
-        if row.seconds >= seconds.size:
-            row.seconds_missed += 1
-            return 0
-        last = row.seconds
-        row.seconds += 1
-        seconds[last].second = second
-        seconds[last].packets = 0
-        seconds[last].wire_bytes = 0
-    seconds[last].packets += 1
-    seconds[last].wire_bytes += np.int64(p.wire)
+def learn_noted(w: Any) -> Any:
+    """Learn the answers that were noted."""
+    row = shard_of(w)[0]
+    learn(resolutions_of(w), resolution_text_of(w), resolution_head_of(w), seed_of(w), answers_of(w), row.answers)
+    row.answers = 0
     return 0
+
+
+@entry(WORLD)
+def learn_all(worlds: Any) -> Any:
+    """`learn_noted` for Python."""
+    return learn_noted(worlds[0])
+
+
+@entry(WORLD, I64)
+def clock_at(worlds: Any, time: Any) -> Any:
+    """Set the shard's clock, us."""
+    return set_clock(shard_of(worlds[0]), time)
 
 
 @entry(WORLD)
@@ -186,32 +185,49 @@ class Output:
     def __init__(self, limits: Limits) -> None:
         self.exports = Exports(limits.exports)
         self.outbox = records(limits.transactions, TRANSACTION)
-        self.rows = self.transactions = 0
+        self.head: np.ndarray[Any, Any] = np.zeros(2, np.int64)         # rows, facts
+        self.transactions = 0
         self.origin = Origin("")
+        self.world: Any = None                  # the shard's, with these buffers
+        self.free = threading.Event()           # nothing in it is to be written
+        self.free.set()
+
+    @property
+    def rows(self) -> int:
+        """How many flows' rows are in it."""
+        return int(self.head[0])
 
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in the world."""
         e = self.exports
-        return {"outbox": self.outbox, "out_flows": e.flows, "out_details": e.details, "out_addresses": e.addresses, "out_extra": e.extra,
-                "out_facts": e.facts, "out_tunnels": e.tunnels}
+        return {"outbox": self.outbox, "out_head": self.head, "out_flows": e.flows, "out_details": e.details, "out_addresses": e.addresses,
+                "out_extra": e.extra, "out_facts": e.facts, "out_tunnels": e.tunnels}
+
+    def settle(self) -> None:
+        """Complete the verdicts of the rows."""
+        if self.rows:
+            settle_rows(self.world)
 
 
 class Shard:
-    """Memory and sinks of one pipeline. `process` blocks, then `finish`."""
+    """Memory and sinks of one pipeline.
 
-    def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], seed: Any = None, behind: Behind | None = None) -> None:
+    Alone: `process` blocks, then `finish`. In a crew: `take` what the intake dealt, and where that returns False, write what is `drained`; then `flush`.
+    outputs: more than one where the next fills while another is written.
+    """
+
+    def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], intake: Intake | None = None, resolutions: Resolutions | None = None,
+                 outputs: int = 1) -> None:
         self.rules, self.limits, self.sinks = rules, limits, list(sinks)
-        self.seed = fresh_seed() if seed is None else seed
+        self.intake = intake or Intake(limits.key_vlan, limits.seconds)
         self.table = Table(limits.flows)
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
         self.facts = Facts(limits.facts)
-        self.behind = behind
-        self.resolutions = Resolutions()
-        self.decoder = new_decoder(limits.key_vlan)
-        self.fragments = fragment_table()
+        self.resolutions = resolutions or Resolutions()
         self.packets = records(BATCH, PACKET)
-        self.seconds = records(limits.seconds, SECOND)
-        self.cursor = np.zeros(2, np.int64)
+        self.cursor = np.zeros(3, np.int64)
+        self._dealt: Dealt | None = None        # is being taken
+        self._no_frames = records(0, FRAME)
         self._pipeline = Bound(pipeline)
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
@@ -221,9 +237,10 @@ class Shard:
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
         self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, rules.words, rules.version)
-        self._outputs = [Output(limits) for _ in range(3 if behind else 1)]
+        self._outputs = [Output(limits) for _ in range(outputs)]
         self._own = self._own_arrays()          # kept: a world holds addresses only
-        self._worlds = [world(WORLD, {**self._own, **one.arrays()}) for one in self._outputs]
+        for one in self._outputs:
+            one.world = world(WORLD, {**self._own, **one.arrays()})
         self._turn = 0
         self.stored_time = time.time_ns() // 1000
 
@@ -231,8 +248,8 @@ class Shard:
         """Every array of the world but the output's."""
         t, r, d = self.table, self.rules, self.resolutions
         return {
-            "decoder": self.decoder, "fragments": self.fragments, "seconds": self.seconds, "cursor": self.cursor,
-            "shard": t.shard, "seed": self.seed, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels,
+            **self.intake.arrays(), "cursor": self.cursor,
+            "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
@@ -241,13 +258,13 @@ class Shard:
             "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
             "names": r.names, "certificate_names": r.certificate_names, "alpns": r.alpns, "agents": r.agents, "agent_bytes": r.agent_bytes,
             "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,
-            "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
+            "answers": records(ANSWERS, ANSWER), "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
         }
 
     @property
-    def world(self) -> Any:
-        """The world whose output is being filled."""
-        return self._worlds[self._turn]
+    def output(self) -> Output:
+        """What is being filled."""
+        return self._outputs[self._turn]
 
     @property
     def counters(self) -> Any:
@@ -257,55 +274,76 @@ class Shard:
     def begin(self, origin: Origin) -> None:
         """The next blocks are of this origin. Flows of another one must have been finished before."""
         self.origin = origin
-        self.counters.first_time, self.counters.last_time = NEVER, -NEVER
 
-    @property
-    def span(self) -> tuple[int, int]:
-        """Times of the first and the last packet of this origin, us; (0, 0) where there was none."""
-        first, last = int(self.counters.first_time), int(self.counters.last_time)
-        return (first, last) if first <= last else (0, 0)
-
-    def decode(self, block: Block, packets: Any) -> Block:
-        """The block with its frames decoded into `packets`, PACKET[at least count]. May run in a thread beside `process` of earlier blocks, as
-        long as no block is processed that was not decoded this way."""
-        decode(block.data, block.frames, 0, block.count, packets, self.fragments, self.seed, self.decoder)
-        return replace(block, packets=packets)
+    # ---- alone
 
     def process(self, block: Block) -> None:
         """Take a block through the pipeline; sinks are written as buffers fill."""
-        self.cursor[0], self.cursor[1] = 0, block.count
-        decoded = block.packets is not None
-        while self._pipeline(block.data, block.frames, block.packets if decoded else self.packets, decoded, self.world) == DRAIN:
+        self.cursor[:] = 0, block.count, 0
+        self.counters.before = self.intake.before
+        while self._pipeline(block.data, block.frames, self.packets, self.output.world) == DRAIN:
             self.drain()
 
     def finish(self) -> None:
         """End all flows and write what is left."""
-        while flush_all(self.world) == DRAIN:
+        while not self.flush():
             self.drain()
         self.drain()
-        self.wait()
-
-    def wait(self) -> None:
-        """Until the sinks have what was drained. Nothing of the blocks that were processed is held any longer."""
-        self._pipeline.forget()
-        if self.behind is not None:
-            self.behind.wait()
 
     def drain(self) -> None:
-        """Hand what was exported to the sinks: at once, or in the thread beside while the next output fills."""
-        row, out = self.counters, self._outputs[self._turn]
-        if row.exports:
-            settle_rows(self.world)
-        out.rows, out.transactions, out.origin = int(row.exports), int(row.outbox), self.origin
-        row.exports = row.export_facts = row.export_tunnels = row.outbox = 0
-        if self.behind is None:
-            self._write(out)
-            return
-        # of three outputs one is being written, one may wait, one fills
-        self.behind.do(lambda: self._write(out))
-        self._turn = (self._turn + 1) % len(self._outputs)
+        """Write what was exported."""
+        self.learn()
+        out = self.drained()
+        out.settle()
+        self.write(out)
+        self.forget()
 
-    def _write(self, out: Output) -> None:
+    def forget(self) -> None:
+        """Let go of the blocks that were processed."""
+        self._pipeline.forget()
+
+    # ---- in a crew
+
+    def take(self, dealt: Dealt, number: int) -> bool:
+        """Take the packets that shard `number` was dealt through the pipeline. False: what was exported must be drained first."""
+        if self._dealt is None:
+            self._dealt = dealt
+            self.cursor[:] = 0, dealt.counts[number], 1
+            self.counters.before = self.intake.before
+        if self._pipeline(dealt.data, self._no_frames, dealt.packets[number], self.output.world) == DRAIN:
+            return False
+        self._dealt = None
+        return True
+
+    def at(self, dealt: Dealt, number: int) -> int:
+        """The number of the first packet that is not behind the shard, as `Dealt.end` counts."""
+        at = int(self.cursor[AT])
+        return dealt.begin + (int(dealt.packets[number][at].number) - dealt.begin & 0xFFFFFFFF) if at < self.cursor[END] else dealt.end
+
+    def flush(self) -> bool:
+        """End all flows. False: what was exported must be drained first."""
+        return flush_all(self.output.world) == DONE
+
+    def set_clock(self, time: int) -> None:
+        """The packet clock has gone on with the packets of others, us."""
+        if time != self.counters.clock:
+            clock_at(self.output.world, time)
+
+    def learn(self) -> None:
+        """Put the answers that were noted into the table of all."""
+        if self.counters.answers:
+            learn_all(self.output.world)
+
+    def drained(self) -> Output:
+        """What was exported so far, to be settled and written; the next output is filled from now on, once it is free."""
+        row, out = self.counters, self.output
+        out.head[:] = row.exports, row.export_facts
+        out.transactions, out.origin = int(row.outbox), self.origin
+        row.exports = row.export_facts = row.export_tunnels = row.outbox = 0
+        self._turn = (self._turn + 1) % len(self._outputs)
+        return out
+
+    def write(self, out: Output) -> None:
         """The output as Batches, to every sink."""
         origin, batches = out.origin, []
         if out.rows:
@@ -318,23 +356,12 @@ class Shard:
             for sink in self.sinks:
                 sink.write(one)
 
-    def take_seconds(self) -> Any:
-        """The per-second counts so far, SECOND[k], and forget them."""
-        taken = self.seconds[:int(self.counters.seconds)].copy()
-        self.counters.seconds = 0
-        return taken.view(np.ndarray)
-
-    def refusals(self) -> dict[str, int]:
-        """Frames in no flow, by reason."""
-        counted = self.decoder[0].refused
-        return {reason: int(counted[i]) for i, reason in enumerate(REFUSALS) if i and counted[i]}
-
 
 def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, unpack, identify, gather, spell, find_text, decode, decode_any,
+    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, learn_all, clock_at, deal, unpack, identify, gather, spell, find_text, decode_any,
                                 *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]

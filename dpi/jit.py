@@ -30,6 +30,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -285,15 +286,34 @@ def plain_call(address: int, *args: Any) -> int:
     return int(_PLAIN[int(address) - 1].py_func(*args) or 0)
 
 
+class _Caught(threading.local):
+    """What failed in kernels that this thread has called."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+
+_CAUGHT = _Caught()
+_HOOK = threading.RLock()
+_HOOKED: list[Any] = []         # one for each checked kernel that runs: the hook that was there before the first
+
+
 def _checked(native: Any, flat: Sequence[Any]) -> int:
     """Call a checked kernel; numba reports a failed check as unraisable, here it is raised."""
-    caught: list[BaseException] = []
-    before = sys.unraisablehook
-    sys.unraisablehook = lambda report: caught.append(report.exc_value or RuntimeError("kernel failed"))
+    with _HOOK:
+        if not _HOOKED:
+            sys.unraisablehook, before = (lambda report: _CAUGHT.errors.append(report.exc_value or RuntimeError("kernel failed"))), sys.unraisablehook
+        else:
+            before = _HOOKED[0]
+        _HOOKED.append(before)
     try:
         result = int(native(*flat))
     finally:
-        sys.unraisablehook = before
+        with _HOOK:
+            if not _HOOKED[1:]:
+                sys.unraisablehook = _HOOKED[0]
+            _HOOKED.pop()
+    caught, _CAUGHT.errors = _CAUGHT.errors, []
     if caught:
         raise caught[0]
     return result

@@ -2,25 +2,24 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Sink, Texts
-from dpi.beside import AHEAD, Behind, ahead
 from dpi.capture.block import Block
-from dpi.capture.frame import PACKET
 from dpi.capture.inputs import Input, find
+from dpi.capture.intake import Intake
 from dpi.capture.selection import Selection
 from dpi.capture.trace import Trace, open_trace
+from dpi.classify.resolutions import Resolutions
+from dpi.crew import Crew
 from dpi.engine import Limits, Origin, Shard, entries
-from dpi.jit import records
 from dpi.native import warm
 from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
@@ -28,6 +27,8 @@ from dpi.settings import Settings
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
+ALONE = 4 << 20             # bytes of a capture that one shard has done before a crew would be at work
+OUTPUTS = 3                 # of a shard in a crew: one is being written, one may wait, one fills
 _LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
           113: "LINUX_SLL", 127: "IEEE802_11_RADIO", 228: "IPV4", 229: "IPV6", 276: "LINUX_SLL2"}
 
@@ -87,9 +88,9 @@ class Outcome:
     seconds: float = 0.0                # reading to last row handed over, without compiling
 
 
-#: Counters of the shard that are shown to people, in their order.
-COUNTERS = ("flows", "evicted", "folded", "epochs", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "stream_gaps",
-            "seconds_missed")
+#: Counters that are shown to people, in their order: of the shards, and of the packet clock.
+COUNTERS = ("flows", "evicted", "folded", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "answers_full", "stream_gaps")
+CLOCK_COUNTERS = ("epochs", "seconds_missed")
 
 
 def limits(settings: Settings, options: ReplayOptions) -> Limits:
@@ -109,7 +110,11 @@ class Replay:
         wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         warm([*entries(self.rules), *self.selection.kernels, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.workers = options.workers or len(os.sched_getaffinity(0))
-        self.shard = Shard(self.rules, limits(settings, options), self.sinks, behind=Behind() if self.workers > 1 else None)
+        self.limits = limits(settings, options)
+        self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds), Resolutions()
+        self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions)]
+        self._crew: Crew | None = None
+        self._numbered = 0              # packets in the capture before
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
@@ -124,7 +129,7 @@ class Replay:
                 self._joined(inputs)
             else:
                 for one in inputs:
-                    self._capture(one, done)
+                    self._capture(one, done, crew=self.workers > 1 and one.size >= ALONE)
                     done += one.size
         except KeyboardInterrupt:
             self.outcome.interrupted = True
@@ -136,6 +141,7 @@ class Replay:
         """One rotated capture: the files by the time of their first packet, flows living on from file to file."""
         traces = [open_trace(one) for one in inputs]
         starts: list[tuple[int, int]] = []
+        crew = self.workers > 1 and all(trace.mapped for trace in traces)
         for i, trace in enumerate(traces):
             block = next(iter(trace.blocks(1)), None)
             starts.append((int(block.frames[0].time) if block is not None and block.count else 1 << 62, i))
@@ -145,60 +151,79 @@ class Replay:
             raise UserError("standard input cannot be part of a rotated capture", "--joined", "save it to a file first")
         done = 0
         for _, i in sorted(starts):
-            self._capture(inputs[i], done, last=i == sorted(starts)[-1][1])
+            self._capture(inputs[i], done, last=i == sorted(starts)[-1][1], crew=crew)
             done += inputs[i].size
 
-    def _capture(self, one: Input, done: int, last: bool = True) -> None:
+    def _capture(self, one: Input, done: int, last: bool = True, crew: bool = False) -> None:
         trace = open_trace(one)
         captured = Captured(trace.name, str(trace.path), trace.size, trace.modified_time)
         self.outcome.captures.append(captured)
         provenance = self._known(captured, trace) if self.store is not None else None
         # flow numbers begin anew with every replay: the capture's number makes them unique in a store
-        self.shard.begin(Origin(trace.name, captured.capture_id, boot=captured.capture_id & 0xFFFFFF, interfaces=trace.interfaces))
-        before, refused_before, bytes_before = int(self.shard.counters.packets), self.shard.refusals(), int(self.shard.counters.wire_bytes)
+        origin = Origin(trace.name, captured.capture_id, boot=captured.capture_id & 0xFFFFFF, interfaces=trace.interfaces)
+        row, refused_before = self.intake.timeline.row, self.intake.refusals()
+        before, bytes_before = int(row.packets), int(row.wire_bytes)
+        self.intake.begin(self._numbered)
         try:
-            self._blocks(trace, captured, done)
-        finally:
-            if last:
-                self.shard.finish()
+            if crew and trace.mapped:
+                self._by_crew(trace, origin, done, last)
             else:
-                self.shard.drain()
-                self.shard.wait()
-            captured.packets = int(self.shard.counters.packets) - before
-            captured.first_time, captured.last_time = self.shard.span
-            captured.wire_bytes = int(self.shard.counters.wire_bytes) - bytes_before
-            captured.refused = {k: v - refused_before.get(k, 0) for k, v in self.shard.refusals().items() if v - refused_before.get(k, 0)}
+                self._alone(trace, origin, done, last)
+        finally:
+            self._numbered = trace.packets
+            captured.packets, captured.wire_bytes = int(row.packets) - before, int(row.wire_bytes) - bytes_before
+            captured.first_time, captured.last_time = self.intake.timeline.span
+            captured.refused = {k: v - refused_before.get(k, 0) for k, v in self.intake.refusals().items() if v - refused_before.get(k, 0)}
             captured.damage, captured.size = trace.damage, trace.size
             captured.link_types = [_LINKS.get(link, str(link)) for link in sorted(trace.link_types)]
             if provenance is not None:
                 self._keep(captured, trace, provenance)
             trace.close()
 
-    def _blocks(self, trace: Trace, captured: Captured, done: int) -> None:
-        beside = self.workers > 1 and trace.mapped
-        if beside:
-            sys.setswitchinterval(SWITCH_SECONDS)
-        with contextlib.closing(ahead(self._decoded(trace)) if beside else self._wanted(trace)) as blocks:
-            for block in blocks:
-                self.shard.process(block)
-                if self.report is not None:
-                    row = self.shard.counters
-                    self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), done + trace.position
-                    self.report(self.progress)
+    def _alone(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
+        """Through one shard, all in this thread."""
+        shard = self.shards[0]
+        shard.begin(origin)
+        try:
+            with contextlib.closing(self._wanted(trace)) as blocks:
+                for block in blocks:
+                    shard.process(block)
+                    self._tell(done + trace.position)
+        finally:
+            if last:
+                shard.finish()
+            else:
+                shard.drain()
 
-    def _wanted(self, trace: Trace) -> Generator[Block, None, None]:
+    def _by_crew(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
+        """Through all shards, each in a thread."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        crew = self._crew = self._crew or self._gather()
+        for shard in crew.shards:
+            shard.begin(origin)
+        crew.run(lambda place: self._wanted(trace, place), not last, lambda: self._tell(done + trace.position))
+
+    def _gather(self) -> Crew:
+        """A shard for each worker but the one that reads and decodes, each with its part of the memory."""
+        n = self.workers - 1
+        part = replace(self.limits, flows=max(self.limits.flows // n, 1), facts=max(self.limits.facts // n, 1), streams=max(self.limits.streams // n, 1))
+        self.shards += [Shard(self.rules, part, self.sinks, self.intake, self.resolutions, OUTPUTS) for _ in range(n)]
+        return Crew(self.intake, self.shards[1:], FRAMES_PER_BLOCK)
+
+    def _tell(self, position: int) -> None:
+        """Report the progress to whoever asked."""
+        if self.report is not None:
+            row = self.intake.timeline.row
+            self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), position
+            self.report(self.progress)
+
+    def _wanted(self, trace: Trace, place: Callable[[], Any] | None = None) -> Generator[Block, None, None]:
         """The blocks of a capture, less what a person did not ask for."""
-        for block in trace.blocks(FRAMES_PER_BLOCK):
+        for block in trace.blocks(FRAMES_PER_BLOCK, place):
             if self.selection.active:
                 block = self.selection.apply(block)
             if block.count:
                 yield block
-
-    def _decoded(self, trace: Trace) -> Generator[Block, None, None]:
-        """The same with their frames decoded: the half of the work that knows no flows, done in the reader's thread."""
-        ring = itertools.cycle([records(FRAMES_PER_BLOCK, PACKET) for _ in range(AHEAD + 2)])     # those that wait, one in use, one being filled
-        for block, packets in zip(self._wanted(trace), ring):
-            yield self.shard.decode(block, packets)
 
     def _known(self, captured: Captured, trace: Trace) -> Provenance:
         """Give the capture a number and a row that says its replay has begun: should it be killed, the next one finds its rows by that."""
@@ -223,7 +248,7 @@ class Replay:
             "refused": np.array([sum(captured.refused.values())], np.uint64), "refused_reasons": Lists.of([reasons]),
             "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([captured.refused[r] for r in reasons], np.uint64)),
             "damage": Texts.of([captured.damage]), "rules_version": Coded.same(self.rules.version, 1),
-            "stored_time": np.array([self.shard.stored_time], np.int64)}))
+            "stored_time": np.array([self.shards[0].stored_time], np.int64)}))
 
     def _keep(self, captured: Captured, trace: Trace, provenance: Provenance) -> None:
         """The capture's minutes of coverage and its last row; earlier replays of it make room."""
@@ -235,10 +260,11 @@ class Replay:
                 for path in provenance.unsure:
                     print(f"fullspan: {captured.name}: nobody can tell whether it is {path}, which has its size but no hash and is gone or changed: "
                           "both are kept", file=sys.stderr, flush=True)
-        seconds = self.shard.take_seconds()
+        seconds = self.intake.timeline.take_seconds()
         if len(seconds):
-            minute, at = np.unique(seconds["second"] // 60, return_inverse=True)
-            n = len(minute)
+            minutes = seconds["second"] // 60
+            minute = np.array(sorted(set(minutes.tolist())), np.int64)
+            at, n = np.searchsorted(minute, minutes), len(minute)
             # the last of each minute when sorted by bytes; of equals the first second
             order = np.lexsort((-seconds["second"], seconds["wire_bytes"], at))
             busiest = seconds[order[np.flatnonzero(np.diff(at[order], append=n))]]
@@ -249,20 +275,22 @@ class Replay:
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
                 "busiest_second": busiest["second"] * 1_000_000, "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames,
-                "stored_time": np.full(n, self.shard.stored_time, np.int64)}))
+                "stored_time": np.full(n, self.shards[0].stored_time, np.int64)}))
             self._seconds.append(seconds)
         self._write_capture(captured)
 
     def _finish(self) -> None:
-        row, outcome = self.shard.counters, self.outcome
-        outcome.counters = {name: int(row[name]) for name in COUNTERS}
+        outcome = self.outcome
+        outcome.counters = {name: sum(int(shard.counters[name]) for shard in self.shards) for name in COUNTERS}
+        for name in CLOCK_COUNTERS:
+            outcome.counters[name] = int(self.intake.timeline.row[name])
         for name in ("filtered", "outside", "duplicates"):
             outcome.counters[name] = int(getattr(self.selection, name))
-        decoder = self.shard.decoder[0]
+        decoder = self.intake.decoder[0]
         for name in decoder.dtype.names or ():
             if name.startswith("fragments_"):
                 outcome.counters[name] = int(decoder[name])
-        self._seconds.append(self.shard.take_seconds())
+        self._seconds.append(self.intake.timeline.take_seconds())
         every = np.concatenate(self._seconds)
         outcome.per_second = np.stack([every["second"], every["packets"], every["wire_bytes"]], axis=1) if len(every) else np.zeros((0, 3), np.int64)
 

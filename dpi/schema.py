@@ -79,7 +79,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One exported table. `order` is its sort key, `folds` the table a rollup is computed from, `step` the rollup's width in seconds."""
+    """One exported table. `order` is its sort key; without one, rows stay as they came, and of `span`, a time by which they come almost in order,
+    each granule's least and greatest are kept. `folds` is the table a rollup is computed from, `step` the rollup's width in seconds."""
     name: str
     words: str
     columns: tuple[Column, ...]
@@ -87,6 +88,7 @@ class Table:
     engine: str = "MergeTree"
     folds: str = ""
     step: int = 0
+    span: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ _STORED = C("stored_time", "time", "when the row was written; partitions and ret
 _PROBE = C("probe", "code", "name of the probe that saw it", "", "IPFIX 144 exportingProcessId")
 _SOURCE = C("source", "code", "name of the capture file, empty for live traffic")
 _CAPTURE = C("capture_id", "id", "the capture's row in `captures`, 0 for live traffic")
-_FLOW = C("flow_id", "id", "number of the flow, from probe, boot and counter", "", "IPFIX 148 flowId")
+_FLOW = C("flow_id", "id", "number of the flow: probe or capture, and the number of its first packet there", "", "IPFIX 148 flowId")
 
 FLOWS = (
     _FLOW,
@@ -309,7 +311,7 @@ _KEY = ("time", "probe", "capture_id", "protocol", "application", "category")
 _BY_FLOW = ("time", "flow_id")
 
 TABLES = {t.name: t for t in (
-    Table("flows", "A row for each flow and minute of the packet clock.", FLOWS, ("interval_start", "flow_id")),
+    Table("flows", "A row for each flow and minute of the packet clock.", FLOWS, (), span="interval_start"),
     Table("captures", "A row for each capture read; a later row of the same capture_id replaces the former.", CAPTURES, ("capture_id",),
           "ReplacingMergeTree(stored_time)"),
     Table("coverage", "A row a minute for each source: what was seen, what was lost and where.", COVERAGE, ("time", "probe", "capture_id")),

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from dpi.batch import Batch, Coded, Lists, Texts
 from dpi.errors import UserError
 from dpi.schema import TABLES, Column
 from dpi.store import NoStore, Store, address, open_store, tables
+from dpi.store.blank import Blank
 from dpi.store.captures import UNFINISHED, Stored, has_begun
 from dpi.store.gathering import Gathering, signature
 from dpi.store.writer import FIRST, LAST, Spool, Writer
@@ -50,6 +52,37 @@ def test_every_kind_comes_out_as_it_went_in(store: Store, table: str) -> None:
     got = store.query(f"SELECT {', '.join(names)} FROM {table}")
     want = [tuple(_shown(column, row[column.name]) for column in TABLES[table].columns if column.name in row) for row in twin.rows(rows)]
     assert sorted(map(repr, got.rows)) == sorted(map(repr, want))
+
+
+def test_a_new_store_is_a_copy_of_the_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one is made by statements; from then on a copy. A copy that is damaged or half there is not used, and nothing of it stays."""
+    monkeypatch.setenv("FULLSPAN_CACHE", str(tmp_path / "cache"))
+
+    def opened(name: str) -> tuple[list[Any], bool]:
+        made: list[str] = []
+        keep = Blank.keep
+        monkeypatch.setattr(Blank, "keep", lambda self, path: (made.append("made"), keep(self, path)))
+        one = open_store(f"chdb://{tmp_path}/{name}")
+        one.write(batch("flows", 10))
+        one.flush()
+        assert one.query("SELECT count() FROM flows").value() == 10 and one.query("SELECT sum(flows) FROM flows_1h").value() is not None
+        shown = one.query("SELECT name, create_table_query FROM system.tables WHERE database = 'default' ORDER BY name").rows
+        one.close()
+        monkeypatch.undo()
+        monkeypatch.setenv("FULLSPAN_CACHE", str(tmp_path / "cache"))
+        return shown, bool(made)
+
+    first, made = opened("first")
+    assert made
+    kept, = (tmp_path / "cache" / "stores").iterdir()
+    second, made = opened("second")
+    assert not made and [row[0] for row in second] == [row[0] for row in first]
+    whole = kept.read_text()
+    for damaged in (whole[:1000], whole.replace("format_version.txt", "no/such/place", 1), "{}", "[]"):
+        kept.write_text(damaged)
+        assert opened("third")[1]
+        assert sorted(one.name for one in tmp_path.iterdir()) == ["cache", "first", "second", "third"]
+        shutil.rmtree(tmp_path / "third")
 
 
 def test_missing_columns_get_defaults(store: Store) -> None:

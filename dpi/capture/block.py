@@ -12,7 +12,7 @@ from dpi.jit import Entry
 #: Captured bytes above this are no packet but a broken header (libpcap's MAXIMUM_SNAPLEN).
 LARGEST_CAPTURED = 262144
 
-_SETS = 32          # of arguments that a Bound keeps
+_SETS = 64          # of arguments that a Bound keeps
 SCOUTS = 16         # of a walk over pcap records, see dpi/capture/scout.py
 
 # Why a walk stopped: WALK.status

@@ -232,13 +232,6 @@ def decode_batch(data: Any, frames: Any, start: int, count: int, packets: Any, f
     return decoded
 
 
-@entry(np.dtype("u1"), FRAME, I64, I64, PACKET, FRAGMENT, np.dtype("u8"), DECODER)
-def decode(data: Any, frames: Any, start: int, count: int, packets: Any, fragments: Any, seed: Any, decoder: Any) -> Any:
-    """`decode_batch` for Python. Returns how many of the frames were decoded."""
-    return decode_batch(data, frames, start, count, packets, fragments, seed, decoder)
-
-
-
 def new_decoder(key_vlan: bool = True, max_layers: int = MAX_LAYERS, max_tunnels: int = MAX_TUNNELS) -> np.ndarray[Any, Any]:
     """A decoder's state, DECODER[1], with its counters at 0. Compiles or loads `decode_any`."""
     decoder = records(1, DECODER)

@@ -124,14 +124,18 @@ class Trace:
 
     # ------------------------------------------------------------ reading
 
-    def blocks(self, frames_per_block: int = 65536) -> Iterator[Block]:
+    def blocks(self, frames_per_block: int = 65536, place: Callable[[], Any] | None = None) -> Iterator[Block]:
         """The packets in order. Both arrays of a block are valid until the next one is asked for (see `Block`); never empty, never raises
-        for what is in the file: after the last block `damage` says what was wrong."""
-        frames = jit.records(frames_per_block, FRAME)
+        for what is in the file: after the last block `damage` says what was wrong.
+
+        place: asked before each block for the FRAME[frames_per_block] to write it into; without it all blocks share one."""
+        frames = jit.records(frames_per_block if place is None else 0, FRAME)
         walker = self._walker
         while walker is not None and not self.finished:
             if self._map is not None and not self._still_there():
                 return
+            if place is not None:
+                frames = place()
             count = walker.walk(self._data, frames, frames_per_block)
             first = self.packets + 1
             self.packets += count

@@ -16,6 +16,7 @@ from dpi.classify.memory import (
     agent_bytes_of,
     agents_of,
     alpns_of,
+    answers_of,
     buckets_of,
     certificate_names_of,
     inspection_of,
@@ -30,17 +31,14 @@ from dpi.classify.memory import (
     pattern_bytes_of,
     pieces_of,
     reasons_of,
-    resolution_head_of,
-    resolution_text_of,
-    resolutions_of,
     rows_of,
 )
 from dpi.classify.names import find_agent, find_name
-from dpi.classify.resolutions import learn
+from dpi.classify.resolutions import note
 from dpi.classify.signatures import next_row, row_matches
 from dpi.flow.arena import SPAN
 from dpi.flow.facts import clear, keep
-from dpi.flow.memory import arena_of, details_of, facts_of, flows_of, pools_of, seed_of, shard_of, streams_of
+from dpi.flow.memory import arena_of, details_of, facts_of, flows_of, pools_of, shard_of, streams_of
 from dpi.flow.stream import release_memory
 from dpi.flow.table import DATA_CLIENT, DATA_SERVER, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_GOING, PHASE_SINGLE
 from dpi.flow.tcp import TCP
@@ -250,7 +248,7 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
             flow.facts = np.uint32(keep(facts_of(w), shard_of(w)))
         facts = np.int64(flow.facts)
     if x.name_count:
-        learn(resolutions_of(w), resolution_text_of(w), resolution_head_of(w), seed_of(w), inspection_of(w))
+        note(answers_of(w), shard_of(w), inspection_of(w))
     if answer != MORE:
         verdict(w, number, parser)
         flow.phase |= PHASE_GOING

@@ -6,7 +6,7 @@ import numpy as np
 from dpi.classify.inspection import INSPECTION, TRANSACTION
 from dpi.classify.names import AGENT, NAME
 from dpi.classify.networks import NET4, NET6
-from dpi.classify.resolutions import RESOLUTION
+from dpi.classify.resolutions import ANSWER, RESOLUTION
 from dpi.classify.signatures import PIECE, ROW
 from dpi.classify.verdict import REASON
 from dpi.jit import pointed
@@ -30,6 +30,7 @@ ARRAYS = {"inspection": INSPECTION,
           "alpns": NAME,
           "agents": AGENT,
           "agent_bytes": U1,
+          "answers": ANSWER,
           "resolutions": RESOLUTION,
           "resolution_text": U1,
           "resolution_head": I8,
@@ -57,6 +58,7 @@ certificate_names_of = pointed("certificate_names", NAME)
 alpns_of = pointed("alpns", NAME)
 agents_of = pointed("agents", AGENT)
 agent_bytes_of = pointed("agent_bytes", U1)
+answers_of = pointed("answers", ANSWER)
 resolutions_of = pointed("resolutions", RESOLUTION)
 resolution_text_of = pointed("resolution_text", U1)
 resolution_head_of = pointed("resolution_head", I8)

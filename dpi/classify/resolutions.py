@@ -3,6 +3,9 @@
 A set-associative table of fixed size: WAYS entries a bucket, the oldest makes room. Names lie in a ring of bytes; an entry whose name has
 been overwritten no longer counts. An answer names only flows that start after it: rows are settled when they leave, and by then the same answer
 may have come again, so an entry knows since when it was given and when last.
+
+A flow may ask for what a client was told in another shard: the table is one for all. Shards note answers in lists of their own; these are
+learned between blocks, and whoever learns or asks holds the table alone (dpi/crew.py).
 """
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.classify.inspection import NAMES_MAX
 from dpi.jit import kernel, records
 
 WAYS = 4
@@ -17,6 +21,11 @@ LIFETIME_US = 6 * 3600 * 1_000_000      # clients reuse addresses long after the
 
 RESOLUTION = np.dtype((np.record, [
     ("tag", "u8"), ("since", "i8"), ("time", "i8"), ("at", "i8"), ("length", "u4"), ("pad", "u4"),      # times us
+]))
+
+#: One answer as it was noted: `name` resolves to `name_count` addresses of 16 bytes each.
+ANSWER = np.dtype((np.record, [
+    ("time", "i8"), ("name_count", "u1"), ("pad", "u1"), ("name_length", "u2"), ("pad2", "u4"), ("name", "u1", (256,)), ("addresses", "u1", (16 * NAMES_MAX,)),
 ]))
 
 
@@ -45,9 +54,34 @@ def address_tag(addresses: Any, at: Any, seed: Any) -> Any:
 
 
 @kernel
-def learn(entries: Any, text: Any, head: Any, seed: Any, inspection: Any) -> Any:
-    """Remember the answer in `inspection` (name, addresses)."""
+def note(answers: Any, shard: Any, inspection: Any) -> Any:
+    """Keep the answer in `inspection` (name, addresses) until it is learned; what does not fit is counted."""
+    row = shard[0]
+    if row.answers >= answers.size:
+        row.answers_full += 1
+        return 0
     x = inspection[0]
+    answer = answers[row.answers]
+    answer.time = x.time
+    answer.name_count = x.name_count
+    answer.name_length = x.name_length
+    answer.name = x.name
+    answer.addresses = x.addresses
+    row.answers += 1
+    return 0
+
+
+@kernel
+def learn(entries: Any, text: Any, head: Any, seed: Any, answers: Any, count: Any) -> Any:
+    """Remember the first `count` answers."""
+    for k in range(count):
+        learn_one(entries, text, head, seed, answers[k])
+    return 0
+
+
+@kernel
+def learn_one(entries: Any, text: Any, head: Any, seed: Any, x: Any) -> Any:
+    """Remember one answer, ANSWER."""
     length = np.int64(x.name_length)
     if length == 0 or length > 255:
         return 0

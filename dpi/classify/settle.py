@@ -22,7 +22,7 @@ from dpi.classify.networks import find_network
 from dpi.classify.ports import find_port
 from dpi.classify.resolutions import resolve
 from dpi.flow.facts import NAME_DNS, NAME_NONE, clear
-from dpi.flow.memory import out_addresses_of, out_details_of, out_extra_of, out_facts_of, out_flows_of, seed_of, shard_of
+from dpi.flow.memory import out_addresses_of, out_details_of, out_extra_of, out_facts_of, out_flows_of, out_head_of, seed_of
 from dpi.jit import kernel
 
 BY_PORT, BY_NETWORK = 1, 2      # bits of `carriers`: what may name a flow of this protocol
@@ -33,7 +33,7 @@ def settle(w: Any) -> Any:
     """Complete the verdict of the exported rows. `carriers` uint8 by protocol number: BY_PORT, BY_NETWORK."""
     out_flows, out_details, out_extra, reasons = out_flows_of(w), out_details_of(w), out_extra_of(w), reasons_of(w)
     carriers, networks4, networks6 = carriers_of(w), networks4_of(w), networks6_of(w)
-    for k in range(shard_of(w)[0].exports):
+    for k in range(out_head_of(w)[0]):
         extra = out_extra[k]
         reason = np.int64(extra.reason)
         if extra.application == 0 and carriers[extra.protocol] & BY_NETWORK:
@@ -61,7 +61,7 @@ def settle(w: Any) -> Any:
 @kernel
 def name_by_dns(w: Any, k: Any) -> Any:
     """Give the row the name its client asked for, where it has none of its own. Returns the reason of the name's application, 0 none."""
-    out_details, out_facts, shard, text = out_details_of(w), out_facts_of(w), shard_of(w), resolution_text_of(w)
+    out_details, out_facts, head, text = out_details_of(w), out_facts_of(w), out_head_of(w), resolution_text_of(w)
     extra = out_extra_of(w)[k]
     if extra.facts != 0 and out_facts[extra.facts].name_source != NAME_NONE:
         return np.int64(0)
@@ -69,11 +69,11 @@ def name_by_dns(w: Any, k: Any) -> Any:
     if found == 0:
         return np.int64(0)
     if extra.facts == 0:
-        if shard[0].export_facts + 1 >= out_facts.size:
+        if head[1] + 1 >= out_facts.size:
             return np.int64(0)
-        shard[0].export_facts += 1
-        extra.facts = np.uint32(shard[0].export_facts)
-        clear(out_facts, shard[0].export_facts)
+        head[1] += 1
+        extra.facts = np.uint32(head[1])
+        clear(out_facts, head[1])
     fact = out_facts[extra.facts]
     at = found >> 16
     length = found & 0xFFFF

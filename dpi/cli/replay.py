@@ -29,7 +29,7 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--until", metavar="TIME", help="Only packets before this moment.")
 @click.option("--time-shift", metavar="SPAN", help="Add this to every packet's time: +1h, -3d.")
 @click.option("--max-flows", type=click.IntRange(1024, 1 << 27), metavar="N", help="Flows held at once; beyond it the oldest are closed early, and counted.")
-@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Threads.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Cores to use (default: all that this process may): one reads, the others track and name.")
 @click.option("--joined", is_flag=True, help="Take the files as one rotated capture, in order of time.")
 @click.option("--dedup", is_flag=True, help="Drop packets that a mirror sent twice.")
 @click.option("--append", is_flag=True, help="Keep the rows of an earlier replay of the same file as well.")
@@ -64,17 +64,18 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
         finally:
             if bar:
                 bar.close()
+        store.start_flush()             # while the page is made
         for out in files_out:
             out.close()
+        took = outcome.seconds or time.perf_counter() - started
+        figures = summary.figures(outcome)
+        written = _write_report(report_path, figures, lang)
     except BaseException:
         for out in files_out:
             out.discard()
         raise
     finally:
         store.close()
-    took = getattr(outcome, "seconds", 0.0) or time.perf_counter() - started
-    figures = summary.figures(outcome)
-    written = _write_report(report_path, figures, lang)
     if as_json:
         click.echo(json.dumps({**figures.json(), "store": store.url, "report": written, "seconds_taken": round(took, 3)}, ensure_ascii=False, indent=2))
     else:

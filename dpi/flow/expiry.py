@@ -63,18 +63,10 @@ def emit(w: Any, number: Any, end: Any, final: Any) -> Any:
 
 
 @kernel
-def advance_clock(shard: Any, time: Any) -> Any:
-    """The packet clock is the running maximum. A jump over an hour, either way, starts a new epoch and is counted."""
+def set_clock(shard: Any, time: Any) -> Any:
+    """The packet clock (dpi/capture/timeline.py) stands at `time`."""
     row = shard[0]
-    if time > row.clock:
-        if time - row.clock > 3_600_000_000 and row.clock != 0:
-            row.epochs += 1
-        row.clock = time
-    elif row.clock - time > 3_600_000_000:
-        row.epochs += 1
-        row.clock = time
-    else:
-        return 0
+    row.clock = time
     if row.clock >= row.minute_end or row.clock < row.minute_end - 60_000_000:
         row.minute = row.clock // 60_000_000
         row.minute_end = (row.minute + 1) * 60_000_000
@@ -101,6 +93,13 @@ def limit_of(flow: Any, ip_protocol: Any, shard: Any) -> Any:
 def protocol_of(flow: Any) -> Any:
     """The IP protocol number, which the key holds in its low byte for either IP version."""
     return np.int64(flow.key1 & np.uint64(0xFF))
+
+
+@kernel
+def idle(flow: Any, shard: Any) -> Any:
+    """Whether the flow has been silent for longer than it may, or is of another epoch."""
+    silent = shard[0].clock - flow.last
+    return silent < 0 or silent > limit_of(flow, protocol_of(flow), shard)
 
 
 @kernel
@@ -283,8 +282,7 @@ def sweep(w: Any, room: Any) -> Any:
     while at < stop and room > 0 and row.outbox <= row.outbox_limit:
         flow = flows_of(w)[at]
         if flow.start != -1:
-            silent = row.clock - flow.last
-            if silent < 0 or silent > limit_of(flow, protocol_of(flow), shard_of(w)):
+            if idle(flow, shard_of(w)):
                 drop(w, at, END_CLOSED if flow.state & CLOSED else END_IDLE)
                 room -= 1
         at += 1
@@ -310,7 +308,7 @@ def flush(w: Any, room: Any) -> Any:
             return 0
         flow = flows_of(w)[at]
         if flow.start != -1:
-            settle_up(w, at, END_CLOSED if flow.state & CLOSED else END_FORCED)
+            settle_up(w, at, END_CLOSED if flow.state & CLOSED else END_IDLE if idle(flow, shard_of(w)) else END_FORCED)
             flow.start = np.int64(-1)
             room -= 1
         at += 1

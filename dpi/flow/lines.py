@@ -50,9 +50,8 @@ class Lines:
         """The largest flows. `name` gives (protocol, application, confidence) of a key."""
         lines = {number: shown for number, (_, shown) in self._lines.items()}
         parts, outlines = self._parts.rows, self._parts.beside.view(np.ndarray)[1:]
-        wanted = np.isin(parts["high"], np.array(list(lines), np.uint64))
-        wanted |= np.isin(parts["high"], largest(parts, TOP)["high"])
-        for k in np.flatnonzero(wanted).tolist():
+        asked = {*lines, *largest(parts, TOP)["high"].tolist()}
+        for k in [k for k, number in enumerate(parts["high"].tolist()) if number in asked]:     # numpy's isin would import masked arrays first
             number = int(parts["high"][k])
             if number not in lines:                     # large only as a whole: its rows were never among the largest
                 lines[number] = _outline(number, outlines[k], name)

@@ -14,7 +14,7 @@ READ_AHEAD = 512        # bytes of payload asked for before they are inspected
 
 
 @kernel
-def look_up(w: Any, data: Any, packets: Any, first: Any, stop: Any, decoded: Any) -> Any:
+def look_up(w: Any, data: Any, packets: Any, first: Any, stop: Any, dealt: Any) -> Any:
     """Find the flows of packets[first:stop], asking for memory in steps: the index, then the records it names, then what inspection will read. Where
     another core decoded the packets that is the payload as well.
 
@@ -23,6 +23,9 @@ def look_up(w: Any, data: Any, packets: Any, first: Any, stop: Any, decoded: Any
     slots, flows, details, streams = slots_of(w), flows_of(w), details_of(w), streams_of(w)
     row = shard_of(w)[0]
     mask = row.mask
+    if dealt != 0:
+        for i in range(first, stop):
+            prefetch(packets, i)
     for i in range(first, stop):
         prefetch(slots, packets[i].hash & np.uint64(0xFFFFFFFF) & mask)
     fresh = np.int64(row.high)
@@ -49,7 +52,7 @@ def look_up(w: Any, data: Any, packets: Any, first: Any, stop: Any, decoded: Any
                 prefetch(streams, flows[number].stream)
                 prefetch_second(streams, flows[number].stream)
             prefetch_second(packets, i)
-    if decoded == 0 or row.inspect == 0:
+    if dealt == 0 or row.inspect == 0:
         return 0            # the decoder has just been there
     for i in range(first, stop):
         p = packets[i]

@@ -10,10 +10,10 @@ from dpi.flow.stream import STREAM
 from dpi.flow.table import ADDRESSES, DETAIL, FLOW, SHARD, TUNNEL
 from dpi.jit import pointed
 
-U1, U8 = np.dtype("u1"), np.dtype("u8")
+U1, U8, I8 = np.dtype("u1"), np.dtype("u8"), np.dtype("i8")
 ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "addresses": ADDRESSES, "tunnels": TUNNEL, "streams": STREAM,
           "pools": POOL, "arena": U1, "facts": FACTS,
-          "out_flows": FLOW, "out_details": DETAIL, "out_addresses": ADDRESSES, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
+          "out_head": I8, "out_flows": FLOW, "out_details": DETAIL, "out_addresses": ADDRESSES, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
 
 shard_of = pointed("shard", SHARD)
 seed_of = pointed("seed", U8)
@@ -26,6 +26,7 @@ streams_of = pointed("streams", STREAM)
 pools_of = pointed("pools", POOL)
 arena_of = pointed("arena", U1)
 facts_of = pointed("facts", FACTS)
+out_head_of = pointed("out_head", I8)           # how many rows, how many facts
 out_flows_of = pointed("out_flows", FLOW)
 out_details_of = pointed("out_details", DETAIL)
 out_addresses_of = pointed("out_addresses", ADDRESSES)

@@ -87,11 +87,11 @@ END_REASONS = ("", "idle", "active", "fin", "end", "evicted", "reset")
 #: Scalars of one shard; times us.
 SHARD = np.dtype((np.record, [
     ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"),
-    ("first_time", "i8"), ("last_time", "i8"),  # of the packets of this origin
-    ("serial", "u8"), ("mask", "u8"),
+    ("mask", "u8"),
+    ("before", "i8"),                           # numbers of packets in captures before this one
     ("live", "i8"), ("high", "i8"), ("cap", "i8"), ("free", "i8"),
     ("sweep", "i8"), ("sweep_due", "i8"), ("hand", "i8"),
-    ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("seconds", "i8"),
+    ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("answers", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
     ("inspect", "i8"),                          # 0: flows are only counted
@@ -101,13 +101,10 @@ SHARD = np.dtype((np.record, [
     ("idle_tcp", "i8"), ("idle_half_open", "i8"), ("idle_closed", "i8"), ("idle_udp", "i8"), ("idle_other", "i8"),
     ("idle_least", "i8"),                       # the least of them: before it no flow is looked at more closely
     # counters
-    ("packets", "i8"), ("wire_bytes", "i8"), ("refused", "i8"), ("refused_bytes", "i8"), ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"), ("epochs", "i8"),
+    ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"),
     ("streams_full", "i8"), ("streams_reclaimed", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),
-    ("fragments", "i8"), ("snapped", "i8"), ("seconds_missed", "i8"), ("inspected", "i8"), ("parser_calls", "i8"),
+    ("answers_full", "i8"), ("inspected", "i8"), ("parser_calls", "i8"),
 ]))
-
-#: Packets and wire bytes of one second of the packet clock.
-SECOND = np.dtype((np.record, [("second", "i8"), ("packets", "i8"), ("wire_bytes", "i8")]))
 
 
 class Table:

@@ -167,7 +167,7 @@ class Registry:
     def codes(self, column: Coded) -> Array:
         """int64[n]: the numbers of a column's words."""
         self.begin(column.words)
-        for code in np.unique(column.codes).tolist():
+        for code in np.flatnonzero(np.bincount(column.codes)).tolist():
             self.meet(code)
         return self.numbers[column.codes].astype(np.int64)
 

@@ -40,7 +40,6 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
     flow.protocol = 0
     flow.application = 0
     flow.reason = 0
-    row.serial += np.uint64(1)
     row.flows += 1
     client = opened_by_sender(data, p)
     flow.marks = 0
@@ -48,7 +47,7 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
         flow.marks = CLIENT_LOW
     if p.ip_protocol == TCP and not (p.tcp_flags & F_SYN):
         flow.marks |= MIDSTREAM
-    detail.serial = row.serial
+    detail.serial = np.uint64(row.before + np.int64(p.number))
     detail.flow_start = row.clock
     detail.first_packet = p.number
     detail.vlan = p.vlan

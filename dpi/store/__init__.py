@@ -57,6 +57,9 @@ class Store(Protocol):
         A row of `captures` that says its replay has begun (dpi.store.captures.UNFINISHED) is stored before all others, one that says how it
         ended after them."""
 
+    def start_flush(self) -> None:
+        """Begin to store all rows written so far, and return at once."""
+
     def flush(self) -> None:
         """Return when all rows written so far are stored."""
 
@@ -81,6 +84,9 @@ class NoStore:
     url = "none"
 
     def write(self, batch: Batch) -> None:
+        pass
+
+    def start_flush(self) -> None:
         pass
 
     def flush(self) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.store import Address, Result, plain, tables
+from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
-from dpi.store.library import engine
+from dpi.store.library import engine, location
 from dpi.store.native import KERNELS
 from dpi.store.writer import FIRST, LAST, Spool, Writer
 
@@ -34,6 +35,10 @@ class EmbeddedStore:
         self._replaced: set[int] = set()
         self._rewritten = False             # a row of `captures` was written a second time
         self._check_path(create)
+        library = location()
+        self._new = not any(where.path.iterdir())
+        blank = Blank(str(library)) if library and where.database == "default" and self._new else None
+        made = blank is not None and not blank.copy(where.path)
         try:
             self._engine: Any = engine().connect(str(where.path))
         except Exception as error:
@@ -44,6 +49,8 @@ class EmbeddedStore:
                 self._run(f"CREATE DATABASE IF NOT EXISTS {where.database}")
                 self._run(f"USE {where.database}")
             tables.prepare(lambda sql: self._run(sql).rows, str(self._path))
+            if made and blank is not None:
+                blank.keep(where.path)
             if readonly:
                 self._run("SET readonly = 2")
         except BaseException:
@@ -92,6 +99,9 @@ class EmbeddedStore:
         else:
             self._writer.write(batch)
 
+    def start_flush(self) -> None:
+        self._writer.start_flush()
+
     def flush(self) -> None:
         self._writer.flush()
         if self._rewritten:
@@ -116,9 +126,12 @@ class EmbeddedStore:
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
         self._writing = True
-        parts = self._run("SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
-                          "WHERE active AND database = currentDatabase() GROUP BY table)")
-        if int(parts.value() or 0) < _PARTS:
+        parts = 0
+        if not self._new:
+            parts = int(self._run("SELECT max(parts) FROM (SELECT count() AS parts FROM system.parts "
+                                  "WHERE active AND database = currentDatabase() GROUP BY table)").value() or 0)
+        self._new = False
+        if parts < _PARTS:
             self._run("SYSTEM STOP MERGES")
             self._run("SYSTEM START MERGES captures")       # of few rows, and merged at each flush
 

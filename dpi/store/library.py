@@ -23,7 +23,7 @@ def engine() -> Any:
     loaded = sys.modules.get(_MODULE)
     if loaded is not None:
         return loaded
-    path = _file()
+    path = location()
     if path is None:
         import chdb
         return chdb._chdb
@@ -37,7 +37,8 @@ def engine() -> Any:
     return module
 
 
-def _file() -> Path | None:
+def location() -> Path | None:
+    """The engine's library; None where it lies elsewhere."""
     package = importlib.util.find_spec("chdb")
     for folder in package.submodule_search_locations or () if package is not None else ():
         path = Path(folder) / "_chdb.abi3.so"

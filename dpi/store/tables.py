@@ -36,9 +36,12 @@ def create(table: Table) -> str:
     if engine == "SummingMergeTree":
         sums = [column.name for column in table.columns if column.kind == "u64"]
         engine = f"SummingMergeTree(({', '.join(sums)}))"
-    order = ", ".join((*table.order, "stored_day") if table.folds else table.order)
-    columns = ",\n  ".join(_define(column) for column in table.columns)
-    return (f"CREATE TABLE IF NOT EXISTS {table.name} (\n  {columns}\n) ENGINE = {engine}\nPARTITION BY {stored}\nORDER BY ({order})\n"
+    order = f"({', '.join((*table.order, 'stored_day') if table.folds else table.order)})" if table.order else "tuple()"
+    parts = [_define(column) for column in table.columns]
+    if table.span:
+        parts.append(f"INDEX {table.span}_span {table.span} TYPE minmax GRANULARITY 1")
+    columns = ",\n  ".join(parts)
+    return (f"CREATE TABLE IF NOT EXISTS {table.name} (\n  {columns}\n) ENGINE = {engine}\nPARTITION BY {stored}\nORDER BY {order}\n"
             f"SETTINGS {_SETTINGS}")
 
 

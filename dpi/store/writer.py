@@ -20,7 +20,7 @@ ROWS = 131_072          # rows of one table before they are inserted
 EAGER = 32_768          # rows that are inserted ahead of that where a core is free for it
 BLOCK = 16_384          # rows gathered before they are encoded: few enough to be in a cache
 FIRST, ROWS_BETWEEN, LAST = 0, 1, 2         # orders of insertion
-WAITING = 3             # inserts that may wait before `write` blocks: bounds the memory
+WAITING = 3             # times that spools may be handed over ahead of the thread before `write` blocks: bounds the memory
 _VECTOR = 512           # buffers written in one call; the kernel takes at most 1024
 
 
@@ -85,7 +85,7 @@ class Writer:
         self._given: dict[str, int] = {}        # rows handed to the thread, by table
         self._gathered: dict[tuple[int, tuple[str, ...]], Spool] = {}
         self._free: dict[tuple[str, ...], list[Spool]] = {}
-        self._queue: queue.Queue[Spool | None] = queue.Queue(WAITING)
+        self._queue: queue.Queue[list[Spool] | None] = queue.Queue(WAITING)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._lock = threading.Lock()       # shards write from threads of their own
@@ -108,10 +108,14 @@ class Writer:
             if spool.rows >= self._rows or (spool.rows >= ahead and not self._queue.unfinished_tasks):
                 self._hand_over([one for one in self._gathered if one[0] < order or one == key])
 
-    def flush(self) -> None:
-        """Insert all that is gathered and wait for it."""
+    def start_flush(self) -> None:
+        """Have the thread insert all that is gathered."""
         with self._lock:
             self._hand_over(list(self._gathered))
+
+    def flush(self) -> None:
+        """Insert all that is gathered and wait for it."""
+        self.start_flush()
         if self._thread is not None:
             self._queue.join()
         self._complain()
@@ -134,23 +138,25 @@ class Writer:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="fullspan-store", daemon=True)
             self._thread.start()
-        for key in sorted(keys):
-            spool = self._gathered.pop(key)
+        spools = [self._gathered.pop(key) for key in sorted(keys)]
+        for spool in spools:
             self._given[spool.table] = self._given.get(spool.table, 0) + spool.rows
-            self._queue.put(spool)
+        if spools:
+            self._queue.put(spools)
 
     def _work(self) -> None:
         while True:
-            spool = self._queue.get()
+            spools = self._queue.get()
             try:
-                if spool is None:
+                if spools is None:
                     return
-                if self._error is None:
-                    self._try(spool)
-                else:                               # the first error is told; what comes after it is counted, not tried
-                    self.lost += spool.rows
-                spool.again()
-                self._free.setdefault((spool.table, *spool.columns), []).append(spool)
+                for spool in spools:
+                    if self._error is None:
+                        self._try(spool)
+                    else:                           # the first error is told; what comes after it is counted, not tried
+                        self.lost += spool.rows
+                    spool.again()
+                    self._free.setdefault((spool.table, *spool.columns), []).append(spool)
             finally:
                 self._queue.task_done()
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpi.capture.decode import decode, new_decoder
+from dpi.capture.decode import new_decoder
 from dpi.capture.fragments import fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS, TUNNELS
 from dpi.capture.key import fresh_seed
 from dpi.capture.tunnel import IP_TUNNELS
 from dpi.jit import BUILD, records
+from tests.capture.decoding import decode
 from tests.hostile import samples as made
 from tests.hostile.samples import Sample, samples
 from tests.oracle.decode import Twin

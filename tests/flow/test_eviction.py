@@ -67,7 +67,7 @@ def test_a_full_table_loses_nothing(attempts: list[Attempt], room: int, sizes: l
     rows, shard = engine(frames, list(sizes), flows=room)
     wide, _ = engine(frames, [1], flows=4096)
     count = shard.counters
-    assert sum(row[f"{side}_packets"] for row in rows for side in SIDES) == len(frames) and int(count.refused) == 0
+    assert sum(row[f"{side}_packets"] for row in rows for side in SIDES) == len(frames) and int(shard.intake.timeline.row.refused) == 0
     merge = {text(SERVERS6[1]): text(SERVERS6[0])}
     for row in [*rows, *wide]:
         row["server_ip"] = merge.get(row["server_ip"], row["server_ip"])

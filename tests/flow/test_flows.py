@@ -69,7 +69,7 @@ def engine(frames: list[Frame], sizes: list[int], **limits: Any) -> tuple[list[d
         for k, one in enumerate(part):
             row = rows[k]
             row.offset, row.time, row.captured, row.wire, row.link, row.number = starts[done + k], one.time, len(one.data), one.wire, one.link, done + k + 1
-        shard.process(Block(data, rows, len(part), done + len(part)))
+        shard.process(Block(data, rows, len(part), done + 1))
         done += size
     shard.finish()
     return kept.rows, shard
@@ -113,8 +113,9 @@ def check(frames: list[Frame], sizes: list[int], limits: flows.Limits | None = N
     mine, shard = engine(frames, sizes, flows=1024, idle_tcp=limits.tcp, idle_half_open=limits.half_open, idle_closed=limits.closed,
                          idle_udp=limits.udp, idle_other=limits.other)
     same(mine, slow)
-    assert shard.refusals() == slow.refused and int(shard.counters.packets) == slow.packets
-    assert int(shard.counters.epochs) == slow.epochs and int(shard.counters.evicted) == 0
+    seen = shard.intake.timeline.row
+    assert shard.intake.refusals() == slow.refused and int(seen.packets) == slow.packets
+    assert int(seen.epochs) == slow.epochs and int(shard.counters.evicted) == 0
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda one: one.stem)
@@ -258,5 +259,5 @@ def test_frames_that_lie_about_their_length(wire: int, size: int, bytes_counted:
     frames = [Frame(10**15 + k, data, wire) for k in range(12)]
     rows, shard = engine(frames, [5], flows=64)
     counted = min(wire, (1 << 30) - 1)
-    assert total(rows, "packets") == 12 and total(rows, "wire_bytes") == 12 * counted == int(shard.counters.wire_bytes)
+    assert total(rows, "packets") == 12 and total(rows, "wire_bytes") == 12 * counted == int(shard.intake.timeline.row.wire_bytes)
     assert total(rows, "bytes") == 12 * bytes_counted and 0 <= total(rows, "payload_bytes") < total(rows, "bytes")

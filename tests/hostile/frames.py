@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from dpi.capture.decode import decode, new_decoder
+from dpi.capture.decode import new_decoder
 from dpi.capture.fragments import fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.octets import octet
 from dpi.jit import BUILD, I64, entry, records
+from tests.capture.decoding import decode
 from tests.hostile.child import Outcome, survive
 from tests.hostile.samples import Sample, samples
 

@@ -66,7 +66,7 @@ class Replays:
         """End the shard (its rows must account for every packet) and begin another."""
         if self.shard is not None:
             self.shard.finish()
-            counters = self.shard.counters
+            counters = self.shard.intake.timeline.row
             assert counters.packets == self.given and self.sink.packets + counters.refused == self.given, (
                 self.given, int(counters.packets), int(counters.refused), self.sink.packets)
         self.sink = Counted()

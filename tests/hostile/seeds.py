@@ -4,13 +4,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from dpi.capture.decode import decode, new_decoder
+from dpi.capture.decode import new_decoder
 from dpi.capture.fragments import fragment_table
 from dpi.capture.frame import PACKET
 from dpi.capture.key import fresh_seed
 from dpi.capture.trace import open_trace
 from dpi.classify.inspection import Claim, Protocol
 from dpi.jit import records
+from tests.capture.decoding import decode
 from tests.hostile.samples import Sample
 
 PCAPS = Path(__file__).resolve().parents[2] / "pcaps"

@@ -1,8 +1,6 @@
 """The slow twin of the flow table: decoded packets in, the rows of `flows` out, by dicts and plain arithmetic.
 
-Written from what docs/schema.md and the house say of a row, not from the kernels. One thing is left open, because it depends on when idle flows
-are looked for: a flow that is silent for too long when the capture ends may be called `idle` or `end`. Such a row says all that it may say in
-`ends`.
+Written from what docs/schema.md and the house say of a row, not from the kernels. `ends` of a row: why it ended, and whether it is the flow's last.
 
 Out of its scope: a table that is full (eviction, folding), counters that would overflow, and everything that is learned from payload.
 """
@@ -248,8 +246,7 @@ class Flows:
         for key, flow in list(self.live.items()):
             row = flow.row
             if row and not flow.closed:
-                ends = {("end", True)} | ({("idle", True)} if flow.over else set())
-                self.close(flow, ends)
+                self.close(flow, {("idle" if flow.over else "end", True)})
             self.end(key, flow, flow.reason())
         return self.rows
 

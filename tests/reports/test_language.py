@@ -12,7 +12,7 @@ import pytest
 from dpi.capture.frame import REFUSALS
 from dpi.classify.inspection import RISKS
 from dpi.flow.figures import CONFIDENCES
-from dpi.replaying import COUNTERS
+from dpi.replaying import CLOCK_COUNTERS, COUNTERS
 from dpi.reports.language import LANGUAGES, Language, catalogue
 
 EN, ZH = catalogue("en"), catalogue("zh")
@@ -38,7 +38,7 @@ def test_every_key_used_is_there() -> None:
 
 @pytest.mark.parametrize("section, words", [("refusal", REFUSALS), ("risk", RISKS), ("confidence", [word for word in CONFIDENCES if word]),
                                             ("meaning", CONFIDENCES[:-1]),
-                                            ("counter", [word for word in COUNTERS if word != "flows"])])
+                                            ("counter", [word for word in (*COUNTERS, *CLOCK_COUNTERS) if word != "flows"])])
 def test_every_word_of_the_pipeline_is_known(section: str, words: tuple[str, ...]) -> None:
     for word in words:
         assert f"{section}.{word}" in EN, word

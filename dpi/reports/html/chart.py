@@ -48,16 +48,13 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
 
 def _band(below: Sequence[float], above: Sequence[float], x: Callable[[float], float], y: Callable[[float], float]) -> str:
     """The outline between two curves; bins as steps while there are few."""
-    upper: list[tuple[float, float]]
-    lower: list[tuple[float, float]]
     if len(below) <= _STEPS_UP_TO:
-        upper = [point for k, value in enumerate(above) for point in ((k, value), (k + 1, value))]
-        lower = [point for k, value in enumerate(below) for point in ((k, value), (k + 1, value))]
+        places = [f"{x(k):.1f} " for k in range(len(below) + 1)]
+        upper, lower = ([point for k, value in enumerate(row) for at in [f"{y(value):.1f}"] for point in (places[k] + at, places[k + 1] + at)]
+                        for row in (above, below))
     else:
-        upper = [(k + 0.5, value) for k, value in enumerate(above)]
-        lower = [(k + 0.5, value) for k, value in enumerate(below)]
-    points = [*upper, *reversed(lower)]
-    return "M" + "L".join(f"{x(k):.1f} {y(value):.1f}" for k, value in points) + "Z"
+        upper, lower = ([f"{x(k + 0.5):.1f} {y(value):.1f}" for k, value in enumerate(row)] for row in (above, below))
+    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
 
 
 def _ticks(highest: float) -> tuple[float, list[float]]:

@@ -1,0 +1,184 @@
+"""The threads of a replay on several cores. Kernels drop the GIL, so they run beside one another.
+
+The caller's thread reads and decodes blocks and deals their packets; each shard takes its own in a thread; one thread makes rows of what they
+export. Blocks go round: a shard that falls behind holds the others up once AHEAD blocks wait for it.
+
+Rows are named by what clients were told (dpi/classify/resolutions.py), whichever shard saw the answer. So rows wait until every shard has passed the
+packet at which they were exported, and those that wait the longest are written first: the result is that of one thread.
+"""
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from dpi.capture.block import Block
+from dpi.capture.intake import Dealt, Intake
+from dpi.engine import Output, Shard
+
+AHEAD = 6                   # blocks that are read before all shards have taken the first of them
+_EVERYTHING = 1 << 62       # a packet's number that is beyond all others
+
+#: Makes a generator of blocks that writes each block's frames into the array it is handed by the function.
+Blocks = Callable[[Callable[[], Any]], Iterator[Block]]
+
+
+class Rows:
+    """The thread that writes what shards export."""
+
+    def __init__(self, shards: int) -> None:
+        self.passed = [0] * shards      # packets that each shard is beyond, its answers learned
+        self.table = threading.Lock()   # held by whoever learns answers or asks for them
+        self.failed: BaseException | None = None
+        self._waiting: list[tuple[int, int, Output, Callable[[Output], None]]] = []
+        self._turn = threading.Condition()
+        self._watching = False
+        self._count = 0
+        threading.Thread(target=self._run, name="rows", daemon=True).start()
+
+    def put(self, position: int, out: Output, write: Callable[[Output], None]) -> None:
+        """Write the output once all shards are beyond `position`. Its `free` is set then."""
+        out.free.clear()
+        with self._turn:
+            self._count += 1
+            self._waiting.append((position, self._count, out, write))
+            self._turn.notify_all()
+
+    def beyond(self, shard: int, position: int) -> None:
+        """A shard has passed the packets before `position`."""
+        self.passed[shard] = position
+        if self._watching:
+            with self._turn:
+                self._turn.notify_all()
+
+    def wait(self) -> None:
+        """Until all is written. Raises what went wrong."""
+        with self._turn:
+            while self._waiting:
+                self._turn.wait()
+        self.complain()
+
+    def complain(self) -> None:
+        """Raise what went wrong, once."""
+        failed, self.failed = self.failed, None
+        if failed is not None:
+            raise failed
+
+    def _run(self) -> None:
+        while True:
+            with self._turn:
+                while not self._waiting or min(self._waiting)[0] > min(self.passed):
+                    self._watching = bool(self._waiting)
+                    self._turn.wait()
+                self._watching = False
+                first = min(self._waiting)
+            try:
+                if self.failed is None:
+                    with self.table:
+                        first[2].settle()
+                    first[3](first[2])
+            except BaseException as error:      # raised where the caller is; what comes after it is not written
+                self.failed = error
+            first[2].free.set()
+            with self._turn:
+                self._waiting.remove(first)
+                self._turn.notify_all()
+
+
+class Crew:
+    """The shards of a replay and their threads."""
+
+    def __init__(self, intake: Intake, shards: Sequence[Shard], room: int) -> None:
+        """room: frames of a block at most."""
+        self.intake, self.shards = intake, shards
+        self.rows = Rows(len(shards))
+        self._free: queue.SimpleQueue[Dealt] = queue.SimpleQueue()
+        self._counting = threading.Lock()
+        self._stopped: BaseException | None = None
+        for _ in range(AHEAD):
+            self._free.put(Dealt(room, len(shards)))
+
+    def run(self, blocks: Blocks, keep: bool, told: Callable[[], None]) -> None:
+        """Take in a capture. keep: its flows live on in the next one. told: called after each block.
+
+        Raises what `blocks` or a sink raises, after the shards have ended with what they were given.
+        """
+        self.rows.passed[:] = [0] * len(self.shards)
+        ways: list[queue.SimpleQueue[Dealt | None]] = [queue.SimpleQueue() for _ in self.shards]
+        threads = [threading.Thread(target=self._follow, args=(number, ways[number], keep), name=f"shard {number}", daemon=True) for number in range(len(ways))]
+        for thread in threads:
+            thread.start()
+        dealt = self._free.get()
+        try:
+            with contextlib.closing(blocks(lambda: dealt.frames)) as some:      # type: ignore[type-var]
+                for block in some:
+                    self.intake.deal(block, dealt)
+                    dealt.left = len(ways)
+                    for way in ways:
+                        way.put(dealt)
+                    dealt = self._free.get()
+                    told()
+                    if self.rows.failed or self._stopped:
+                        break
+        finally:
+            self._free.put(dealt)
+            for way in ways:
+                way.put(None)
+            for thread in threads:
+                thread.join()
+            self.intake.forget()
+            self.rows.wait()
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            raise stopped
+
+    def _follow(self, number: int, way: queue.SimpleQueue[Dealt | None], keep: bool) -> None:
+        """A shard's thread."""
+        shard = self.shards[number]
+        while (dealt := way.get()) is not None:
+            try:
+                if self._stopped is None:
+                    self._take(number, shard, dealt)
+            except BaseException as error:      # raised where the caller is; nobody waits for this shard any longer
+                self._stopped = error
+                self.rows.beyond(number, _EVERYTHING)
+            with self._counting:
+                dealt.left -= 1
+                last = dealt.left == 0
+            if last:
+                self._free.put(dealt)
+        try:
+            if self._stopped is None:
+                self._end(number, shard, keep)
+        except BaseException as error:
+            self._stopped = error
+        self.rows.beyond(number, _EVERYTHING)
+
+    def _take(self, number: int, shard: Shard, dealt: Dealt) -> None:
+        while not shard.take(dealt, number):
+            self._drain(number, shard, shard.at(dealt, number))
+        self._learn(shard)
+        self.rows.beyond(number, dealt.end)
+
+    def _drain(self, number: int, shard: Shard, position: int) -> None:
+        """Hand over what was exported up to here."""
+        self._learn(shard)
+        self.rows.beyond(number, position)
+        self.rows.put(position, shard.drained(), shard.write)
+        shard.output.free.wait()
+
+    def _learn(self, shard: Shard) -> None:
+        if shard.counters.answers:
+            with self.rows.table:
+                shard.learn()
+
+    def _end(self, number: int, shard: Shard, keep: bool) -> None:
+        """The last packet is behind us: end all flows, unless they live on."""
+        if not keep:
+            shard.set_clock(int(self.intake.timeline.row.clock))
+            while not shard.flush():
+                self._drain(number, shard, _EVERYTHING)
+        self._drain(number, shard, _EVERYTHING)
+        shard.forget()

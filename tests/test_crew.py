@@ -1,0 +1,88 @@
+"""Several shards give what one gives: every capture of real programs, dealt to shards in threads, with buffers so small that rows leave all the time."""
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dpi.replaying
+from dpi.batch import Batch
+from dpi.engine import Limits
+from dpi.replaying import Progress, ReplayOptions, limits, run
+from tests.golden.rows import PCAPS, Kept, golden
+
+CAPTURES = sorted(PCAPS.glob("*.pcap"))
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No capture is too small for a crew, no block larger than 64 frames, and an output holds a block's rows at most."""
+    monkeypatch.setattr(dpi.replaying, "ALONE", 0)
+    monkeypatch.setattr(dpi.replaying, "FRAMES_PER_BLOCK", 64)
+    monkeypatch.setattr(dpi.replaying, "limits", lambda settings, options: small(limits(settings, options)))
+
+
+def small(usual: Limits) -> Limits:
+    return Limits(**{**vars(usual), "exports": 1040, "transactions": 4300})
+
+
+def rows(captures: list[Path], workers: int, **options: Any) -> tuple[list[str], Any]:
+    kept = Kept()
+    outcome = run([str(one) for one in captures], sinks=[kept], options=ReplayOptions(workers=workers, **options))
+    return golden(kept), outcome
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5])
+def test_many_shards_give_the_rows_of_one(always: None, workers: int) -> None:
+    alone, one = rows(CAPTURES, 1)
+    together, many = rows(CAPTURES, workers)
+    assert together == alone and len(alone) > 600
+    assert [vars(capture) for capture in many.captures] == [vars(capture) for capture in one.captures]
+    assert many.counters == one.counters and many.per_second.tolist() == one.per_second.tolist()
+
+
+@pytest.mark.parametrize("options", [{"joined": True}, {"filter": "udp"}, {"time_shift": 3_600_000_000}], ids=str)
+def test_whatever_is_asked(always: None, options: dict[str, Any]) -> None:
+    assert rows(CAPTURES, 4, **options)[0] == rows(CAPTURES, 1, **options)[0]
+
+
+class Full:
+    """A sink that fails at its n-th batch."""
+
+    def __init__(self, good: int) -> None:
+        self.left = good
+
+    def write(self, _batch: Batch) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("the disk is full")
+
+
+@pytest.mark.parametrize("good", [0, 1, 7])
+def test_what_a_sink_raises_reaches_the_caller_and_no_thread_stays(always: None, good: int) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    with pytest.raises(OSError, match="the disk is full"):
+        run([str(one) for one in CAPTURES], sinks=[Full(good)], options=ReplayOptions(workers=3))
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("shard") and thread.name not in before]
+
+
+def test_a_bug_in_a_shard_reaches_the_caller(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> bool:
+        raise ZeroDivisionError
+    monkeypatch.setattr("dpi.engine.Shard.take", broken)
+    with pytest.raises(ZeroDivisionError):
+        rows(CAPTURES, 3)
+
+
+def test_interrupted_it_keeps_what_was_done(always: None) -> None:
+    """Ctrl-C between two blocks: every packet that was read is in a row."""
+    def impatient(progress: Progress) -> None:
+        if progress.packets > 300:
+            raise KeyboardInterrupt
+    kept = Kept()
+    outcome = run([str(PCAPS / "demo.pcap")], sinks=[kept], options=ReplayOptions(workers=3), progress=impatient)
+    read = outcome.captures[0]
+    assert outcome.interrupted and 300 < read.packets < 600
+    assert read.packets == sum(row["client_packets"] + row["server_packets"] for row in kept.rows("flows")) + sum(read.refused.values())
