@@ -14,77 +14,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from dpi.behind import EVERYTHING, Behind
 from dpi.capture.block import Block
 from dpi.capture.intake import Dealt, Intake
 from dpi.engine import Output, Shard
 
 AHEAD = 6                   # blocks that are read before all shards have taken the first of them
-_EVERYTHING = 1 << 62       # a packet's number that is beyond all others
 
 #: Makes a generator of blocks that writes each block's frames into the array it is handed by the function.
 Blocks = Callable[[Callable[[], Any]], Iterator[Block]]
-
-
-class Rows:
-    """The thread that writes what shards export."""
-
-    def __init__(self, shards: int) -> None:
-        self.passed = [0] * shards      # packets that each shard is beyond, its answers learned
-        self.table = threading.Lock()   # held by whoever learns answers or asks for them
-        self.failed: BaseException | None = None
-        self._waiting: list[tuple[int, int, Output, Callable[[Output], None]]] = []
-        self._turn = threading.Condition()
-        self._watching = False
-        self._count = 0
-        threading.Thread(target=self._run, name="rows", daemon=True).start()
-
-    def put(self, position: int, out: Output, write: Callable[[Output], None]) -> None:
-        """Write the output once all shards are beyond `position`. Its `free` is set then."""
-        out.free.clear()
-        with self._turn:
-            self._count += 1
-            self._waiting.append((position, self._count, out, write))
-            self._turn.notify_all()
-
-    def beyond(self, shard: int, position: int) -> None:
-        """A shard has passed the packets before `position`."""
-        self.passed[shard] = position
-        if self._watching:
-            with self._turn:
-                self._turn.notify_all()
-
-    def wait(self) -> None:
-        """Until all is written. Raises what went wrong."""
-        with self._turn:
-            while self._waiting:
-                self._turn.wait()
-        self.complain()
-
-    def complain(self) -> None:
-        """Raise what went wrong, once."""
-        failed, self.failed = self.failed, None
-        if failed is not None:
-            raise failed
-
-    def _run(self) -> None:
-        while True:
-            with self._turn:
-                while not self._waiting or min(self._waiting)[0] > min(self.passed):
-                    self._watching = bool(self._waiting)
-                    self._turn.wait()
-                self._watching = False
-                first = min(self._waiting)
-            try:
-                if self.failed is None:
-                    with self.table:
-                        first[2].settle()
-                    first[3](first[2])
-            except BaseException as error:      # raised where the caller is; what comes after it is not written
-                self.failed = error
-            first[2].free.set()
-            with self._turn:
-                self._waiting.remove(first)
-                self._turn.notify_all()
 
 
 class Crew:
@@ -93,7 +31,7 @@ class Crew:
     def __init__(self, intake: Intake, shards: Sequence[Shard], room: int) -> None:
         """room: frames of a block at most."""
         self.intake, self.shards = intake, shards
-        self.rows = Rows(len(shards))
+        self.rows = Behind(len(shards))
         self._free: queue.SimpleQueue[Dealt] = queue.SimpleQueue()
         self._counting = threading.Lock()
         self._stopped: BaseException | None = None
@@ -143,7 +81,7 @@ class Crew:
                     self._take(number, shard, dealt)
             except BaseException as error:      # raised where the caller is; nobody waits for this shard any longer
                 self._stopped = error
-                self.rows.beyond(number, _EVERYTHING)
+                self.rows.beyond(number, EVERYTHING)
             with self._counting:
                 dealt.left -= 1
                 last = dealt.left == 0
@@ -154,7 +92,7 @@ class Crew:
                 self._end(number, shard, keep)
         except BaseException as error:
             self._stopped = error
-        self.rows.beyond(number, _EVERYTHING)
+        self.rows.beyond(number, EVERYTHING)
 
     def _take(self, number: int, shard: Shard, dealt: Dealt) -> None:
         while not shard.take(dealt, number):
@@ -166,8 +104,14 @@ class Crew:
         """Hand over what was exported up to here."""
         self._learn(shard)
         self.rows.beyond(number, position)
-        self.rows.put(position, shard.drained(), shard.write)
+        out = shard.drained()
+        self.rows.put(position, lambda: self._write(shard, out), out.free)
         shard.output.free.wait()
+
+    def _write(self, shard: Shard, out: Output) -> None:
+        with self.rows.table:
+            out.settle()
+        shard.write(out)
 
     def _learn(self, shard: Shard) -> None:
         if shard.counters.answers:
@@ -179,6 +123,6 @@ class Crew:
         if not keep:
             shard.set_clock(int(self.intake.timeline.row.clock))
             while not shard.flush():
-                self._drain(number, shard, _EVERYTHING)
-        self._drain(number, shard, _EVERYTHING)
+                self._drain(number, shard, EVERYTHING)
+        self._drain(number, shard, EVERYTHING)
         shard.forget()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import Sink
+from dpi.behind import Behind
 from dpi.capture import intake as intakes
 from dpi.capture.block import Block, Bound
 from dpi.capture.decode import decode_any, decode_batch
@@ -213,12 +214,12 @@ class Shard:
     """Memory and sinks of one pipeline.
 
     Alone: `process` blocks, then `finish`. In a crew: `take` what the intake dealt, and where that returns False, write what is `drained`; then `flush`.
-    outputs: more than one where the next fills while another is written.
+    outputs: more than one where the next fills while another is written: `behind`, or by a crew.
     """
 
     def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], intake: Intake | None = None, resolutions: Resolutions | None = None,
-                 outputs: int = 1) -> None:
-        self.rules, self.limits, self.sinks = rules, limits, list(sinks)
+                 outputs: int = 1, behind: Behind | None = None) -> None:
+        self.rules, self.limits, self.sinks, self.behind = rules, limits, list(sinks), behind
         self.intake = intake or Intake(limits.key_vlan, limits.seconds)
         self.table = Table(limits.flows)
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
@@ -289,14 +290,24 @@ class Shard:
         while not self.flush():
             self.drain()
         self.drain()
+        self.wait()
 
     def drain(self) -> None:
-        """Write what was exported."""
+        """Write what was exported, or have it written behind."""
         self.learn()
         out = self.drained()
         out.settle()
-        self.write(out)
+        if self.behind is None:
+            self.write(out)
+        else:
+            self.behind.put(0, lambda: self.write(out), out.free)
+            self.output.free.wait()
+
+    def wait(self) -> None:
+        """Until all that was drained is written. Nothing of the blocks that were processed is held any longer."""
         self.forget()
+        if self.behind is not None:
+            self.behind.wait()
 
     def forget(self) -> None:
         """Let go of the blocks that were processed."""

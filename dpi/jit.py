@@ -32,7 +32,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,14 +55,6 @@ def build() -> str:
 
 
 BUILD = build()
-
-
-def cache_directory() -> Path:
-    """Where compiled kernels live: $FULLSPAN_CACHE, else the user's cache directory."""
-    own = os.environ.get("FULLSPAN_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fullspan"
 
 
 class _Row(np.record):

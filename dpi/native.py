@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dpi.jit import BUILD, ENTRIES, Entry, cache_directory
+from dpi.cache import cache_directory
+from dpi.jit import BUILD, ENTRIES, Entry
 
 _PROCESSES = 8                  # more would find nothing to do
 _SECONDS_PER_BYTE = 2e-5        # of source, where an entry was never compiled before: a guess, to begin with what takes longest

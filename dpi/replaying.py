@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Sink, Texts
+from dpi.behind import Behind
 from dpi.capture.block import Block
 from dpi.capture.inputs import Input, find
 from dpi.capture.intake import Intake
@@ -28,7 +29,7 @@ from dpi.settings import Settings
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
 ALONE = 4 << 20             # bytes of a capture that one shard has done before a crew would be at work
-OUTPUTS = 3                 # of a shard in a crew: one is being written, one may wait, one fills
+OUTPUTS = 3                 # of a shard whose rows are written behind it: one is being written, one may wait, one fills
 _LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
           113: "LINUX_SLL", 127: "IEEE802_11_RADIO", 228: "IPV4", 229: "IPV6", 276: "LINUX_SLL2"}
 
@@ -110,9 +111,12 @@ class Replay:
         wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         warm([*entries(self.rules), *self.selection.kernels, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.workers = options.workers or len(os.sched_getaffinity(0))
+        if self.workers > 1:
+            sys.setswitchinterval(SWITCH_SECONDS)
         self.limits = limits(settings, options)
         self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds), Resolutions()
-        self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions)]
+        self.behind = Behind() if self.workers > 1 else None
+        self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind)]
         self._crew: Crew | None = None
         self._numbered = 0              # packets in the capture before
         self.outcome = Outcome(rules_version=self.rules.version)
@@ -181,7 +185,7 @@ class Replay:
             trace.close()
 
     def _alone(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
-        """Through one shard, all in this thread."""
+        """Through one shard in this thread; with several workers, rows are written in another."""
         shard = self.shards[0]
         shard.begin(origin)
         try:
@@ -194,10 +198,10 @@ class Replay:
                 shard.finish()
             else:
                 shard.drain()
+                shard.wait()
 
     def _by_crew(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
         """Through all shards, each in a thread."""
-        sys.setswitchinterval(SWITCH_SECONDS)
         crew = self._crew = self._crew or self._gather()
         for shard in crew.shards:
             shard.begin(origin)

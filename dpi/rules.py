@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from dpi.cache import cache_directory
 from dpi.classify.verdict import CONFIDENCE, WORDS
 from dpi.errors import UserError
-from dpi.jit import BUILD, Entry, cache_directory
+from dpi.jit import BUILD, Entry
 
 _PACKAGE = Path(__file__).resolve().parent
 _KEPT = 8               # compiled rule sets kept in the cache directory

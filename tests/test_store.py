@@ -1,12 +1,14 @@
 """The embedded store, on a real engine: what goes in comes out, what is replaced is gone, what is wrong is told in one line."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from dpi.schema import TABLES, Column
 from dpi.store import NoStore, Store, address, open_store, tables
 from dpi.store.blank import Blank
 from dpi.store.captures import UNFINISHED, Stored, has_begun
+from dpi.store.directory import held
 from dpi.store.gathering import Gathering, signature
 from dpi.store.writer import FIRST, LAST, Spool, Writer
 from tests.oracle import columns as twin
@@ -392,3 +395,78 @@ def test_lists_of_numbers(store: Store) -> None:
     store.flush()
     assert store.query("SELECT refused_reasons, refused_counts FROM captures").rows == [(["x", "y"], [3, 4])]
     assert json.dumps(store.query("SELECT * FROM captures").dicts())
+
+
+# ---- the engine in a process of its own: each in a fresh process, for one with threads can't be forked
+
+_BESIDE = """
+import os, signal, sys
+from dpi.store import open_ahead, open_store
+os.sched_getaffinity = lambda _: {0, 1}
+url = sys.argv[1]
+ahead = open_ahead(url)
+assert ahead is not None
+from dpi.errors import UserError
+from tests.rows import batch
+store = open_store(url, ahead=ahead)
+try:
+    exec(sys.argv[2])
+except UserError as error:
+    print("UserError", error, flush=True)
+store.close() if "close" in sys.argv[2] else os._exit(0)
+"""
+
+
+def beside(where: Path, program: str) -> list[str]:
+    """Lines that the program prints, given a `store` whose engine runs beside it."""
+    done = subprocess.run([sys.executable, "-c", _BESIDE, f"chdb://{where}/store", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_beside_it_answers_like_here(tmp_path: Path) -> None:
+    said = beside(tmp_path, """
+store.write(batch("flows", 500))
+store.start_flush()
+store.flush()
+print(store.query("SELECT count() FROM flows WHERE flow_id >= {id:UInt64}", {"id": 0}).value(), store.arrow("SELECT flow_id FROM flows").num_rows, flush=True)
+try:
+    store.query("SELECT * FROM no_such_table")
+except UserError as error:
+    print("no_such_table" in str(error), flush=True)
+store.close()
+""")
+    assert said == ["500 500", "True"]
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as again:
+        assert again.query("SELECT count() FROM flows").value() == 500
+
+
+def test_a_lost_engine_is_told(tmp_path: Path) -> None:
+    said = beside(tmp_path, """
+store.write(batch("flows", 5))
+store.flush()
+os.kill(ahead._child, signal.SIGKILL)
+store.write(batch("flows", 5))
+try:
+    store.flush()
+except UserError as error:
+    print(error, flush=True)
+""")
+    assert len(said) == 1 and "the engine's process has ended" in said[0]
+
+
+def test_without_its_parent_the_engine_lets_go(tmp_path: Path) -> None:
+    beside(tmp_path, "store.write(batch('flows', 5)); store.flush(); os._exit(0)")
+    for _ in range(100):
+        if not held(tmp_path / "store"):
+            break
+        time.sleep(0.1)
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as again:
+        assert again.query("SELECT count() FROM flows").value() == 5
+
+
+def test_beside_a_store_of_a_newer_fullspan_is_told_when_it_is_needed(tmp_path: Path) -> None:
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as newer:
+        newer.query("INSERT INTO fullspan_schema (version, digest, applied) VALUES (99, 'x', now64(6) + 60)")
+    said = beside(tmp_path, "store.query('SELECT 1')")
+    assert len(said) == 1 and said[0].startswith("UserError") and "newer Fullspan" in said[0]

@@ -81,8 +81,9 @@ def _settings() -> Finding:
 
 def _compiled() -> Finding:
     from dpi import jit, native
+    from dpi.cache import cache_directory
 
-    folder = jit.cache_directory()
+    folder = cache_directory()
     if jit.BUILD == "off":
         return Finding("kernels", NOTE, "compiling is switched off: everything runs as plain Python, slowly", "unset FULLSPAN_JIT and NUMBA_DISABLE_JIT")
     begun = folder

@@ -42,17 +42,20 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
 
     Exit status: 0 done, 1 an input was cut, damaged or skipped, 2 wrong use, 130 interrupted (what was done is kept and shown).
     """
+    from dpi.store import open_ahead, open_store
+
+    moments = {"since": moment(since, "--since"), "until": moment(until, "--until"), "time_shift": length(time_shift, "--time-shift")}
+    _check_report(report_path)
+    ahead = open_ahead(store_url)       # while this process imports what it needs
     from dpi.flow.summary import Summary
     from dpi.replaying import ReplayOptions, run
-    from dpi.store import open_store
 
-    options = ReplayOptions(rules=rules_path, filter=packet_filter, since=moment(since, "--since"), until=moment(until, "--until"),
-                            time_shift=length(time_shift, "--time-shift"), max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append, sha256=sha256)
-    _check_report(report_path)
+    options = ReplayOptions(rules=rules_path, filter=packet_filter, max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append,
+                            sha256=sha256, **moments)
     gc.set_threshold(_ALLOCATIONS)
     summary = Summary()
     started = time.perf_counter()
-    store = open_store(store_url)
+    store = open_store(store_url, ahead=ahead)
     files_out: list[Any] = []
     try:
         if outs:

@@ -7,6 +7,9 @@ none                  keeps nothing
 """
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from dpi.batch import Batch
 from dpi.errors import UserError
 
 if TYPE_CHECKING:
+    from dpi.batch import Batch
     from dpi.store.captures import Stored
+    from dpi.store.engine import Engine
 
 DEFAULT = "chdb:///fullspan.chdb"       # a bare name: in the working directory
 
-__all__ = ["DEFAULT", "Address", "NoStore", "Result", "Store", "address", "new_capture_id", "open_store"]
+__all__ = ["DEFAULT", "Address", "NoStore", "Result", "Store", "address", "new_capture_id", "open_ahead", "open_store"]
 
 
 @dataclass(frozen=True)
@@ -146,8 +150,21 @@ def address(url: str) -> Address:
     raise UserError("not a store URL", url, "use chdb:///path, clickhouse://user@host:9000/db or none")
 
 
-def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False) -> Store:
-    """Open the store, made and brought up to date where needed.
+def open_ahead(url: str) -> Engine | None:
+    """Begin to open (and to make) the store in a process beside this one, for `open_store`; None where that is of no use, or too late: a process
+    that has threads can't be forked. Raises UserError for what can be told already."""
+    where = address(url)
+    if where.scheme != "chdb" or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1 or "chdb._chdb" in sys.modules:
+        return None
+    from dpi.store.directory import check
+    from dpi.store.engine import Beside
+
+    check(where.path, create=True)
+    return Beside(where.path, where.database == "default")
+
+
+def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None) -> Store:
+    """Open the store, made and brought up to date where needed. ahead: what `open_ahead` gave.
 
     create=False refuses a chdb path that does not exist; readonly=True lets `query` read only (what a person typed).
     Raises UserError: wrong URL, held by another process, no permission, disk full, written by a newer Fullspan.
@@ -159,7 +176,7 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
         raise UserError("a ClickHouse server as the store comes with the probe", url, "use chdb:///path")
     from dpi.store.embedded import EmbeddedStore
 
-    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly)
+    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly, ahead=ahead)
     return opened
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from dpi.jit import cache_directory
+from dpi.cache import cache_directory
 from dpi.store import tables
 
 _LEFT_OUT = {"status", "tmp", "metadata_dropped"}       # of the process that has it open

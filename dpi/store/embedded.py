@@ -1,7 +1,6 @@
 """The embedded store: ClickHouse inside this process (chDB), one directory, owned by one process at a time."""
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import threading
@@ -13,7 +12,9 @@ from dpi.errors import UserError
 from dpi.store import Address, Result, plain, tables
 from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
-from dpi.store.library import engine, location
+from dpi.store.directory import check, held, in_use
+from dpi.store.engine import EMPTY, OLD, Engine, Here
+from dpi.store.library import location
 from dpi.store.native import KERNELS
 from dpi.store.writer import FIRST, LAST, Spool, Writer
 
@@ -26,7 +27,7 @@ class EmbeddedStore:
 
     kernels = KERNELS
 
-    def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False) -> None:
+    def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None) -> None:
         self.url = url
         self._path = where.path
         self._lock = threading.RLock()
@@ -34,58 +35,49 @@ class EmbeddedStore:
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
         self._rewritten = False             # a row of `captures` was written a second time
-        self._check_path(create)
-        library = location()
-        self._new = not any(where.path.iterdir())
-        blank = Blank(str(library)) if library and where.database == "default" and self._new else None
-        made = blank is not None and not blank.copy(where.path)
-        try:
-            self._engine: Any = engine().connect(str(where.path))
-        except Exception as error:
-            raise _in_use(str(self._path)) if str(self._path) not in _OPEN and self._held() else self._told(error) from None
-        _OPEN[str(self._path)] = _OPEN.get(str(self._path), 0) + 1
-        try:
-            if where.database != "default":
-                self._run(f"CREATE DATABASE IF NOT EXISTS {where.database}")
-                self._run(f"USE {where.database}")
-            tables.prepare(lambda sql: self._run(sql).rows, str(self._path))
-            if made and blank is not None:
-                blank.keep(where.path)
-            if readonly:
-                self._run("SET readonly = 2")
-        except BaseException:
-            self._let_go()
-            raise
+        self._keep, self._readonly, self._where = where.database == "default", readonly, where
+        self._new = self._ready = False
         self._writer = Writer(self._insert)
-
-    def _check_path(self, create: bool) -> None:
-        """Say what is wrong with the path before the engine does in its own words."""
-        path = self._path
-        if path.exists() and not path.is_dir():
-            raise UserError("this is a file, the store is a directory", str(path), "name another path with --store chdb:///path")
-        if path.is_dir() and any(path.iterdir()) and not (path / "metadata").is_dir():
-            raise UserError("this directory holds something else than a store", str(path), "name another path with --store chdb:///path")
-        if not path.exists() and not create:
-            raise UserError("there is no store here", str(path), "make one with: fullspan replay FILE, or name it with --store chdb:///path")
+        if ahead is None and str(where.path) not in _OPEN:
+            check(where.path, create)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"the store cannot be made: {error.strerror}", str(path), "name another path with --store chdb:///path") from None
-        if str(path) not in _OPEN and self._held():
-            raise _in_use(str(path))
+            self._connection: Engine = ahead or Here(where.path, self._keep)
+        except Exception as error:
+            raise self._refused(error) from None
+        self._open = True
+        _OPEN[str(self._path)] = _OPEN.get(str(self._path), 0) + 1
+        if ahead is None:
+            self._prepare()
 
-    def _held(self) -> bool:
-        """Whether another process has locked the store: asked first, because the engine prints its own complaint."""
-        try:
-            with (self._path / "status").open("rb") as status:
-                try:
-                    fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return True
-                fcntl.flock(status, fcntl.LOCK_UN)
-        except OSError:
-            pass            # no such file: nobody has it open
-        return False
+    @property
+    def _engine(self) -> Engine:
+        """The engine, open and with its tables: where it opens beside this process, that is waited for when it is first asked."""
+        if not self._ready:
+            self._prepare()
+        return self._connection
+
+    def _prepare(self) -> None:
+        with self._lock:
+            if self._ready:
+                return
+            try:
+                begun = self._connection.begun
+            except Exception as error:
+                self._let_go()
+                raise self._refused(error) from None
+            self._new, self._ready = begun != OLD, True
+            try:
+                if self._where.database != "default":
+                    self._run(f"CREATE DATABASE IF NOT EXISTS {self._where.database}")
+                    self._run(f"USE {self._where.database}")
+                tables.prepare(lambda sql: self._run(sql).rows, str(self._path))
+                if begun == EMPTY and self._keep and (library := location()) is not None:
+                    Blank(str(library)).keep(self._path)
+                if self._readonly:
+                    self._run("SET readonly = 2")
+            except BaseException:
+                self._let_go()
+                raise
 
     # ---- writing
 
@@ -118,8 +110,8 @@ class EmbeddedStore:
                 self._begin()
             try:
                 # chDB's own streaming insert reports success where the disk is full; reading a file in memory does not
-                self._engine.query(f"INSERT INTO {spool.table} ({', '.join(spool.columns)}) FROM INFILE '{spool.path}' "
-                                   "SETTINGS deduplicate_insert = 'disable' FORMAT Native")
+                self._engine.query(f"INSERT INTO {spool.table} ({', '.join(spool.columns)}) FROM INFILE '{self._engine.file(spool.file)}' "
+                                   "SETTINGS deduplicate_insert = 'disable' FORMAT Native", "Null")
             except Exception as error:
                 raise self._told(error) from None
 
@@ -141,8 +133,7 @@ class EmbeddedStore:
         """Run one statement and read its rows."""
         with self._lock:
             try:
-                answer = self._engine.query(sql, "JSONCompact", params=params or {})
-                text = answer.bytes()
+                text = self._engine.query(sql, "JSONCompact", params)
             except Exception as error:
                 raise self._told(error, sql) from None
         if not text:
@@ -163,7 +154,7 @@ class EmbeddedStore:
 
         with self._lock:
             try:
-                data = self._engine.query(sql, "ArrowStream", params=params or {}).bytes()
+                data = self._engine.query(sql, "ArrowStream", params)
             except Exception as error:
                 raise self._told(error, sql) from None
         return pyarrow.ipc.open_stream(data).read_all() if data else pyarrow.table({})
@@ -179,7 +170,7 @@ class EmbeddedStore:
         self._replaced |= numbers
 
     def close(self) -> None:
-        if self._engine is None:
+        if not self._open:
             return
         try:
             self.flush()
@@ -194,20 +185,24 @@ class EmbeddedStore:
             self._let_go()
 
     def _let_go(self) -> None:
-        self._engine.close()
-        self._engine = None
+        self._connection.close()
+        self._open = False
         _OPEN[str(self._path)] -= 1
         if not _OPEN[str(self._path)]:
             del _OPEN[str(self._path)]
 
     # ---- errors
 
+    def _refused(self, error: BaseException) -> UserError:
+        """Why the engine did not open."""
+        return in_use(self._path) if str(self._path) not in _OPEN and held(self._path) else self._told(error)
+
     def _told(self, error: BaseException, sql: str = "") -> UserError:
         """The engine's error as one line for a person."""
         text = str(error)
         where = str(self._path)
         if "Cannot lock file" in text or "already running" in text or "CANNOT_OPEN_FILE" in text and "lock" in text.lower():
-            return _in_use(where)
+            return in_use(self._path)
         if "already initialized with path" in text:
             return UserError("this process has another store open", where, "close that one first: an embedded engine serves one path at a time")
         if "No space left" in text or "NOT_ENOUGH_SPACE" in text or "Cannot reserve" in text or "ENOSPC" in text:
@@ -217,10 +212,6 @@ class EmbeddedStore:
         if "READONLY" in text:
             return UserError("only reading is allowed here", where, "ask with SELECT, SHOW, DESCRIBE or EXPLAIN")
         return UserError(_first_line(text), where if not sql else "query", "" if sql else "see `fullspan doctor`")
-
-
-def _in_use(where: str) -> UserError:
-    return UserError("the store is in use by another process", where, "wait for it to end, or name another path with --store chdb:///path")
 
 
 def _first_line(text: str) -> str:

@@ -34,9 +34,9 @@ class Spool:
         self._file = os.memfd_create("fullspan-rows", os.MFD_CLOEXEC)
 
     @property
-    def path(self) -> str:
-        """The file's name for whoever reads it in this process; complete after `end`."""
-        return f"/proc/self/fd/{self._file}"
+    def file(self) -> int:
+        """The file's number in this process; complete after `end`."""
+        return self._file
 
     def add(self, batch: Batch) -> None:
         """Append rows; nothing of the batch is kept."""

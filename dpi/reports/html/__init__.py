@@ -27,7 +27,7 @@ def _compiled() -> Any:
     """Where the compiled page is kept between runs, beside the kernels: compiling it takes longer than filling it. None where nothing can be kept."""
     import jinja2
 
-    from dpi.jit import cache_directory
+    from dpi.cache import cache_directory
 
     folder = cache_directory() / "pages"
     try:

@@ -1,0 +1,67 @@
+"""A thread that writes rows behind those who track packets."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+EVERYTHING = 1 << 62        # a packet's number that is beyond all others
+
+
+class Behind:
+    """Runs calls that write what shards exported, those that wait for the earliest packet first."""
+
+    def __init__(self, shards: int = 1) -> None:
+        self.passed = [0] * shards      # packets that each shard is beyond, its answers learned
+        self.table = threading.Lock()   # held by whoever learns answers or asks for them
+        self.failed: BaseException | None = None
+        self._waiting: list[tuple[int, int, Callable[[], None], threading.Event]] = []
+        self._turn = threading.Condition()
+        self._watching = False
+        self._count = 0
+        threading.Thread(target=self._run, name="rows", daemon=True).start()
+
+    def put(self, position: int, call: Callable[[], None], done: threading.Event) -> None:
+        """Run the call once all shards are beyond `position`, then set `done`."""
+        done.clear()
+        with self._turn:
+            self._count += 1
+            self._waiting.append((position, self._count, call, done))
+            self._turn.notify_all()
+
+    def beyond(self, shard: int, position: int) -> None:
+        """A shard has passed the packets before `position`."""
+        self.passed[shard] = position
+        if self._watching:
+            with self._turn:
+                self._turn.notify_all()
+
+    def wait(self) -> None:
+        """Until all is written. Raises what went wrong."""
+        with self._turn:
+            while self._waiting:
+                self._turn.wait()
+        self.complain()
+
+    def complain(self) -> None:
+        """Raise what went wrong, once."""
+        failed, self.failed = self.failed, None
+        if failed is not None:
+            raise failed
+
+    def _run(self) -> None:
+        while True:
+            with self._turn:
+                while not self._waiting or min(self._waiting)[0] > min(self.passed):
+                    self._watching = bool(self._waiting)
+                    self._turn.wait()
+                self._watching = False
+                first = min(self._waiting)
+            try:
+                if self.failed is None:
+                    first[2]()
+            except BaseException as error:      # raised where the caller is; what comes after it is not written
+                self.failed = error
+            first[3].set()
+            with self._turn:
+                self._waiting.remove(first)
+                self._turn.notify_all()
