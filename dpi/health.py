@@ -1,0 +1,60 @@
+"""What a probe knows of itself at a moment: what its metrics, its health page and its coverage rows are made of.
+
+Counts run since the probe began; `lost` names where packets or rows were lost, LOSSES in their order from the wire to the store.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+#: Where something is lost: the card, the kernel's socket queue, the ring, the flow table (evicted), first bytes and facts (no room), the spool on disk, the store.
+LOSSES = ("nic", "kernel", "ring", "table", "arena", "spool", "store")
+
+
+@dataclass(frozen=True)
+class WorkerHealth:
+    """One worker on one interface."""
+    interface: str
+    number: int
+    packets: int = 0                # frames taken from the ring
+    wire_bytes: int = 0
+    refused: dict[str, int] = field(default_factory=dict)       # frames in no flow, by reason
+    lost: dict[str, int] = field(default_factory=dict)          # by LOSSES
+    flows: int = 0                  # opened
+    live: int = 0                   # in the table now
+    folded: int = 0                 # half-open flows folded into one of their server
+    level: int = 0                  # of pressure: 0 all work is done; each further one gives up more
+
+
+@dataclass(frozen=True)
+class StoreHealth:
+    """The way into the store."""
+    rows: int = 0                   # accepted
+    lost: int = 0                   # refused for good
+    waiting: int = 0                # rows not yet accepted, in memory or on disk
+    spool_bytes: int = 0            # on disk
+    lag: float = 0.0                # s since the oldest row that waits was made
+    away: str = ""                  # why it can't be reached, '' where it can
+
+
+@dataclass(frozen=True)
+class Health:
+    """All of it."""
+    probe: str
+    version: str
+    rules_version: str
+    began: float                    # s since the epoch
+    now: float
+    workers: tuple[WorkerHealth, ...] = ()
+    store: StoreHealth = StoreHealth()
+    reloads: int = 0                # of rules and settings, since it began
+    reload_failed: str = ""         # why the last one was refused
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not ready, in words; '' where it is."""
+        return self.store.away or ("" if self.workers else "no interface is being read")
+
+
+#: Asked at any time, from any thread.
+Ask = Callable[[], Health]
