@@ -6,6 +6,7 @@ dealt it (`take`).
 """
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterable
@@ -81,7 +82,7 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
         for i in range(first, first + many):
             one_packet(w, data, packets[i])
         cursor[AT] = start + many
-        if dealt == 0 and row.answers != 0:
+        if dealt == 0 and row.answers != 0 and row.shared == 0:
             learn_noted(w)
         sweep(w, room)
     return DONE
@@ -152,6 +153,27 @@ def settle_rows(worlds: Any) -> Any:
     return settle(worlds[0])
 
 
+@entry(WORLD, I64)
+def pass_idle(worlds: Any, time: Any) -> Any:
+    """No packet came until `time`, us: go on with the clock and sweep all flows. Returns DONE, or DRAIN when an output buffer is nearly full."""
+    w = worlds[0]
+    row = shard_of(w)[0]
+    if time > row.clock:
+        set_clock(shard_of(w), time)
+        if row.sweep == 0:
+            row.sweep_due = row.clock
+    while True:
+        room = out_flows_of(w).size - row.exports - 4 * BATCH
+        if room < 0 or row.outbox > row.outbox_limit:
+            return DRAIN
+        before = row.sweep
+        sweep(w, room)
+        if row.sweep == 0:
+            return DONE
+        if row.sweep == before:
+            return DRAIN
+
+
 @dataclass(frozen=True)
 class Limits:
     """Sizes and times of one shard. Times in seconds."""
@@ -167,6 +189,7 @@ class Limits:
     idle_udp: int = 120
     idle_other: int = 60
     inspect: int = 1
+    cut: int = 0
     key_vlan: bool = True
 
 
@@ -214,12 +237,13 @@ class Shard:
     """Memory and sinks of one pipeline.
 
     Alone: `process` blocks, then `finish`. In a crew: `take` what the intake dealt, and where that returns False, write what is `drained`; then `flush`.
-    outputs: more than one where the next fills while another is written: `behind`, or by a crew.
+    outputs: more than one where the next fills while another is written: `behind`, or by a crew. lock: held to learn answers or ask for them, where
+    `resolutions` are those of other shards as well that work on their own.
     """
 
     def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], intake: Intake | None = None, resolutions: Resolutions | None = None,
-                 outputs: int = 1, behind: Behind | None = None) -> None:
-        self.rules, self.limits, self.sinks, self.behind = rules, limits, list(sinks), behind
+                 outputs: int = 1, behind: Behind | None = None, lock: threading.Lock | None = None) -> None:
+        self.rules, self.limits, self.sinks, self.behind, self._lock = rules, limits, list(sinks), behind, lock
         self.intake = intake or Intake(limits.key_vlan, limits.seconds)
         self.table = Table(limits.flows)
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
@@ -233,7 +257,8 @@ class Shard:
         row = self.table.shard[0]
         for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
             row[name] = getattr(limits, name) * 1_000_000
-        row.inspect = limits.inspect
+        row.inspect, row.cut = limits.inspect, limits.cut
+        row.shared = 1 if lock is not None else 0
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
@@ -284,6 +309,18 @@ class Shard:
         self.counters.before = self.intake.before
         while self._pipeline(block.data, block.frames, self.packets, self.output.world) == DRAIN:
             self.drain()
+        if self._lock is not None:
+            self.learn()
+
+    def number_flows(self, first: int, step: int) -> None:
+        """Flows are numbered first + step, first + 2 step ..., not by their first packets."""
+        self.counters.serial, self.counters.step = first, step
+
+    def idle(self, time: int) -> None:
+        """No packet came until `time`, us: flows end and minutes pass all the same."""
+        self.intake.timeline.row.clock = max(int(self.intake.timeline.row.clock), time)
+        while pass_idle(self.output.world, time) == DRAIN:
+            self.drain()
 
     def finish(self) -> None:
         """End all flows and write what is left."""
@@ -296,7 +333,8 @@ class Shard:
         """Write what was exported, or have it written behind."""
         self.learn()
         out = self.drained()
-        out.settle()
+        with self._lock or contextlib.nullcontext():
+            out.settle()
         if self.behind is None:
             self.write(out)
         else:
@@ -343,7 +381,8 @@ class Shard:
     def learn(self) -> None:
         """Put the answers that were noted into the table of all."""
         if self.counters.answers:
-            learn_all(self.output.world)
+            with self._lock or contextlib.nullcontext():
+                learn_all(self.output.world)
 
     def drained(self) -> Output:
         """What was exported so far, to be settled and written; the next output is filled from now on, once it is free."""
@@ -372,8 +411,8 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, learn_all, clock_at, deal, unpack, identify, gather, spell, find_text, decode_any,
-                                *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, learn_all, clock_at, pass_idle, deal, unpack, identify, gather, spell, find_text,
+                                decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: Where something is lost: the card, the kernel's socket queue, the ring, the flow table (evicted), first bytes and facts (no room), the spool on disk, the store.
+#: Where something is lost: the card, the kernel's queues, the ring, the flow table (evicted), first bytes and facts (no room), the spool on disk, the store.
 LOSSES = ("nic", "kernel", "ring", "table", "arena", "spool", "store")
 
 

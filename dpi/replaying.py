@@ -94,10 +94,10 @@ COUNTERS = ("flows", "evicted", "folded", "streams_full", "streams_reclaimed", "
 CLOCK_COUNTERS = ("epochs", "seconds_missed")
 
 
-def limits(settings: Settings, options: ReplayOptions) -> Limits:
-    """The shard's sizes and times from the settings and the command line."""
+def limits(settings: Settings, max_flows: int | None = None) -> Limits:
+    """The shard's sizes and times from the settings; max_flows: from the command line."""
     flow = settings.flow
-    return Limits(flows=options.max_flows or flow.max_flows, idle_tcp=flow.idle_tcp, idle_half_open=flow.idle_half_open, idle_closed=flow.idle_closed,
+    return Limits(flows=max_flows or flow.max_flows, idle_tcp=flow.idle_tcp, idle_half_open=flow.idle_half_open, idle_closed=flow.idle_closed,
                   idle_udp=flow.idle_udp, idle_other=flow.idle_other, inspect=flow.inspect)
 
 
@@ -113,7 +113,7 @@ class Replay:
         self.workers = options.workers or len(os.sched_getaffinity(0))
         if self.workers > 1:
             sys.setswitchinterval(SWITCH_SECONDS)
-        self.limits = limits(settings, options)
+        self.limits = limits(settings, options.max_flows)
         self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds), Resolutions()
         self.behind = Behind() if self.workers > 1 else None
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind)]

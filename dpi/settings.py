@@ -51,16 +51,29 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """The daemon that reads interfaces."""
+    name: str = _value("", "what its rows say in `probe`; empty: the host's name")
+    interfaces: str = _value("", "interfaces to read, separated by commas")
+    filter: str = _value("", "only packets that match, in tcpdump's language; the kernel leaves out the others")
+    workers: int = _value(1, "threads for each interface, which share its packets by conversation", 1, 64)
+    ring_mb: int = _value(64, "MB of packets that may wait, for each worker", 2, 4096)
+    promiscuous: int = _value(1, "1: frames for other machines are read as well, as a mirrored port needs", 0, 1)
+    flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All sections."""
     flow: Flow = Flow()
     store: Store = Store()
     report: Report = Report()
     rules: Rules = Rules()
+    probe: Probe = Probe()
     origin: str = ""            # the file they came from
 
 
-_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules}
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe}
 
 
 def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -21,7 +21,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """No capture is too small for a crew, no block larger than 64 frames, and an output holds a block's rows at most."""
     monkeypatch.setattr(dpi.replaying, "ALONE", 0)
     monkeypatch.setattr(dpi.replaying, "FRAMES_PER_BLOCK", 64)
-    monkeypatch.setattr(dpi.replaying, "limits", lambda settings, options: small(limits(settings, options)))
+    monkeypatch.setattr(dpi.replaying, "limits", lambda settings, most: small(limits(settings, most)))
 
 
 def small(usual: Limits) -> Limits:

@@ -269,7 +269,8 @@ def evict_plain(w: Any) -> Any:
 def sweep(w: Any, room: Any) -> Any:
     """A bounded step of the sweep: end what is idle. `room`: rows that still fit.
 
-    What is silent only keeps its row: were it cut at the minute, three flows in four of a mixed capture would need one more to say how they ended.
+    In a replay what is silent only keeps its row: were it cut at the minute, three flows in four of a mixed capture would need one more to say how
+    they ended. A probe's rows leave with their minute (`cut`).
     """
     row = shard_of(w)[0]
     if row.sweep == 0:
@@ -284,6 +285,9 @@ def sweep(w: Any, room: Any) -> Any:
         if flow.start != -1:
             if idle(flow, shard_of(w)):
                 drop(w, at, END_CLOSED if flow.state & CLOSED else END_IDLE)
+                room -= 1
+            elif row.cut != 0 and np.int64(flow.minute) != row.minute and (flow.packets[0] != 0 or flow.packets[1] != 0):
+                emit(w, at, END_ACTIVE, 0)
                 room -= 1
         at += 1
     row.sweep = at

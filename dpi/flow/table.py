@@ -89,12 +89,15 @@ SHARD = np.dtype((np.record, [
     ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"),
     ("mask", "u8"),
     ("before", "i8"),                           # numbers of packets in captures before this one
+    ("serial", "i8"), ("step", "i8"),           # where `step` is not 0 a flow's number is `serial`, which grows by it
     ("live", "i8"), ("high", "i8"), ("cap", "i8"), ("free", "i8"),
     ("sweep", "i8"), ("sweep_due", "i8"), ("hand", "i8"),
     ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("answers", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
     ("inspect", "i8"),                          # 0: flows are only counted
+    ("cut", "i8"),                              # 1: rows of flows that are silent leave at the end of their minute
+    ("shared", "i8"),                           # 1: other shards learn answers as well: it is done outside of kernels
     ("outbox_limit", "i8"),                     # transactions beyond which no more flows are ended before they are written
     ("ending", "u8"),                           # address of what is told that a flow with a record of first bytes ends, 0 nothing
     # limits, us

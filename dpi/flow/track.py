@@ -47,7 +47,11 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
         flow.marks = CLIENT_LOW
     if p.ip_protocol == TCP and not (p.tcp_flags & F_SYN):
         flow.marks |= MIDSTREAM
-    detail.serial = np.uint64(row.before + np.int64(p.number))
+    if row.step != 0:
+        row.serial += row.step
+        detail.serial = np.uint64(row.serial)
+    else:
+        detail.serial = np.uint64(row.before + np.int64(p.number))
     detail.flow_start = row.clock
     detail.first_packet = p.number
     detail.vlan = p.vlan

@@ -163,8 +163,9 @@ def open_ahead(url: str) -> Engine | None:
     return Beside(where.path, where.database == "default")
 
 
-def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None) -> Store:
-    """Open the store, made and brought up to date where needed. ahead: what `open_ahead` gave.
+def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None, merging: bool = False) -> Store:
+    """Open the store, made and brought up to date where needed. ahead: what `open_ahead` gave. merging: rows will come day and night, so parts are
+    merged while they do.
 
     create=False refuses a chdb path that does not exist; readonly=True lets `query` read only (what a person typed).
     Raises UserError: wrong URL, held by another process, no permission, disk full, written by a newer Fullspan.
@@ -176,7 +177,7 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
         raise UserError("a ClickHouse server as the store comes with the probe", url, "use chdb:///path")
     from dpi.store.embedded import EmbeddedStore
 
-    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly, ahead=ahead)
+    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly, ahead=ahead, merging=merging)
     return opened
 
 

@@ -27,11 +27,12 @@ class EmbeddedStore:
 
     kernels = KERNELS
 
-    def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None) -> None:
+    def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None,
+                 merging: bool = False) -> None:
         self.url = url
         self._path = where.path
         self._lock = threading.RLock()
-        self._writing = False
+        self._writing = merging             # in a replay merging waits for the end, see _begin
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
         self._rewritten = False             # a row of `captures` was written a second time

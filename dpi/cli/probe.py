@@ -1,0 +1,79 @@
+"""fullspan probe: read interfaces day and night."""
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+import click
+
+
+@click.command("probe", short_help="Read interfaces: flows, applications, coverage.")
+@click.option("--interface", "-i", "interfaces", metavar="NAME[,NAME...]", help="Interfaces to read.")
+@click.option("--store", "store_url", metavar="URL", default="chdb:///fullspan.chdb", help="Where rows go: chdb:///path (default: fullspan.chdb in this directory) or none.")
+@click.option("--filter", "packet_filter", metavar="BPF", help="Only packets that match this filter (tcpdump's language).")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Threads for each interface.")
+@click.option("--ring-mb", type=click.IntRange(2, 4096), metavar="MB", help="Packets that may wait, for each worker.")
+@click.option("--name", metavar="NAME", help="What rows say in `probe` (default: the host's name).")
+@click.option("--seconds", type=click.FloatRange(0.1), metavar="S", help="End after this long (default: when told to).")
+@click.option("--check", is_flag=True, help="Say whether it could start, and end.")
+@click.option("--dump", is_flag=True, help="Print the settings in force as JSON, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was seen and lost as JSON at the end.")
+def command(interfaces: str | None, store_url: str, packet_filter: str | None, workers: int | None, ring_mb: int | None, name: str | None, seconds: float | None,
+            check: bool, dump: bool, as_json: bool) -> None:
+    """Read interfaces (a mirrored port, a tap) and keep every flow, named, with a row of `coverage` each minute for what was seen and lost.
+
+    SIGTERM and Ctrl-C end it: what was read is stored first. Needs CAP_NET_RAW.
+    """
+    from dpi import settings as settings_of
+    from dpi.store import open_ahead, open_store
+
+    loaded = settings_of.load()
+    given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "name": name}
+    loaded = replace(loaded, probe=replace(loaded.probe, **{key: value for key, value in given.items() if value is not None}))
+    if dump:
+        click.echo(json.dumps({**asdict(loaded), "store": {"url": store_url}}, indent=2))
+        return
+    ahead = None if check else open_ahead(store_url)
+    from dpi.probing import Probe
+
+    if check:
+        probe = Probe(loaded, [])
+        for worker in probe.workers:
+            worker.live.close()
+        click.echo(f"ready: {', '.join(probe.interfaces)}")
+        return
+    store = open_store(store_url, ahead=ahead, merging=True)
+    try:
+        probe = Probe(loaded, [] if store.url == "none" else [store])
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: probe.stop.set())
+        click.echo(f"fullspan: reading {', '.join(probe.interfaces)}", err=True)
+        waited = 0
+
+        def each() -> None:
+            nonlocal waited
+            waited += 1
+            if waited >= loaded.probe.flush_seconds:
+                waited = 0
+                store.start_flush()
+
+        probe.run(seconds, each)
+    finally:
+        store.close()
+    _say(probe, as_json)
+    sys.exit(0)
+
+
+def _say(probe: Any, as_json: bool) -> None:
+    """What was seen and what was lost."""
+    health = probe.health()
+    if as_json:
+        click.echo(json.dumps(asdict(health), indent=2))
+        return
+    for worker in health.workers:
+        lost = ", ".join(f"{where} {count:,}" for where, count in worker.lost.items() if count) or "nothing"
+        refused = ", ".join(f"{why} {count:,}" for why, count in worker.refused.items()) or "nothing"
+        click.echo(f"{worker.interface} {worker.number}: {worker.packets:,} packets, {worker.wire_bytes:,} bytes, {worker.flows:,} flows; lost: {lost}; refused: {refused}")

@@ -1,0 +1,202 @@
+"""The probe: interfaces read day and night, each worker with a ring, an intake and a shard of its own; rows to the store, and what was lost counted."""
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dpi.batch import Batch, Coded, Lists, Sink
+from dpi.behind import Behind
+from dpi.capture.bpf import BadFilter, assemble
+from dpi.capture.intake import Intake
+from dpi.capture.live import Live, walk_ring
+from dpi.capture.packet_socket import card_drops, link_of, queue_drops
+from dpi.classify.resolutions import Resolutions
+from dpi.engine import Limits, Origin, Shard, entries
+from dpi.errors import UserError
+from dpi.health import Health, StoreHealth, WorkerHealth
+from dpi.native import warm
+from dpi.replaying import limits
+from dpi.rules import RuleSet, load
+from dpi.settings import Settings
+
+PATIENCE = 0.1              # s that a worker waits for a block before it looks at the time
+DRAIN_SECONDS = 2           # rows leave a shard at least this often
+GRACE_US = 1_500_000        # the packet clock of an idle interface stays this far behind, so that packets still in the ring are not made younger
+OUTPUTS = 3                 # of a shard: one is being written, one may wait, one fills
+_MINUTE = 60_000_000
+
+
+def now_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Worker:
+    """One ring of one interface and what becomes of its packets."""
+
+    def __init__(self, interface: str, number: int, live: Live, shard: Shard, sinks: Sequence[Sink], stop: threading.Event) -> None:
+        self.interface, self.number, self.live, self.shard = interface, number, live, shard
+        self._sinks, self._stop = sinks, stop
+        self.failed: BaseException | None = None
+        self._card, self._queues = card_drops(interface), queue_drops()
+        self._told = self._losses()
+        self._refused_told: dict[str, int] = {}
+        self._minute = now_us() // _MINUTE
+        self.thread = threading.Thread(target=self._work, name=f"{interface} {number}", daemon=True)
+
+    # ---- the thread
+
+    def _work(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:      # told by the probe, which ends then
+            self.failed = error
+            self._stop.set()
+
+    def _read(self) -> None:
+        drained = time.monotonic()
+        while not self._stop.is_set():
+            self._step(PATIENCE)
+            moment = time.monotonic()
+            if moment - drained >= DRAIN_SECONDS:
+                drained = moment
+                self.shard.idle(now_us() - GRACE_US)
+                self.shard.drain()
+                if now_us() // _MINUTE != self._minute:
+                    self._cover(now_us() // _MINUTE)
+        self.live.socket.detach()
+        while self._step(PATIENCE):         # what the kernel still has
+            pass
+        self.shard.finish()
+        self._cover(now_us() // _MINUTE)
+
+    def _step(self, timeout: float) -> bool:
+        block = self.live.next(timeout)
+        if block is None:
+            return False
+        if block.count:
+            self.shard.process(block)
+        self.live.release()
+        return True
+
+    # ---- what was seen and what was lost
+
+    def _losses(self) -> dict[str, int]:
+        """Packets lost so far, by dpi.health.LOSSES. The card's and the kernel's own queues are those of the interface or the machine: worker 0 tells them."""
+        _, drops, _ = self.live.socket.statistics()
+        first = self.number == 0
+        return {"nic": card_drops(self.interface) - self._card if first else 0,
+                "kernel": drops + (queue_drops() - self._queues if first else 0), "ring": int(self.live.tallies[0].broken)}
+
+    def _cover(self, minute: int) -> None:
+        """Rows of `coverage` for the minutes that have passed."""
+        seconds = self.shard.intake.timeline.take_seconds()
+        losses, refused = self._losses(), self.shard.intake.refusals()
+        lost = {name: losses[name] - self._told[name] for name in losses}
+        fresh = {name: count - self._refused_told.get(name, 0) for name, count in refused.items() if count > self._refused_told.get(name, 0)}
+        self._told, self._refused_told = losses, refused
+        minutes = sorted({self._minute, *(seconds["second"] // 60).tolist()})
+        for one in minutes:
+            mine = seconds[seconds["second"] // 60 == one]
+            last = one == minutes[-1]       # what has no time of its own is told with the newest minute
+            busiest = int(np.argmax(mine["wire_bytes"])) if len(mine) else -1
+            reasons = list(fresh) if last else []
+            self._write(Batch("coverage", 1, {
+                "time": np.array([one * _MINUTE], np.int64), "probe": Coded.same(self.shard.origin.probe, 1), "source": Coded.same(self.interface, 1),
+                "capture_id": np.zeros(1, np.uint64),
+                "frames": np.array([mine["packets"].sum()], np.uint64), "wire_bytes": np.array([mine["wire_bytes"].sum()], np.uint64),
+                "busiest_second": np.array([int(mine["second"][busiest]) * 1_000_000 if len(mine) else one * _MINUTE], np.int64),
+                "busiest_bytes": np.array([mine["wire_bytes"][busiest] if len(mine) else 0], np.uint64),
+                "busiest_frames": np.array([mine["packets"].max() if len(mine) else 0], np.uint64),
+                **{f"dropped_{name}": np.array([lost[name] if last else 0], np.uint64) for name in ("nic", "kernel", "ring")},
+                "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
+                "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([fresh[reason] for reason in reasons], np.uint64)),
+                "stored_time": np.array([now_us()], np.int64)}))
+        self._minute = minute
+
+    def _write(self, batch: Batch) -> None:
+        for sink in self._sinks:
+            sink.write(batch)
+
+    def health(self) -> WorkerHealth:
+        """See dpi.health."""
+        row, timeline = self.shard.counters, self.shard.intake.timeline.row
+        lost = {**self._told, "table": int(row.evicted), "arena": int(row.streams_full) + int(row.facts_full)}
+        return WorkerHealth(self.interface, self.number, int(timeline.packets), int(timeline.wire_bytes), self.shard.intake.refusals(), lost,
+                            int(row.flows), int(row.live), int(row.folded))
+
+
+class Probe:
+    """All workers, from their start to the last row."""
+
+    def __init__(self, settings: Settings, sinks: Sequence[Sink]) -> None:
+        """UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
+        self.settings, self._sinks = settings, list(sinks)
+        asked = settings.probe
+        self.interfaces = [name.strip() for name in asked.interfaces.split(",") if name.strip()]
+        if not self.interfaces:
+            raise UserError("no interface is named", "probe", "name one with --interface, or in [probe] interfaces of fullspan.toml")
+        links = {name: link_of(name) for name in self.interfaces}
+        programs = {link: _program(asked.filter, link) for link in set(links.values())}
+        self.rules: RuleSet = load([settings.rules.directory] if settings.rules.directory else [])
+        wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
+        warm([*entries(self.rules), walk_ring, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
+        self.stop = threading.Event()
+        self.name = asked.name or socket.gethostname()
+        self.boot, self.began = secrets.randbits(24), time.time()
+        usual = limits(settings)
+        workers = [(name, number) for name in self.interfaces for number in range(asked.workers)]
+        part: Limits = replace(usual, cut=1, flows=max(usual.flows // len(workers), 1024), seconds=600)
+        resolutions, lock = Resolutions(), threading.Lock()
+        seed = Intake(part.key_vlan, 1).seed
+        self.workers: list[Worker] = []
+        for place, (name, number) in enumerate(workers):
+            fanout = (os.getpid() + self.interfaces.index(name)) & 0xFFFF if asked.workers > 1 else None
+            live = Live(name, ring_bytes=asked.ring_mb << 20, promiscuous=bool(asked.promiscuous), fanout=fanout, program=programs[links[name]])
+            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock)
+            shard.number_flows(place, len(workers))
+            shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
+            self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop))
+
+    def run(self, seconds: float | None, each: Callable[[], None]) -> None:
+        """Read until `stop` is set or so many seconds have passed, then write what is left. each: called about once a second."""
+        for worker in self.workers:
+            worker.thread.start()
+        end = None if seconds is None else time.monotonic() + seconds
+        while not self.stop.wait(1 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
+            each()
+            if end is not None and time.monotonic() >= end:
+                break
+        self.stop.set()
+        for worker in self.workers:
+            worker.thread.join()
+        for worker in self.workers:
+            if worker.failed is not None:
+                raise worker.failed
+        for worker in self.workers:
+            worker.shard.forget()
+            worker.live.close()
+
+    def health(self) -> Health:
+        """See dpi.health."""
+        from dpi import __version__
+
+        return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), StoreHealth())
+
+
+def _program(words: str, link: int) -> Any:
+    if not words.strip():
+        return None
+    try:
+        return assemble(words, link)
+    except BadFilter as refused:
+        raise UserError(str(refused), "[probe] filter", "write it as for tcpdump, such as 'not port 22'; see man pcap-filter") from None

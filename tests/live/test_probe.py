@@ -1,0 +1,137 @@
+"""The probe on a real interface: every frame that was sent is in a row, refused or counted as lost."""
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dpi.store import open_store
+from tests.live.wire import FAR, NEAR, Wire, send, wire
+
+ARP_AND_VLAN = """
+import socket, struct, sys
+from tests.hostile.samples import MACS, ip4, udp
+from tests.live.wire import FAR
+out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+out.bind((FAR, 0))
+plain = ip4(17, udp(4000, 9999, bytes(40)), (bytes((10, 1, 0, 1)), bytes((10, 1, 0, 2))))
+for kind in (b"\\x81\\x00", b"\\x88\\xa8"):
+    out.send(MACS + kind + b"\\x60\\x05" + b"\\x08\\x00" + plain)
+out.send(MACS + b"\\x81\\x00\\x00\\x07" + b"\\x81\\x00\\x00\\x09" + b"\\x08\\x00" + plain)
+out.send(MACS + b"\\x08\\x06" + bytes(46))
+"""
+
+
+@pytest.fixture(scope="module")
+def cable() -> Iterator[Wire]:
+    with wire() as one:
+        yield one
+
+
+class Run:
+    """A probe at the near end."""
+
+    def __init__(self, cable: Wire, folder: Path, *options: str, store: bool = True) -> None:
+        self.folder = folder
+        url = f"chdb://{folder}/store" if store else "none"
+        self.process = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", url, "--json", "--name", "box", *options],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert self.process.stderr is not None
+        said = b""
+        for line in self.process.stderr:
+            said += line
+            if b"reading" in line:
+                return
+        raise AssertionError(said.decode())
+
+    def end(self, how: int = signal.SIGTERM) -> dict[str, Any]:
+        """Its one worker, or the sum of all, after SIGTERM."""
+        self.process.send_signal(how)
+        said, complaints = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, complaints.decode()
+        self.workers = json.loads(said)["workers"]
+        return {"packets": sum(one["packets"] for one in self.workers), "wire_bytes": sum(one["wire_bytes"] for one in self.workers),
+                "kernel": sum(one["lost"]["kernel"] for one in self.workers), "refused": {k: v for one in self.workers for k, v in one["refused"].items()}}
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the store it left."""
+        with contextlib.closing(open_store(f"chdb://{self.folder}/store", create=False)) as store:
+            return store.query(sql).rows
+
+
+def check(cable: Wire, folder: Path, *options: str, before: tuple[str, ...] = ()) -> tuple[subprocess.Popen[bytes], bytes]:
+    """`probe --check` at the near end, ended, and what it complained of."""
+    done = cable.run(cable.near, [*before, sys.executable, "-m", "dpi.cli.main", "probe", "--check", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                     cwd=folder)
+    return done, done.communicate(timeout=60)[1]
+
+
+def test_every_frame_is_in_a_row(cable: Wire, tmp_path: Path) -> None:
+    probe = Run(cable, tmp_path)
+    sent = send(cable, 40_000, 500, each=200)
+    seen = probe.end()
+    assert seen["packets"] + seen["kernel"] == sent == 40_000 and seen["kernel"] == 0
+    sums = "sum(client_packets + server_packets), sum(client_wire_bytes), uniqExact(flow_id), uniqExact(client_port), countIf(final)"
+    assert probe.ask(f"SELECT {sums}, any(probe), any(source) FROM flows") == [(40_000, 40_000 * 60, 500, 500, 500, "box", NEAR)]
+    assert probe.ask("SELECT sum(frames), sum(wire_bytes), sum(dropped_kernel) FROM coverage") == [(40_000, 40_000 * 60, 0)]
+
+
+def test_workers_share_the_packets_and_lose_none(cable: Wire, tmp_path: Path) -> None:
+    probe = Run(cable, tmp_path, "--workers", "3")
+    send(cable, 30_000, 300, each=200)
+    seen = probe.end()
+    assert seen["packets"] + seen["kernel"] == 30_000 and sum(one["packets"] > 0 for one in probe.workers) >= 2
+    assert probe.ask("SELECT sum(client_packets), uniqExact(flow_id), uniqExact(client_port) FROM flows") == [(seen["packets"], 300, 300)]
+
+
+def test_overload_is_counted_to_the_packet(cable: Wire, tmp_path: Path) -> None:
+    """The probe stands still while more comes than the ring holds."""
+    probe = Run(cable, tmp_path, "--ring-mb", "2", store=False)
+    probe.process.send_signal(signal.SIGSTOP)
+    sent = send(cable, 40_000, 100, each=500)
+    probe.process.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    seen = probe.end()
+    assert seen["packets"] + seen["kernel"] == sent and 1000 < seen["packets"] < sent
+
+
+def test_vlan_tags_are_put_back(cable: Wire, tmp_path: Path) -> None:
+    probe = Run(cable, tmp_path)
+    cable.run(cable.far, [sys.executable, "-c", ARP_AND_VLAN]).wait(30)
+    time.sleep(0.3)
+    seen = probe.end(signal.SIGINT)
+    assert seen["packets"] == 4 and seen["refused"] == {"not_ip": 1}
+    assert probe.ask("SELECT vlan, inner_vlan, client_packets, client_wire_bytes FROM flows ORDER BY vlan, inner_vlan") == [(5, 0, 2, 2 * 86), (7, 9, 1, 90)]
+
+
+def test_the_kernel_filters(cable: Wire, tmp_path: Path) -> None:
+    probe = Run(cable, tmp_path, "--filter", "udp src port 20003")
+    send(cable, 5000, 10, each=200)
+    assert probe.end()["packets"] == 500
+    assert probe.ask("SELECT uniqExact(client_port), sum(client_packets) FROM flows") == [(1, 500)]
+
+
+@pytest.mark.parametrize("options, said", [(["-i", "nowhere0"], "nowhere0: there is no such interface"), ([], "no interface is named"),
+                                           (["-i", NEAR, "--filter", "udp and"], "syntax error")])
+def test_what_is_wrong_is_one_line(cable: Wire, tmp_path: Path, options: list[str], said: str) -> None:
+    done, complaint = check(cable, tmp_path, *options)
+    assert done.returncode == 2 and said in complaint.decode() and complaint.decode().count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_permission_it_says_what_is_needed(cable: Wire, tmp_path: Path) -> None:
+    done, complaint = check(cable, tmp_path, "-i", NEAR, before=("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"))
+    assert done.returncode == 2 and "CAP_NET_RAW" in complaint.decode()
+
+
+def test_check_says_that_it_could_start(cable: Wire, tmp_path: Path) -> None:
+    done = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", "--check", "-i", NEAR], stdout=subprocess.PIPE, cwd=tmp_path)
+    assert done.communicate(timeout=60)[0] == f"ready: {NEAR}\n".encode() and done.returncode == 0 and FAR != NEAR
