@@ -2,12 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN := tshark libpcap0.8
+DEBIAN := tshark libpcap0.8 iproute2 util-linux
 .DEFAULT_GOAL := help
-.PHONY: help demo test check parts proof bench golden docs clean
+.PHONY: help demo demo-live test check parts proof bench golden docs clean
 
 help: ## say what the targets do
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.made: setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -18,8 +18,11 @@ demo: $(VENV)/.made ## set up, replay a capture of real programs into ./fullspan
 	$(BIN)/fullspan replay pcaps/demo.pcap --report report.html
 	@echo 'Next: $(BIN)/fullspan query   or open report.html'
 
+demo-live: $(VENV)/.made ## the probe at work: real programs in network namespaces, mirrored to it (root; installs their Debian packages)
+	$(BIN)/python -m pcaps.make.live
+
 parts: ## Debian packages that tests need (tshark, libpcap)
-	@command -v tshark >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
+	@command -v tshark >/dev/null && command -v ip >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
 
 check: $(VENV)/.made ## lint, types, import rules, generated docs
 	$(BIN)/ruff check dpi tests pcaps benchmarks docs setup.py

@@ -74,6 +74,10 @@ class PacketSocket:
         self._packets, self._drops, self._freezes = self._packets + packets, self._drops + drops, self._freezes + freezes
         return self._packets, self._drops, self._freezes
 
+    def error(self) -> int:
+        """The error that waits on the socket, 0 none; it is told once."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
     def detach(self) -> None:
         """No further packet comes; what is in the ring stays. (A socket of a fanout group can't be unbound, a filter that takes nothing can be set.)"""
         self._attach(NOTHING)

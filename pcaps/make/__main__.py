@@ -11,7 +11,7 @@ from pathlib import Path
 from pcaps.make.catalogue import CAPTURES, build, install, record
 from pcaps.make.network import Trouble
 
-PLAIN = {"__init__", "__main__", "catalogue", "network"}
+PLAIN = {"__init__", "__main__", "catalogue", "live", "network"}
 
 
 def main(words: list[str]) -> int:

@@ -135,3 +135,16 @@ def test_without_permission_it_says_what_is_needed(cable: Wire, tmp_path: Path) 
 def test_check_says_that_it_could_start(cable: Wire, tmp_path: Path) -> None:
     done = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", "--check", "-i", NEAR], stdout=subprocess.PIPE, cwd=tmp_path)
     assert done.communicate(timeout=60)[0] == f"ready: {NEAR}\n".encode() and done.returncode == 0 and FAR != NEAR
+
+
+def test_an_interface_that_goes_down_costs_no_processor_and_comes_back(cable: Wire, tmp_path: Path) -> None:
+    probe = Run(cable, tmp_path)
+    send(cable, 1000, 10, each=100)
+    for state in ("down", "up"):
+        before = Path(f"/proc/{probe.process.pid}/stat").read_text().split()
+        subprocess.run(["ip", "-n", cable.near, "link", "set", NEAR, state], check=True)
+        time.sleep(1)
+        after = Path(f"/proc/{probe.process.pid}/stat").read_text().split()
+        assert sum(map(int, after[13:15])) - sum(map(int, before[13:15])) < 40         # hundredths of a second
+    send(cable, 1000, 10, each=100)
+    assert probe.end()["packets"] == 2000

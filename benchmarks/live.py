@@ -1,0 +1,136 @@
+"""python -m benchmarks.live [--seconds 60] [--store]: how fast the probe reads, and what it loses, beside tcpdump on the same cable.
+
+A sender in one network namespace writes frames to a veth pair as fast as AF_PACKET takes them; at the other end the probe reads, then tcpdump. Sent is
+what the sender's calls took; it must be what was read and what was lost, to the packet.
+"""
+from __future__ import annotations
+
+import argparse
+import ctypes
+import datetime
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import commit, machine, ordinary
+from tests.live.wire import FAR, NEAR, Wire, frames, wire
+
+ROOT = Path(__file__).resolve().parents[1]
+BATCH = 512                     # frames in one call
+IMIX = (18, 18, 18, 18, 18, 18, 18, 534, 534, 534, 534, 1458)      # UDP payload bytes: frames of 60, 576 and 1500 bytes, 7 : 4 : 1
+
+
+class _Vector(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_void_p), ("name_size", ctypes.c_uint), ("vector", ctypes.POINTER(_Vector)), ("vectors", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t), ("flags", ctypes.c_int), ("sent", ctypes.c_uint))
+
+
+def sender(seconds: float, flows: int, kind: str) -> None:
+    """Send for so long; prints how many frames went out and how many there were a second."""
+    sizes = IMIX if kind == "imix" else (18,)
+    made = [one for k, size in enumerate(sizes) for one in frames(flows // len(sizes), flows // len(sizes), size)]
+    out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    out.setsockopt(263, 20, 1)          # PACKET_QDISC_BYPASS
+    out.bind((FAR, 0))
+    kept = [ctypes.create_string_buffer(one, len(one)) for one in made]
+    vectors = (_Vector * len(kept))(*(_Vector(ctypes.addressof(one), len(one)) for one in kept))
+    messages = (_Message * len(kept))()
+    for k in range(len(kept)):
+        messages[k].vector, messages[k].vectors = ctypes.pointer(vectors[k]), 1
+    call = ctypes.CDLL(None, use_errno=True).sendmmsg
+    call.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+    step, sent, at = ctypes.sizeof(_Message), 0, 0
+    begin = time.monotonic()
+    while time.monotonic() - begin < seconds:
+        done = call(out.fileno(), ctypes.addressof(messages) + at * step, min(BATCH, len(kept) - at), 0)
+        if done > 0:
+            sent, at = sent + done, (at + done) % len(kept)
+    print(sent, sent / (time.monotonic() - begin))
+
+
+def send(one: Wire, seconds: float, kind: str) -> tuple[int, float]:
+    """Frames sent, and how many a second."""
+    child = one.run(one.far, ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.live", "--send", str(seconds), "--kind", kind], stdout=subprocess.PIPE,
+                    cwd=ROOT, env=ordinary(None))
+    said = child.communicate(timeout=seconds + 60)[0].split()
+    return int(said[0]), float(said[1])
+
+
+def processor(process: int) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def probe(one: Wire, seconds: float, kind: str, store: str) -> str:
+    """The probe's line."""
+    child = one.run(one.near, ["taskset", "-c", "1", sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", store, "--json", "--ring-mb", "256"],
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=ordinary(None))
+    assert child.stderr is not None
+    while b"reading" not in child.stderr.readline():
+        pass
+    time.sleep(1)
+    before = processor(child.pid)
+    sent, rate = send(one, seconds, kind)
+    time.sleep(1)
+    spent = processor(child.pid) - before
+    child.send_signal(signal.SIGTERM)
+    worker = json.loads(child.communicate(timeout=120)[0])["workers"][0]
+    lost = worker["lost"]["kernel"] + worker["lost"]["ring"]
+    missing = sent - worker["packets"] - lost
+    return (f"fullspan probe, store {store.split(':')[0]:5} sent {sent:,} ({rate / 1e6:.2f} M/s)  read {worker['packets']:,}  lost {lost:,} "
+            f"({100 * lost / sent:.2f} %)  unaccounted {missing}  cpu {1e6 * spent / max(worker['packets'], 1):.3f} us a packet")
+
+
+def tcpdump(one: Wire, seconds: float, kind: str) -> str:
+    """tcpdump's line."""
+    child = one.run(one.near, ["taskset", "-c", "1", "tcpdump", "-n", "-i", NEAR, "-w", "/dev/null", "-B", "262144"], stderr=subprocess.PIPE)
+    time.sleep(1)
+    before = processor(child.pid)
+    sent, rate = send(one, seconds, kind)
+    time.sleep(1)
+    spent = processor(child.pid) - before
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=60)[1].decode()
+    read, lost = (int(re.search(rf"(\d+) packets? {word}", said).group(1)) for word in ("captured", "dropped by kernel"))        # type: ignore[union-attr]
+    return (f"tcpdump -w /dev/null       sent {sent:,} ({rate / 1e6:.2f} M/s)  read {read:,}  lost {lost:,} ({100 * lost / sent:.2f} %)  "
+            f"unaccounted {sent - read - lost}  cpu {1e6 * spent / max(read, 1):.3f} us a packet")
+
+
+def main() -> None:
+    """Each in turn, for small frames and for a mix of sizes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--send", type=float)
+    parser.add_argument("--kind", default="small")
+    asked = parser.parse_args()
+    if asked.send:
+        sender(asked.send, 10_000, asked.kind)
+        return
+    lines = [f"date {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(),
+             f"command: python -m benchmarks.live --seconds {asked.seconds:g}; the sender on one core, the reader on the other"]
+    with wire() as one, tempfile.TemporaryDirectory() as work:
+        for kind, words in (("small", "60-byte frames (64 with FCS), 10 000 flows"), ("imix", "60, 576 and 1500 bytes, 7 : 4 : 1")):
+            lines.append(f"\n== {words}, for {asked.seconds:g} s")
+            for run in (lambda kind=kind: probe(one, asked.seconds, kind, "none"), lambda kind=kind: tcpdump(one, asked.seconds, kind),
+                        lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}")):
+                lines.append(run())
+                print(lines[-1], flush=True)
+    place = ROOT / "benchmarks" / "results" / f"{datetime.date.today()}-live.txt"
+    place.write_text("\n".join(lines) + "\n")
+    print(f"written: {place}")
+
+
+if __name__ == "__main__":
+    main()
