@@ -118,7 +118,7 @@ def main() -> None:
     if asked.send:
         sender(asked.send, 10_000, asked.kind)
         return
-    lines = [f"date {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(),
+    lines = [f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(),
              f"command: python -m benchmarks.live --seconds {asked.seconds:g}; the sender on one core, the reader on the other"]
     with wire() as one, tempfile.TemporaryDirectory() as work:
         for kind, words in (("small", "60-byte frames (64 with FCS), 10 000 flows"), ("imix", "60, 576 and 1500 bytes, 7 : 4 : 1")):

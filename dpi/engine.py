@@ -27,6 +27,7 @@ from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
 from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.memory import answers_of, outbox_of, resolution_head_of, resolution_text_of, resolutions_of
+from dpi.classify.renumber import moved, renumber
 from dpi.classify.resolutions import ANSWER, Resolutions, learn
 from dpi.classify.settle import settle
 from dpi.classify.transactions import find_text, transactions
@@ -262,7 +263,7 @@ class Shard:
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
-        self.naming = Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, rules.words, rules.version)
+        self.naming = _naming(rules)
         self._outputs = [Output(limits) for _ in range(outputs)]
         self._own = self._own_arrays()          # kept: a world holds addresses only
         for one in self._outputs:
@@ -315,6 +316,19 @@ class Shard:
     def number_flows(self, first: int, step: int) -> None:
         """Flows are numbered first + step, first + 2 step ..., not by their first packets."""
         self.counters.serial, self.counters.step = first, step
+
+    def adopt(self, rules: RuleSet) -> None:
+        """Name by other rules from now on. Flows keep what they were named, where the rule that did is still there."""
+        self.drain()
+        self.wait()
+        old = self.rules
+        renumber(self.table.flows, self.table.shard, moved(old.protocols, rules.protocols, np.dtype("u2")),
+                 moved(old.applications, rules.applications, np.dtype("u2")), moved(old.identities(), rules.identities(), np.dtype("u4")))
+        self.rules = rules
+        self.naming = _naming(rules)
+        self._own = self._own_arrays()
+        for one in self._outputs:
+            one.world = world(WORLD, {**self._own, **one.arrays()})
 
     def idle(self, time: int) -> None:
         """No packet came until `time`, us: flows end and minutes pass all the same."""
@@ -407,12 +421,16 @@ class Shard:
                 sink.write(one)
 
 
+def _naming(rules: RuleSet) -> Naming:
+    return Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, rules.words, rules.version)
+
+
 def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, learn_all, clock_at, pass_idle, deal, unpack, identify, gather, spell, find_text,
-                                decode_any, *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, learn_all, clock_at, pass_idle, renumber, deal, unpack, identify, gather, spell,
+                                find_text, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

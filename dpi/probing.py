@@ -47,6 +47,7 @@ class Worker:
         self.interface, self.number, self.live, self.shard = interface, number, live, shard
         self._sinks, self._stop = sinks, stop
         self.failed: BaseException | None = None
+        self.next_rules: RuleSet | None = None      # to be adopted between two blocks
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
         self._refused_told: dict[str, int] = {}
@@ -66,6 +67,9 @@ class Worker:
         drained = time.monotonic()
         while not self._stop.is_set():
             self._step(PATIENCE)
+            if self.next_rules is not None:
+                rules, self.next_rules = self.next_rules, None
+                self.shard.adopt(rules)
             moment = time.monotonic()
             if moment - drained >= DRAIN_SECONDS:
                 drained = moment
@@ -147,7 +151,8 @@ class Probe:
             raise UserError("no interface is named", "probe", "name one with --interface, or in [probe] interfaces of fullspan.toml")
         links = {name: link_of(name) for name in self.interfaces}
         programs = {link: _program(asked.filter, link) for link in set(links.values())}
-        self.rules: RuleSet = load([settings.rules.directory] if settings.rules.directory else [])
+        self.reloads, self.reload_failed = 0, ""
+        self.rules: RuleSet = self._load()
         wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         warm([*entries(self.rules), walk_ring, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
@@ -186,11 +191,28 @@ class Probe:
             worker.shard.forget()
             worker.live.close()
 
+    def reload(self) -> None:
+        """Read the rules anew; each worker takes them between two blocks. Rules with an error are refused whole, and those in force stay."""
+        try:
+            rules = self._load()
+        except UserError as error:
+            self.reload_failed = str(error)
+            return
+        self.reload_failed, self.rules = "", rules
+        self.reloads += 1
+        for worker in self.workers:
+            worker.next_rules = rules
+
+    def _load(self) -> RuleSet:
+        directory = self.settings.rules.directory
+        return load([directory] if directory else [])
+
     def health(self) -> Health:
         """See dpi.health."""
         from dpi import __version__
 
-        return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), StoreHealth())
+        return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), StoreHealth(),
+                      self.reloads, self.reload_failed)
 
 
 def _program(words: str, link: int) -> Any:

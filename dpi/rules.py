@@ -99,6 +99,14 @@ class RuleSet:
         from dpi.native import the_cache
         return np.array([0, *the_cache().addresses(self.parser_labels)], np.uint64)
 
+    def identities(self) -> list[tuple[Any, ...]]:
+        """What makes each reason the same in another rule set: what it names, how, by which value and from which file (not from which line)."""
+        kinds, values, files, _ = self._columns
+        table = self.reason_table.view(np.ndarray)
+        return [(self.protocols[protocol], self.applications[application], confidence, kind, self.values[value], self.places[file])
+                for protocol, application, confidence, kind, value, file
+                in zip(table["protocol"].tolist(), table["application"].tolist(), table["confidence"].tolist(), kinds, values, files, strict=True)]
+
     def evidence(self) -> list[str]:
         """The words of every reason, by number."""
         return [self.words(number) for number in range(self.reason_table.size)]

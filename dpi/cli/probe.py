@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
             check: bool, dump: bool, as_json: bool) -> None:
     """Read interfaces (a mirrored port, a tap) and keep every flow, named, with a row of `coverage` each minute for what was seen and lost.
 
-    SIGTERM and Ctrl-C end it: what was read is stored first. Needs CAP_NET_RAW.
+    SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads the rules anew, without a gap. Needs CAP_NET_RAW.
     """
     from dpi import settings as settings_of
     from dpi.store import open_ahead, open_store
@@ -50,12 +51,18 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
         probe = Probe(loaded, [] if store.url == "none" else [store])
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: probe.stop.set())
+        asked = threading.Event()
+        signal.signal(signal.SIGHUP, lambda *_: asked.set())
         click.echo(f"fullspan: reading {', '.join(probe.interfaces)}", err=True)
         waited = 0
 
         def each() -> None:
             nonlocal waited
             waited += 1
+            if asked.is_set():
+                asked.clear()
+                probe.reload()
+                click.echo(f"fullspan: rules not reloaded: {probe.reload_failed}" if probe.reload_failed else f"fullspan: rules {probe.rules.version}", err=True)
             if waited >= loaded.probe.flush_seconds:
                 waited = 0
                 store.start_flush()

@@ -148,3 +148,28 @@ def test_an_interface_that_goes_down_costs_no_processor_and_comes_back(cable: Wi
         assert sum(map(int, after[13:15])) - sum(map(int, before[13:15])) < 40         # hundredths of a second
     send(cable, 1000, 10, each=100)
     assert probe.end()["packets"] == 2000
+
+
+def test_rules_are_read_anew_without_a_gap(cable: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "own.toml").write_text('[[application]]\nname = "Tens"\ncategory = "business"\nports = ["udp/10"]\n')
+    monkeypatch.setenv("FULLSPAN_RULES_DIRECTORY", str(rules))
+    probe = Run(cable, tmp_path)
+    assert probe.process.stderr is not None
+
+    def hang_up() -> str:
+        probe.process.send_signal(signal.SIGHUP)
+        assert probe.process.stderr is not None
+        return probe.process.stderr.readline().decode()
+
+    send(cable, 1000, 10, each=100)
+    (rules / "own.toml").write_text("[[application]]\nname = 3\n")
+    assert "rules not reloaded" in hang_up()
+    (rules / "own.toml").write_text('[[application]]\nname = "Nines"\ncategory = "business"\nports = ["udp/9999"]\n')
+    assert "rules not" not in hang_up()
+    time.sleep(0.5)
+    send(cable, 1000, 20, each=100)
+    assert probe.end()["packets"] == 2000
+    assert probe.ask("SELECT sum(client_packets) FROM flows") == [(2000,)]
+    assert probe.ask("SELECT any(application), uniqExact(flow_id) FROM flows WHERE client_port >= 20010") == [("Nines", 10)]
