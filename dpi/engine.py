@@ -250,6 +250,7 @@ class Shard:
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
         self.facts = Facts(limits.facts)
         self.resolutions = resolutions or Resolutions()
+        self.transactions, self.given_up = True, 0      # False: rows of dns, tls, http and files are not made, and counted here
         self.packets = records(BATCH, PACKET)
         self.cursor = np.zeros(3, np.int64)
         self._dealt: Dealt | None = None        # is being taken
@@ -403,6 +404,9 @@ class Shard:
         row, out = self.counters, self.output
         out.head[:] = row.exports, row.export_facts
         out.transactions, out.origin = int(row.outbox), self.origin
+        if not self.transactions:
+            self.given_up += out.transactions
+            out.transactions = 0
         row.exports = row.export_facts = row.export_tunnels = row.outbox = 0
         self._turn = (self._turn + 1) % len(self._outputs)
         return out

@@ -33,6 +33,9 @@ DRAIN_SECONDS = 2           # rows leave a shard at least this often
 GRACE_US = 1_500_000        # the packet clock of an idle interface stays this far behind, so that packets still in the ring are not made younger
 OUTPUTS = 3                 # of a shard: one is being written, one may wait, one fills
 _MINUTE = 60_000_000
+#: Parts of the ring that wait, above which work is given up, and what; counting never is. Below RELIEF all is done again.
+PRESSURE = ((0.4, "rows of dns, tls, http and files"), (0.7, "naming by first bytes"))
+RELIEF = 0.1
 
 
 def now_us() -> int:
@@ -47,6 +50,7 @@ class Worker:
         self.interface, self.number, self.live, self.shard = interface, number, live, shard
         self._sinks, self._stop = sinks, stop
         self.failed: BaseException | None = None
+        self.level, self._inspect = 0, int(shard.counters.inspect)
         self.next_rules: RuleSet | None = None      # to be adopted between two blocks
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
@@ -85,12 +89,25 @@ class Worker:
 
     def _step(self, timeout: float) -> bool:
         block = self.live.next(timeout)
+        self._ease()
         if block is None:
             return False
         if block.count:
             self.shard.process(block)
         self.live.release()
         return True
+
+    def _ease(self) -> None:
+        """Give up work while the ring is full, in the order of PRESSURE, and take it up again."""
+        full = self.live.full
+        level = 0 if full < RELIEF else max(self.level, sum(full > bound for bound, _ in PRESSURE))
+        if level != self.level:
+            given = ", ".join(words for _, words in PRESSURE[:level])
+            print(f"fullspan: {self.interface} {self.number}: " + (f"under pressure, without {given}" if level else "all is done again"),
+                  file=sys.stderr, flush=True)
+            self.level = level
+            self.shard.transactions = level < 1
+            self.shard.counters.inspect = self._inspect if level < 2 else 0
 
     # ---- what was seen and what was lost
 
@@ -136,7 +153,7 @@ class Worker:
         row, timeline = self.shard.counters, self.shard.intake.timeline.row
         lost = {**self._told, "table": int(row.evicted), "arena": int(row.streams_full) + int(row.facts_full)}
         return WorkerHealth(self.interface, self.number, int(timeline.packets), int(timeline.wire_bytes), self.shard.intake.refusals(), lost,
-                            int(row.flows), int(row.live), int(row.folded))
+                            int(row.flows), int(row.live), int(row.folded), self.level)
 
 
 class Probe:

@@ -122,6 +122,11 @@ class Live:
         self._at = (self._at + 1) % self.socket.blocks
 
     @property
+    def full(self) -> float:
+        """The part of the ring that waits to be read."""
+        return float(np.count_nonzero(self._status & USER)) / self.socket.blocks
+
+    @property
     def packets(self) -> int:
         """Frames handed out."""
         return int(self.tallies[0].number)

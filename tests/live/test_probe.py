@@ -99,8 +99,11 @@ def test_overload_is_counted_to_the_packet(cable: Wire, tmp_path: Path) -> None:
     sent = send(cable, 40_000, 100, each=500)
     probe.process.send_signal(signal.SIGCONT)
     time.sleep(0.5)
+    assert probe.process.stderr is not None
+    said = probe.process.stderr.readline() + probe.process.stderr.readline()
+    assert b"under pressure, without rows of dns, tls, http and files, naming by first bytes" in said and b"all is done again" in said
     seen = probe.end()
-    assert seen["packets"] + seen["kernel"] == sent and 1000 < seen["packets"] < sent
+    assert seen["packets"] + seen["kernel"] == sent and 1000 < seen["packets"] < sent and probe.workers[0]["level"] == 0
 
 
 def test_vlan_tags_are_put_back(cable: Wire, tmp_path: Path) -> None:
