@@ -146,7 +146,7 @@ class _Request(BaseHTTPRequestHandler):
     def _metrics(self) -> None:
         try:
             encode, kind = choose_encoder(self.headers.get("Accept", ""))
-        except ValueError:              # a version that is none
+        except (ValueError, TypeError):     # a version that is none
             encode, kind = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
         try:
             body = encode(self.server.registry)

@@ -25,7 +25,7 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
      "What was lost, by place: frames by nic (the card), kernel (socket queue) and ring; flows evicted by a full table; pieces of first bytes and "
      "facts for which the arena had no room; rows by spool (on disk) and store."),
     ("fullspan_refused", "", ("reason",), "Frames that are in no flow, by reason."),
-    ("fullspan_flows_opened", "", _WORKER, "Flows opened."),
+    ("fullspan_flows_opened", "", _WORKER, "Flows opened in the table, since the probe began."),
     ("fullspan_flows_folded", "", _WORKER, "Half-open flows folded into one of their server, as under a flood."),
     ("fullspan_store_rows", "", (), "Rows the store accepted."),
     ("fullspan_store_rows_lost", "", (), "Rows the store refused for good."),
