@@ -57,7 +57,7 @@ def hook() -> Iterator[Hook]:
 
 def shortened(text: str) -> str:
     """Minutes as seconds: the same rules, to be seen within a test."""
-    text = re.sub(r"\[(?:5|10|30)m\]", "[6s]", text)
+    text = re.sub(r"\[(?:5|10|30)m\]", "[4s]", text)
     text = re.sub(r"\bfor: \w+", "for: 1s", text)
     return re.sub(r"\b(group_wait|group_interval): \w+", r"\1: 1s", text)
 
