@@ -26,6 +26,7 @@ setup(
         "llvmlite>=0.50,<0.51",
         "numba>=0.68,<0.69",       # kernels lean on how this release links and stores code: see dpi/jit.py
         "numpy>=2.1,<3",
+        "prometheus-client>=0.22",
         "pyarrow>=15",
         "pyshark>=0.6",
         "rich>=13",

@@ -1,0 +1,137 @@
+"""A probe's figures as Prometheus metrics.
+
+Counters never go back within a run: each shows the highest value seen of it, and one that was seen stays when its worker ends. So two scrapes
+that overlap, or a worker that is taken away by a reload, can't make Prometheus see a restart. Gauges show only what is there now.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dpi.health import LOSSES, Ask, Health, WorkerHealth
+
+Labels = tuple[str, ...]
+
+_WORKER: Labels = ("interface", "worker")
+#: Counters: name without `_total`, unit, labels, and what it means.
+_COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
+    ("fullspan_packets", "", _WORKER, "Frames taken from the ring, since the probe began."),
+    ("fullspan_wire_bytes", "bytes", _WORKER, "Bytes these frames had on the wire, whatever was kept of them."),
+    ("fullspan_lost", "", (*_WORKER, "where"),
+     "What was lost, by place: frames by nic (the card), kernel (socket queue) and ring; flows evicted by a full table; pieces of first bytes and "
+     "facts for which the arena had no room; rows by spool (on disk) and store."),
+    ("fullspan_refused", "", ("reason",), "Frames that are in no flow, by reason."),
+    ("fullspan_flows_opened", "", _WORKER, "Flows opened in the table, since the probe began."),
+    ("fullspan_flows_folded", "", _WORKER, "Half-open flows folded into one of their server, as under a flood."),
+    ("fullspan_store_rows", "", (), "Rows the store accepted."),
+    ("fullspan_store_rows_lost", "", (), "Rows the store refused for good."),
+    ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
+)
+#: Gauges, likewise.
+_GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
+    ("fullspan_flows_live", "", _WORKER, "Flows in the table now."),
+    ("fullspan_flows_limit", "", _WORKER, "Flows the table has room for; beyond, the least useful is evicted."),
+    ("fullspan_pressure_level", "", _WORKER, "How much work is given up to keep pace: 0 none, each further level more."),
+    ("fullspan_store_rows_waiting", "", (), "Rows not yet accepted by the store, in memory or in the spool."),
+    ("fullspan_store_spool_bytes", "bytes", (), "Bytes of rows that wait on disk."),
+    ("fullspan_store_lag_seconds", "seconds", (), "Time since the oldest row that waits was made; 0 where none waits."),
+    ("fullspan_store_up", "", (), "1 where the store can be reached, 0 where it is away."),
+    ("fullspan_reload_failed", "", (), "1 where the last reload was refused and what was loaded before is still used, else 0."),
+    ("fullspan_ready", "", (), "1 where packets are read and the store can be reached, else 0; /readyz says why."),
+    ("fullspan_start_time_seconds", "seconds", (), "When the run began, since the epoch; all counters count from there."),
+    ("fullspan_clock_seconds", "seconds", (), "The probe's clock when it gave these figures, since the epoch."),
+)
+
+
+class Figures(Collector):
+    """Collects from `ask`. `table_flows`: the flows the table of each worker has room for."""
+
+    def __init__(self, ask: Ask, *, table_flows: int) -> None:
+        self._ask = ask
+        self._table_flows = table_flows
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._highest: dict[str, dict[Labels, float]] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        """All families; whatever `ask` raises goes to the caller, who has no figures then."""
+        health = self._ask()
+        with self._lock:
+            return [*self._counters(health), *self._gauges(health), _build(health)]
+
+    def _counters(self, health: Health) -> Iterator[Metric]:
+        if health.began != self._began:         # another run: its counters begin again
+            self._began = health.began
+            self._highest = {name: {} for name, *_ in _COUNTERS}
+        for name, labels, value in _counted(health):
+            seen = self._highest[name]
+            seen[labels] = max(value, seen.get(labels, 0.0))
+        for name, unit, names, words in _COUNTERS:
+            sums: dict[Labels, float] = {}
+            for labels, value in self._highest[name].items():
+                # a refusal is kept by worker, so that none goes back, and told without: labels that are told come last
+                told = labels[len(labels) - len(names):]
+                sums[told] = sums.get(told, 0.0) + value
+            counter = CounterMetricFamily(name, words, labels=names, unit=unit)
+            for told, value in sorted(sums.items()):
+                counter.add_metric(told, value)
+            yield counter
+
+    def _gauges(self, health: Health) -> Iterator[Metric]:
+        values: dict[str, dict[Labels, float]] = {name: {} for name, *_ in _GAUGES}
+        for worker in health.workers:
+            labels = _named(worker)
+            values["fullspan_flows_live"][labels] = worker.live
+            values["fullspan_flows_limit"][labels] = self._table_flows
+            values["fullspan_pressure_level"][labels] = worker.level
+        store = health.store
+        for name, value in (("fullspan_store_rows_waiting", store.waiting), ("fullspan_store_spool_bytes", store.spool_bytes),
+                            ("fullspan_store_lag_seconds", store.lag), ("fullspan_store_up", not store.away),
+                            ("fullspan_reload_failed", bool(health.reload_failed)), ("fullspan_ready", not health.trouble),
+                            ("fullspan_start_time_seconds", health.began), ("fullspan_clock_seconds", health.now)):
+            values[name][()] = float(value)
+        for name, unit, names, words in _GAUGES:
+            gauge = GaugeMetricFamily(name, words, labels=names, unit=unit)
+            for labels, value in values[name].items():
+                gauge.add_metric(labels, value)
+            yield gauge
+
+
+def registry(ask: Ask, *, table_flows: int) -> CollectorRegistry:
+    """The probe's figures, and those of its process: CPU, memory, open files, garbage collection, Python's version."""
+    made = CollectorRegistry()
+    ProcessCollector(registry=made)
+    PlatformCollector(registry=made)
+    GCCollector(registry=made)
+    made.register(Figures(ask, table_flows=table_flows))
+    return made
+
+
+def _named(worker: WorkerHealth) -> Labels:
+    return worker.interface, str(worker.number)
+
+
+def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
+    """Every count: the name of its counter, its labels, its value. Places of loss are all there from the start: a rate needs the zero before."""
+    for worker in health.workers:
+        labels = _named(worker)
+        yield "fullspan_packets", labels, worker.packets
+        yield "fullspan_wire_bytes", labels, worker.wire_bytes
+        yield "fullspan_flows_opened", labels, worker.flows
+        yield "fullspan_flows_folded", labels, worker.folded
+        for where in {**dict.fromkeys(LOSSES), **dict.fromkeys(worker.lost)}:
+            yield "fullspan_lost", (*labels, where), worker.lost.get(where, 0)
+        for reason, count in worker.refused.items():
+            yield "fullspan_refused", (*labels, reason), count
+    yield "fullspan_store_rows", (), health.store.rows
+    yield "fullspan_store_rows_lost", (), health.store.lost
+    yield "fullspan_reloads", (), health.reloads
+
+
+def _build(health: Health) -> Metric:
+    told = {"probe": health.probe, "version": health.version, "rules_version": health.rules_version}
+    return InfoMetricFamily("fullspan_build", "The probe's name, and the versions of the program and of its rules.", value=told)

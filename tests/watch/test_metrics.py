@@ -1,0 +1,87 @@
+"""Figures as metrics: each figure, its type, counters that never go back, and what promtool says of the real page."""
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import fields, replace
+from pathlib import Path
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain
+
+from dpi.health import LOSSES, Health, StoreHealth, WorkerHealth
+from dpi.reports.prometheus import registry
+from dpi.watch import Watch
+from tests.watch.processes import page
+
+WORKER = WorkerHealth("span0", 1, packets=11, wire_bytes=12, refused={"cut": 13, "arp": 14}, lost={"kernel": 15, "table": 16}, flows=17, live=18,
+                      folded=19, level=2)
+OTHER = WorkerHealth('odd "name"\n\\', 0, packets=1, refused={"cut": 100})
+HEALTH = Health("p1", "0.1.0", "r7", began=1000.5, now=2000.25, workers=(WORKER, OTHER), reloads=21,
+                store=StoreHealth(rows=22, lost=23, waiting=24, spool_bytes=25, lag=26.5))
+ONE = {"interface": "span0", "worker": "1"}
+
+
+def value(health: Health | list[Health], name: str, **labels: str) -> float | None:
+    """A metric after the last of some figures."""
+    given = iter(health if isinstance(health, list) else [health])
+    asked = registry(lambda: next(given), table_flows=1000)
+    found = None
+    for _ in range(len(health) if isinstance(health, list) else 1):
+        found = {(one.name, tuple(sorted(one.labels.items()))): one.value for family in asked.collect() for one in family.samples}
+    assert found is not None
+    return found.get((name, tuple(sorted(labels.items()))))
+
+
+def test_every_figure_is_told() -> None:
+    want = {"packets_total": 11, "wire_bytes_total": 12, "flows_opened_total": 17, "flows_live": 18, "flows_folded_total": 19, "pressure_level": 2,
+            "flows_limit": 1000}
+    assert {name: value(HEALTH, f"fullspan_{name}", **ONE) for name in want} == want
+    assert {where: value(HEALTH, "fullspan_lost_total", **ONE, where=where) for where in LOSSES} == dict.fromkeys(LOSSES, 0) | {"kernel": 15, "table": 16}
+    assert (value(HEALTH, "fullspan_refused_total", reason="cut"), value(HEALTH, "fullspan_refused_total", reason="arp")) == (113, 14)
+    want = {"store_rows_total": 22, "store_rows_lost_total": 23, "store_rows_waiting": 24, "store_spool_bytes": 25, "store_lag_seconds": 26.5, "store_up": 1,
+            "reloads_total": 21, "reload_failed": 0, "ready": 1, "start_time_seconds": 1000.5, "clock_seconds": 2000.25}
+    assert {name: value(HEALTH, f"fullspan_{name}") for name in want} == want
+    assert value(HEALTH, "fullspan_build_info", probe="p1", version="0.1.0", rules_version="r7") == 1
+    away = replace(HEALTH, store=StoreHealth(away="refused"), reload_failed="no such file")
+    assert [value(away, f"fullspan_{name}") for name in ("store_up", "reload_failed", "ready")] == [0, 1, 0]
+    assert value(replace(HEALTH, workers=()), "fullspan_ready") == 0
+    # a figure that is added to Health must come here too
+    assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth)} == {Health: 9, WorkerHealth: 10, StoreHealth: 6}
+
+
+def test_counters_never_go_back_within_a_run_and_gauges_do() -> None:
+    late = replace(HEALTH, workers=(replace(WORKER, packets=5, live=3, refused={"cut": 2}, lost={}),), reloads=20, store=StoreHealth(rows=21))
+    run = [HEALTH, late]
+    assert value(run, "fullspan_packets_total", **ONE) == 11 and value(run, "fullspan_lost_total", **ONE, where="kernel") == 15
+    assert value(run, "fullspan_refused_total", reason="cut") == 113 and value(run, "fullspan_reloads_total") == 21
+    assert value(run, "fullspan_store_rows_total") == 22 and value(run, "fullspan_flows_live", **ONE) == 3
+    gone = [HEALTH, replace(HEALTH, workers=(OTHER,))]
+    assert value(gone, "fullspan_packets_total", **ONE) == 11 and value(gone, "fullspan_flows_live", **ONE) is None
+    assert value([HEALTH, replace(late, began=3000.0)], "fullspan_packets_total", **ONE) == 5
+
+
+def test_the_real_page_passes_promtool_and_both_parsers() -> None:
+    with Watch(lambda: HEALTH, table_flows=1000, port=0) as watch:
+        status, kind, text = page(watch.port, "/metrics")
+        _, open_kind, open_text = page(watch.port, "/metrics", "application/openmetrics-text;version=1.0.0")
+    assert status == 200 and kind.startswith("text/plain; version=0.0.4") and open_kind.startswith("application/openmetrics-text; version=1.0.0")
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    for families in (list(plain(text)), list(openmetrics(open_text))):
+        types = {family.name: family.type for family in families}
+        helps = {family.name: family.documentation for family in families if family.name.startswith("fullspan_")}
+        assert len(helps) == 21 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
+        assert {types[f"fullspan_{name}"] for name in ("packets", "lost", "store_rows", "flows_opened", "reloads")} == {"counter"}
+        assert {types[f"fullspan_{name}"] for name in ("flows_live", "store_up", "store_spool_bytes", "pressure_level")} == {"gauge"}
+        assert {"process_resident_memory_bytes", "process_open_fds", "python_info", "process_cpu_seconds"} <= set(types)
+        interfaces = {sample.labels["interface"] for family in families for sample in family.samples if "interface" in sample.labels}
+        assert interfaces == {"span0", OTHER.interface}
+
+
+def test_rules_use_only_metrics_there_are() -> None:
+    """A rule over a name with a slip in it would never fire."""
+    rules = (Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "fullspan.rules.yml").read_text()
+    told = {sample.name for family in registry(lambda: HEALTH, table_flows=1000).collect() for sample in family.samples}
+    used = set(re.findall(r"(?<![\w:])fullspan_\w+(?![\w:])", rules))
+    assert used and used <= told, used - told
