@@ -1,6 +1,7 @@
 """The probe: interfaces read day and night, each worker with a ring, an intake and a shard of its own; rows to the store, and what was lost counted."""
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -33,6 +34,7 @@ DRAIN_SECONDS = 2           # rows leave a shard at least this often
 GRACE_US = 1_500_000        # the packet clock of an idle interface stays this far behind, so that packets still in the ring are not made younger
 OUTPUTS = 3                 # of a shard: one is being written, one may wait, one fills
 _MINUTE = 60_000_000
+log = logging.getLogger("dpi.probe")
 #: Parts of the ring that wait, above which work is given up, and what; counting never is. Below RELIEF all is done again.
 PRESSURE = ((0.4, "rows of dns, tls, http and files"), (0.7, "naming by first bytes"))
 RELIEF = 0.1
@@ -102,9 +104,11 @@ class Worker:
         full = self.live.full
         level = 0 if full < RELIEF else max(self.level, sum(full > bound for bound, _ in PRESSURE))
         if level != self.level:
-            given = ", ".join(words for _, words in PRESSURE[:level])
-            print(f"fullspan: {self.interface} {self.number}: " + (f"under pressure, without {given}" if level else "all is done again"),
-                  file=sys.stderr, flush=True)
+            given, about = ", ".join(words for _, words in PRESSURE[:level]), {"interface": self.interface, "worker": self.number}
+            if level:
+                log.warning("under pressure", extra={**about, "without": given})
+            else:
+                log.info("all is done again", extra=about)
             self.level = level
             self.shard.transactions = level < 1
             self.shard.counters.inspect = self._inspect if level < 2 else 0
@@ -178,6 +182,7 @@ class Probe:
         usual = limits(settings)
         workers = [(name, number) for name in self.interfaces for number in range(asked.workers)]
         part: Limits = replace(usual, cut=1, flows=max(usual.flows // len(workers), 1024), seconds=600)
+        self.table_flows = part.flows
         resolutions, lock = Resolutions(), threading.Lock()
         seed = Intake(part.key_vlan, 1).seed
         self.workers: list[Worker] = []

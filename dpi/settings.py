@@ -59,6 +59,8 @@ class Probe:
     workers: int = _value(1, "threads for each interface, which share its packets by conversation", 1, 64)
     ring_mb: int = _value(64, "MB of packets that may wait, for each worker", 2, 4096)
     promiscuous: int = _value(1, "1: frames for other machines are read as well, as a mirrored port needs", 0, 1)
+    listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
+    log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"))
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300)
 
 

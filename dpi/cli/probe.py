@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import threading
@@ -9,6 +10,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import click
+
+from dpi.errors import UserError
+
+log = logging.getLogger("dpi.probe")
 
 
 @click.command("probe", short_help="Read interfaces: flows, applications, coverage.")
@@ -19,20 +24,22 @@ import click
 @click.option("--ring-mb", type=click.IntRange(2, 4096), metavar="MB", help="Packets that may wait, for each worker.")
 @click.option("--name", metavar="NAME", help="What rows say in `probe` (default: the host's name).")
 @click.option("--seconds", type=click.FloatRange(0.1), metavar="S", help="End after this long (default: when told to).")
+@click.option("--listen", metavar="ADDRESS:PORT", help="Where /metrics, /healthz and /readyz are served (default 127.0.0.1:9470; empty: nowhere).")
 @click.option("--check", is_flag=True, help="Say whether it could start, and end.")
 @click.option("--dump", is_flag=True, help="Print the settings in force as JSON, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was seen and lost as JSON at the end.")
 def command(interfaces: str | None, store_url: str, packet_filter: str | None, workers: int | None, ring_mb: int | None, name: str | None, seconds: float | None,
-            check: bool, dump: bool, as_json: bool) -> None:
+            listen: str | None, check: bool, dump: bool, as_json: bool) -> None:
     """Read interfaces (a mirrored port, a tap) and keep every flow, named, with a row of `coverage` each minute for what was seen and lost.
 
     SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads the rules anew, without a gap. Needs CAP_NET_RAW.
     """
     from dpi import settings as settings_of
+    from dpi.logs import configure
     from dpi.store import open_ahead, open_store
 
     loaded = settings_of.load()
-    given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "name": name}
+    given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "name": name, "listen": listen}
     loaded = replace(loaded, probe=replace(loaded.probe, **{key: value for key, value in given.items() if value is not None}))
     if dump:
         click.echo(json.dumps({**asdict(loaded), "store": {"url": store_url}}, indent=2))
@@ -46,32 +53,66 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
             worker.live.close()
         click.echo(f"ready: {', '.join(probe.interfaces)}")
         return
+    configure(loaded.probe.log)
     store = open_store(store_url, ahead=ahead, merging=True)
     try:
         probe = Probe(loaded, [] if store.url == "none" else [store])
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: probe.stop.set())
-        asked = threading.Event()
-        signal.signal(signal.SIGHUP, lambda *_: asked.set())
-        click.echo(f"fullspan: reading {', '.join(probe.interfaces)}", err=True)
-        waited = 0
-
-        def each() -> None:
-            nonlocal waited
-            waited += 1
-            if asked.is_set():
-                asked.clear()
-                probe.reload()
-                click.echo(f"fullspan: rules not reloaded: {probe.reload_failed}" if probe.reload_failed else f"fullspan: rules {probe.rules.version}", err=True)
-            if waited >= loaded.probe.flush_seconds:
-                waited = 0
-                store.start_flush()
-
-        probe.run(seconds, each)
+        _run(probe, store, loaded.probe, seconds)
     finally:
         store.close()
     _say(probe, as_json)
     sys.exit(0)
+
+
+def _run(probe: Any, store: Any, asked: Any, seconds: float | None) -> None:
+    """Read until told to end; systemd and whoever asks over HTTP are told how it goes."""
+    from dpi.notify import Notifier, Watchdog
+
+    hung_up, waited, notifier = threading.Event(), 0, Notifier()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: probe.stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
+
+    def each() -> None:
+        nonlocal waited
+        waited += 1
+        if hung_up.is_set():
+            hung_up.clear()
+            notifier.reloading()
+            probe.reload()
+            notifier.ready()
+            if probe.reload_failed:
+                log.error("rules not reloaded", extra={"reason": probe.reload_failed})
+            else:
+                log.info("rules reloaded", extra={"version": probe.rules.version})
+        if waited >= asked.flush_seconds:
+            waited = 0
+            store.start_flush()
+
+    with _watch(probe, asked.listen):
+        log.info("reading", extra={"interfaces": ",".join(probe.interfaces), "workers": len(probe.workers)})
+        notifier.ready()
+        dog = Watchdog(notifier, probe.health)
+        dog.start()
+        try:
+            probe.run(seconds, each)
+        finally:
+            notifier.stopping()
+            dog.close()
+
+
+def _watch(probe: Any, listen: str) -> Any:
+    """The HTTP endpoint, where one is wanted."""
+    import contextlib
+
+    if not listen:
+        return contextlib.nullcontext()
+    from dpi.watch import Watch
+
+    address, _, port = listen.rpartition(":")
+    if not port.isdigit():
+        raise UserError("not address:port", f"[probe] listen: {listen}", "write it as 127.0.0.1:9470, or leave it empty")
+    return Watch(probe.health, table_flows=probe.table_flows, address=address.strip("[]"), port=int(port))
 
 
 def _say(probe: Any, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -42,7 +43,8 @@ class Run:
     def __init__(self, cable: Wire, folder: Path, *options: str, store: bool = True) -> None:
         self.folder = folder
         url = f"chdb://{folder}/store" if store else "none"
-        self.process = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", url, "--json", "--name", "box", *options],
+        asked = ["-i", NEAR, "--store", url, "--json", "--name", "box", "--listen", "", *options]
+        self.process = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", *asked],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self.process.stderr is not None
         said = b""
@@ -101,7 +103,7 @@ def test_overload_is_counted_to_the_packet(cable: Wire, tmp_path: Path) -> None:
     time.sleep(0.5)
     assert probe.process.stderr is not None
     said = probe.process.stderr.readline() + probe.process.stderr.readline()
-    assert b"under pressure, without rows of dns, tls, http and files, naming by first bytes" in said and b"all is done again" in said
+    assert b"under pressure" in said and b"rows of dns, tls, http and files, naming by first bytes" in said and b"all is done again" in said
     seen = probe.end()
     assert seen["packets"] + seen["kernel"] == sent and 1000 < seen["packets"] < sent and probe.workers[0]["level"] == 0
 
@@ -176,3 +178,25 @@ def test_rules_are_read_anew_without_a_gap(cable: Wire, tmp_path: Path, monkeypa
     assert probe.end()["packets"] == 2000
     assert probe.ask("SELECT sum(client_packets) FROM flows") == [(2000,)]
     assert probe.ask("SELECT any(application), uniqExact(flow_id) FROM flows WHERE client_port >= 20010") == [("Nines", 10)]
+
+
+def test_it_says_how_it_is_to_prometheus_and_to_systemd(cable: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        probe = Run(cable, tmp_path, "--listen", "127.0.0.1:9470")
+        assert b"READY=1" in systemd.recv(4096)
+        send(cable, 3000, 10, each=100)
+        time.sleep(0.3)
+
+        def page(name: str) -> str:
+            return cable.run(cable.near, ["curl", "-s", f"http://127.0.0.1:9470/{name}"], stdout=subprocess.PIPE).communicate(timeout=20)[0].decode()
+
+        metrics = page("metrics")
+        assert f'fullspan_packets_total{{interface="{NEAR}",worker="0"}} 3000.0' in metrics and "fullspan_lost_total" in metrics
+        assert page("healthz").strip() and page("readyz").strip() == page("healthz").strip()
+        probe.end()
+        said = b""
+        while b"STOPPING=1" not in said:
+            said += systemd.recv(4096)
