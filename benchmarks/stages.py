@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
-from dpi.engine import Limits, Origin, Shard, entries
+from dpi.engine import entries
 from dpi.native import warm
 from dpi.rules import RuleSet, load
+from dpi.shard import Limits, Origin, Shard
 
 
 class Nothing:

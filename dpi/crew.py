@@ -17,7 +17,7 @@ from typing import Any
 from dpi.behind import EVERYTHING, Behind
 from dpi.capture.block import Block
 from dpi.capture.intake import Dealt, Intake
-from dpi.engine import Output, Shard
+from dpi.shard import Output, Shard
 
 AHEAD = 6                   # blocks that are read before all shards have taken the first of them
 

@@ -1,51 +1,37 @@
 """The pipeline of one shard, in order: decode -> track -> classify -> export. Read this first.
 
-A shard owns every array it writes while a kernel runs. `pipeline` below is the whole way of a packet on one screen; `Shard` holds the memory and
-turns full buffers into Batches for the sinks. Alone, a shard decodes frames itself (`process`); in a crew (dpi/crew.py) it takes what the intake
-dealt it (`take`).
+A shard owns every array it writes while a kernel runs. `pipeline` below is the whole way of a packet on one screen; `dpi/shard.py` holds the memory and
+turns full buffers into Batches for the sinks.
 """
 from __future__ import annotations
 
-import contextlib
-import threading
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dpi.batch import Sink
-from dpi.behind import Behind
 from dpi.capture import intake as intakes
-from dpi.capture.block import Block, Bound
 from dpi.capture.decode import decode_any, decode_batch
 from dpi.capture.frame import FRAME, PACKET
-from dpi.capture.intake import BATCH, Dealt, Intake, deal, decoder_of, fragments_of
+from dpi.capture.intake import BATCH, deal, decoder_of, fragments_of
 from dpi.capture.timeline import pass_time, seconds_of, timeline_of
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
-from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.memory import answers_of, outbox_of, resolution_head_of, resolution_text_of, resolutions_of
-from dpi.classify.renumber import moved, renumber
-from dpi.classify.resolutions import ANSWER, Resolutions, learn
+from dpi.classify.renumber import renumber
+from dpi.classify.resolutions import learn
 from dpi.classify.settle import settle
-from dpi.classify.transactions import find_text, transactions
+from dpi.classify.transactions import find_text
 from dpi.flow import memory as flow_memory
-from dpi.flow.arena import Arena
 from dpi.flow.community import identify
 from dpi.flow.expiry import drop, expired, flush, set_clock, sweep
-from dpi.flow.export import Exports
-from dpi.flow.facts import Facts
 from dpi.flow.lookup import look_up
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
-from dpi.flow.rows import Naming, batch, unpack
-from dpi.flow.stream import Streams
-from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, Table, find
+from dpi.flow.rows import unpack
+from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, find
 from dpi.flow.tcp import TCP, UDP
 from dpi.flow.texts import gather, spell
 from dpi.flow.track import born, count
-from dpi.jit import I64, Entry, entry, kernel, pointed, records, world, world_dtype
+from dpi.jit import I64, Entry, entry, kernel, pointed, world_dtype
 from dpi.rules import RuleSet
 
 ANSWERS = 4 * BATCH         # that are noted before they are learned; a packet rarely holds one
@@ -173,260 +159,6 @@ def pass_idle(worlds: Any, time: Any) -> Any:
             return DONE
         if row.sweep == before:
             return DRAIN
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Sizes and times of one shard. Times in seconds."""
-    flows: int = 1 << 20
-    facts: int = 1 << 17
-    streams: int = 1 << 15
-    exports: int = 1 << 14
-    transactions: int = 1 << 14
-    seconds: int = 1 << 17
-    idle_tcp: int = 300
-    idle_half_open: int = 30
-    idle_closed: int = 5
-    idle_udp: int = 120
-    idle_other: int = 60
-    inspect: int = 1
-    cut: int = 0
-    key_vlan: bool = True
-
-
-@dataclass
-class Origin:
-    """Where frames come from: what is the same in every row."""
-    source: str
-    capture_id: int = 0
-    probe: str = "replay"
-    boot: int = 0
-    interfaces: list[str] = field(default_factory=lambda: [""])
-
-
-class Output:
-    """Buffers that a shard fills and a sink empties."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.exports = Exports(limits.exports)
-        self.outbox = records(limits.transactions, TRANSACTION)
-        self.head: np.ndarray[Any, Any] = np.zeros(2, np.int64)         # rows, facts
-        self.transactions = 0
-        self.origin = Origin("")
-        self.world: Any = None                  # the shard's, with these buffers
-        self.free = threading.Event()           # nothing in it is to be written
-        self.free.set()
-
-    @property
-    def rows(self) -> int:
-        """How many flows' rows are in it."""
-        return int(self.head[0])
-
-    def arrays(self) -> dict[str, Any]:
-        """Its arrays by their names in the world."""
-        e = self.exports
-        return {"outbox": self.outbox, "out_head": self.head, "out_flows": e.flows, "out_details": e.details, "out_addresses": e.addresses,
-                "out_extra": e.extra, "out_facts": e.facts, "out_tunnels": e.tunnels}
-
-    def settle(self) -> None:
-        """Complete the verdicts of the rows."""
-        if self.rows:
-            settle_rows(self.world)
-
-
-class Shard:
-    """Memory and sinks of one pipeline.
-
-    Alone: `process` blocks, then `finish`. In a crew: `take` what the intake dealt, and where that returns False, write what is `drained`; then `flush`.
-    outputs: more than one where the next fills while another is written: `behind`, or by a crew. lock: held to learn answers or ask for them, where
-    `resolutions` are those of other shards as well that work on their own.
-    """
-
-    def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], intake: Intake | None = None, resolutions: Resolutions | None = None,
-                 outputs: int = 1, behind: Behind | None = None, lock: threading.Lock | None = None) -> None:
-        self.rules, self.limits, self.sinks, self.behind, self._lock = rules, limits, list(sinks), behind, lock
-        self.intake = intake or Intake(limits.key_vlan, limits.seconds)
-        self.table = Table(limits.flows)
-        self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
-        self.facts = Facts(limits.facts)
-        self.resolutions = resolutions or Resolutions()
-        self.transactions, self.given_up = True, 0      # False: rows of dns, tls, http and files are not made, and counted here
-        self.packets = records(BATCH, PACKET)
-        self.cursor = np.zeros(3, np.int64)
-        self._dealt: Dealt | None = None        # is being taken
-        self._no_frames = records(0, FRAME)
-        self._pipeline = Bound(pipeline)
-        row = self.table.shard[0]
-        for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
-            row[name] = getattr(limits, name) * 1_000_000
-        row.inspect, row.cut = limits.inspect, limits.cut
-        row.shared = 1 if lock is not None else 0
-        row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
-        row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
-        self.origin = Origin("")
-        self.naming = _naming(rules)
-        self._outputs = [Output(limits) for _ in range(outputs)]
-        self._own = self._own_arrays()          # kept: a world holds addresses only
-        for one in self._outputs:
-            one.world = world(WORLD, {**self._own, **one.arrays()})
-        self._turn = 0
-        self.stored_time = time.time_ns() // 1000
-
-    def _own_arrays(self) -> dict[str, Any]:
-        """Every array of the world but the output's."""
-        t, r, d = self.table, self.rules, self.resolutions
-        return {
-            **self.intake.arrays(), "cursor": self.cursor,
-            "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels,
-            "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
-            "facts": self.facts.pool, "inspection": records(1, INSPECTION),
-            "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
-            "parsers": r.address_array(), "parser_memory": r.parser_memory, "parser_starts": r.parser_starts,
-            "parser_protocol": r.parser_protocol, "parser_also": r.parser_also_reason,
-            "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
-            "names": r.names, "certificate_names": r.certificate_names, "alpns": r.alpns, "agents": r.agents, "agent_bytes": r.agent_bytes,
-            "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,
-            "answers": records(ANSWERS, ANSWER), "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
-        }
-
-    @property
-    def output(self) -> Output:
-        """What is being filled."""
-        return self._outputs[self._turn]
-
-    @property
-    def counters(self) -> Any:
-        """The SHARD record: clock and counters."""
-        return self.table.shard[0]
-
-    def begin(self, origin: Origin) -> None:
-        """The next blocks are of this origin. Flows of another one must have been finished before."""
-        self.origin = origin
-
-    # ---- alone
-
-    def process(self, block: Block) -> None:
-        """Take a block through the pipeline; sinks are written as buffers fill."""
-        self.cursor[:] = 0, block.count, 0
-        self.counters.before = self.intake.before
-        while self._pipeline(block.data, block.frames, self.packets, self.output.world) == DRAIN:
-            self.drain()
-        if self._lock is not None:
-            self.learn()
-
-    def number_flows(self, first: int, step: int) -> None:
-        """Flows are numbered first + step, first + 2 step ..., not by their first packets."""
-        self.counters.serial, self.counters.step = first, step
-
-    def adopt(self, rules: RuleSet) -> None:
-        """Name by other rules from now on. Flows keep what they were named, where the rule that did is still there."""
-        self.drain()
-        self.wait()
-        old = self.rules
-        renumber(self.table.flows, self.table.shard, moved(old.protocols, rules.protocols, np.dtype("u2")),
-                 moved(old.applications, rules.applications, np.dtype("u2")), moved(old.identities(), rules.identities(), np.dtype("u4")))
-        self.rules = rules
-        self.naming = _naming(rules)
-        self._own = self._own_arrays()
-        for one in self._outputs:
-            one.world = world(WORLD, {**self._own, **one.arrays()})
-
-    def idle(self, time: int) -> None:
-        """No packet came until `time`, us: flows end and minutes pass all the same."""
-        self.intake.timeline.row.clock = max(int(self.intake.timeline.row.clock), time)
-        while pass_idle(self.output.world, time) == DRAIN:
-            self.drain()
-
-    def finish(self) -> None:
-        """End all flows and write what is left."""
-        while not self.flush():
-            self.drain()
-        self.drain()
-        self.wait()
-
-    def drain(self) -> None:
-        """Write what was exported, or have it written behind."""
-        self.learn()
-        out = self.drained()
-        with self._lock or contextlib.nullcontext():
-            out.settle()
-        if self.behind is None:
-            self.write(out)
-        else:
-            self.behind.put(0, lambda: self.write(out), out.free)
-            self.output.free.wait()
-
-    def wait(self) -> None:
-        """Until all that was drained is written. Nothing of the blocks that were processed is held any longer."""
-        self.forget()
-        if self.behind is not None:
-            self.behind.wait()
-
-    def forget(self) -> None:
-        """Let go of the blocks that were processed."""
-        self._pipeline.forget()
-
-    # ---- in a crew
-
-    def take(self, dealt: Dealt, number: int) -> bool:
-        """Take the packets that shard `number` was dealt through the pipeline. False: what was exported must be drained first."""
-        if self._dealt is None:
-            self._dealt = dealt
-            self.cursor[:] = 0, dealt.counts[number], 1
-            self.counters.before = self.intake.before
-        if self._pipeline(dealt.data, self._no_frames, dealt.packets[number], self.output.world) == DRAIN:
-            return False
-        self._dealt = None
-        return True
-
-    def at(self, dealt: Dealt, number: int) -> int:
-        """The number of the first packet that is not behind the shard, as `Dealt.end` counts."""
-        at = int(self.cursor[AT])
-        return dealt.begin + (int(dealt.packets[number][at].number) - dealt.begin & 0xFFFFFFFF) if at < self.cursor[END] else dealt.end
-
-    def flush(self) -> bool:
-        """End all flows. False: what was exported must be drained first."""
-        return flush_all(self.output.world) == DONE
-
-    def set_clock(self, time: int) -> None:
-        """The packet clock has gone on with the packets of others, us."""
-        if time != self.counters.clock:
-            clock_at(self.output.world, time)
-
-    def learn(self) -> None:
-        """Put the answers that were noted into the table of all."""
-        if self.counters.answers:
-            with self._lock or contextlib.nullcontext():
-                learn_all(self.output.world)
-
-    def drained(self) -> Output:
-        """What was exported so far, to be settled and written; the next output is filled from now on, once it is free."""
-        row, out = self.counters, self.output
-        out.head[:] = row.exports, row.export_facts
-        out.transactions, out.origin = int(row.outbox), self.origin
-        if not self.transactions:
-            self.given_up += out.transactions
-            out.transactions = 0
-        row.exports = row.export_facts = row.export_tunnels = row.outbox = 0
-        self._turn = (self._turn + 1) % len(self._outputs)
-        return out
-
-    def write(self, out: Output) -> None:
-        """The output as Batches, to every sink."""
-        origin, batches = out.origin, []
-        if out.rows:
-            batches.append(batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                                 boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time))
-        if out.transactions:
-            batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                                    boot=origin.boot, stored_time=self.stored_time)
-        for one in batches:
-            for sink in self.sinks:
-                sink.write(one)
-
-
-def _naming(rules: RuleSet) -> Naming:
-    return Naming(rules.protocols, rules.applications, rules.categories, rules.protocol_categories, rules.words, rules.version)
 
 
 def entries(rules: RuleSet) -> list[Entry | str]:

@@ -21,13 +21,14 @@ from dpi.capture.intake import Intake
 from dpi.capture.live import Live, walk_ring
 from dpi.capture.packet_socket import card_drops, link_of, queue_drops
 from dpi.classify.resolutions import Resolutions
-from dpi.engine import Limits, Origin, Shard, entries
+from dpi.engine import entries
 from dpi.errors import UserError
 from dpi.health import Health, StoreHealth, WorkerHealth
 from dpi.native import warm
 from dpi.replaying import limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
+from dpi.shard import Limits, Origin, Shard
 
 PATIENCE = 0.1              # s that a worker waits for a block before it looks at the time
 DRAIN_SECONDS = 2           # rows leave a shard at least this often

@@ -20,11 +20,12 @@ from dpi.capture.selection import Selection
 from dpi.capture.trace import Trace, open_trace
 from dpi.classify.resolutions import Resolutions
 from dpi.crew import Crew
-from dpi.engine import Limits, Origin, Shard, entries
+from dpi.engine import entries
 from dpi.native import warm
 from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
+from dpi.shard import Limits, Origin, Shard
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache

@@ -9,8 +9,8 @@ import pytest
 
 import dpi.replaying
 from dpi.batch import Batch
-from dpi.engine import Limits
 from dpi.replaying import Progress, ReplayOptions, limits, run
+from dpi.shard import Limits
 from tests.golden.rows import PCAPS, Kept, golden
 
 CAPTURES = sorted(PCAPS.glob("*.pcap"))
@@ -71,7 +71,7 @@ def test_what_a_sink_raises_reaches_the_caller_and_no_thread_stays(always: None,
 def test_a_bug_in_a_shard_reaches_the_caller(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> bool:
         raise ZeroDivisionError
-    monkeypatch.setattr("dpi.engine.Shard.take", broken)
+    monkeypatch.setattr("dpi.shard.Shard.take", broken)
     with pytest.raises(ZeroDivisionError):
         rows(CAPTURES, 3)
 

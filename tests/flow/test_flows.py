@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from dpi.batch import Batch
 from dpi.capture.block import Block
 from dpi.capture.frame import FRAME
-from dpi.engine import Limits, Origin, Shard
 from dpi.jit import BUILD, records
 from dpi.rules import load
 from dpi.schema import TABLES
+from dpi.shard import Limits, Origin, Shard
 from tests.hostile.samples import ether, ip4, ip6, samples, udp
 from tests.oracle import columns, flows, reader
 

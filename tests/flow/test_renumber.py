@@ -6,8 +6,8 @@ from pathlib import Path
 from dpi.capture.block import Block
 from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
-from dpi.engine import Limits, Origin, Shard
 from dpi.rules import load
+from dpi.shard import Limits, Origin, Shard
 from tests.flow.test_flows import PCAPS, SMALL, Kept
 
 CAPTURE = PCAPS / "demo.pcap"

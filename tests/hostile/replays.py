@@ -16,9 +16,9 @@ import numpy as np
 from dpi.batch import Batch
 from dpi.capture.block import Block
 from dpi.capture.frame import FRAME
-from dpi.engine import Limits, Origin, Shard
 from dpi.jit import records
 from dpi.rules import load
+from dpi.shard import Limits, Origin, Shard
 from tests.hostile.child import survive
 from tests.hostile.samples import Sample, samples
 from tests.hostile.seeds import PCAPS, frames

@@ -191,7 +191,8 @@ def test_it_says_how_it_is_to_prometheus_and_to_systemd(cable: Wire, tmp_path: P
         time.sleep(0.3)
 
         def page(name: str) -> str:
-            return cable.run(cable.near, ["curl", "-s", f"http://127.0.0.1:9470/{name}"], stdout=subprocess.PIPE).communicate(timeout=20)[0].decode()
+            program = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:9470/{name}').read().decode())"
+            return cable.run(cable.near, [sys.executable, "-c", program], stdout=subprocess.PIPE).communicate(timeout=20)[0].decode()
 
         metrics = page("metrics")
         assert f'fullspan_packets_total{{interface="{NEAR}",worker="0"}} 3000.0' in metrics and "fullspan_lost_total" in metrics
