@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from dpi.batch import Batch
@@ -19,6 +20,11 @@ from dpi.store.writer import FIRST, LAST, Spool, Writer
 
 _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
 _PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
+
+
+def is_open(path: Path) -> bool:
+    """Whether this process has that path open."""
+    return str(path) in _OPEN
 
 
 class EmbeddedStore:

@@ -25,6 +25,7 @@ OLD, EMPTY, COPIED = "old", "empty", "copied"
 _SIZE = 8               # bytes of a message's length
 
 
+_DRAINED = 4            # statements after which a connection's old output is gone: one is enough
 _READ = struct.Struct("<QQd")       # before a reader's answer: rows read, bytes read, seconds
 
 
@@ -89,8 +90,22 @@ def open_reader(path: Path, settings: Mapping[str, str | int | float]) -> Any:
     return connection
 
 
+def _run(connection: Any, sql: str, form: str, params: Mapping[str, Any] | None) -> Any:
+    """A statement's result. RuntimeError where the engine refuses.
+
+    What a statement had written when it failed (upon a limit, say) stays in the connection, before the next statement's answer: it is taken out."""
+    try:
+        return connection.query(sql, form, params=dict(params or {}))
+    except Exception:
+        for _ in range(_DRAINED):
+            with contextlib.suppress(Exception):
+                if connection.query("SELECT 1", "RawBLOB", params={}).bytes() == b"1":
+                    break
+        raise
+
+
 def _answered(connection: Any, sql: str, form: str, params: Mapping[str, Any] | None) -> Answer:
-    got = connection.query(sql, form, params=dict(params or {}))
+    got = _run(connection, sql, form, params)
     return Answer(got.bytes(), int(got.storage_rows_read()), int(got.storage_bytes_read()), float(got.elapsed()))
 
 
@@ -102,7 +117,7 @@ class Here:
         self._connection, self.begun = open_directory(path, keep)
 
     def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
-        answer: bytes = self._connection.query(sql, form, params=params or {}).bytes()
+        answer: bytes = _run(self._connection, sql, form, params).bytes()
         return answer
 
     def file(self, number: int) -> str:
@@ -254,7 +269,7 @@ def _serve(path: Path, keep: bool, line: _Line, reading: _Line) -> None:
         while size := _read(line.requests, _SIZE):
             sql, form, params = marshal.loads(_read(line.requests, int.from_bytes(size, "little")))
             try:
-                answer = b"+" + connection.query(sql, form, params=params).bytes()
+                answer = b"+" + _run(connection, sql, form, params).bytes()
             except Exception as error:
                 answer = b"-" + str(error).encode()
             _answer(line.answers, answer)
