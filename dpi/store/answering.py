@@ -15,13 +15,16 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dpi.errors import UserError
 from dpi.store import Address
 from dpi.store.engine import Answer, Reader
 from dpi.store.notice import Notice
 from dpi.store.statement import Refusal, reading
+
+if TYPE_CHECKING:
+    from dpi.store.interface import Server
 
 _PARSE = "SELECT formatQuerySingleLine({sql:String})"
 _COMMENT = "fullspan answering"         # by which a question still running is found when answering ends
@@ -84,8 +87,6 @@ class Answering:
     UserError: the port is taken, the notice can't be written, or the store is not one that this process owns."""
 
     def __init__(self, store: Owned, port: int = 0, limits: Limits | None = None) -> None:
-        from dpi.store.interface import Server
-
         self.limits = limits or Limits()
         self._store = store
         self._turn = threading.Lock()
@@ -94,23 +95,33 @@ class Answering:
             raise UserError("only a store that this process owns is answered for", getattr(store, "url", ""), "name one with --store chdb:///path")
         self._reader = store.reader(self.limits.settings())
         self._database = "default"
-        self._know()
         self.mark = secrets.token_hex(16)
         try:
-            self._server = Server(self, port)
-        except OSError as error:
+            self._know()
+            self._server = self._listening(port)
+            self.port: int = self._server.server_port
+            self._notice = Notice(self.port, os.getpid(), self.mark)
+            self._announce()
+        except BaseException:
             self._reader.close()
-            raise UserError(f"the port can't be opened: {error.strerror}", f"127.0.0.1:{port}", "name another port") from None
-        self.port: int = self._server.server_address[1]
-        self._notice = Notice(self.port, os.getpid(), self.mark)
-        try:
-            self._notice.put_up(store.where.path)
-        except OSError as error:
-            self._server.server_close()
-            self._reader.close()
-            raise UserError(f"the store's directory can't be written: {error.strerror}", str(store.where.path)) from None
+            raise
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="answering", daemon=True)
         self._thread.start()
+
+    def _listening(self, port: int) -> Server:
+        from dpi.store.interface import Server
+
+        try:
+            return Server(self, port)
+        except (OSError, OverflowError) as error:
+            raise UserError(f"the port can't be opened: {getattr(error, 'strerror', error)}", f"127.0.0.1:{port}", "name another port") from None
+
+    def _announce(self) -> None:
+        try:
+            self._notice.put_up(self._store.where.path)
+        except OSError as error:
+            self._server.server_close()
+            raise UserError(f"the store's directory can't be written: {error.strerror}", str(self._store.where.path)) from None
 
     def _know(self) -> None:
         """What the engine knows: its version, its clock's zone, formats, functions."""

@@ -289,10 +289,13 @@ def _read_beside(path: Path, line: _Line) -> None:
                 if what == "ask":
                     got = _answered(connection, *given)
                     said += _READ.pack(got.rows, got.bytes, got.seconds) + got.data
+                elif what == "close":
+                    connection.close()
+                    connection = None
+                elif connection is not None:
+                    raise RuntimeError("this store has a reader already")
                 else:
-                    if connection is not None:
-                        connection.close()
-                    connection = open_reader(path, *given) if what == "open" else None
+                    connection = open_reader(path, *given)
             except Exception as error:
                 said = b"-" + str(error).encode()
             _answer(line.answers, said)

@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.server.answering.answer(Question(
             sql, given.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
             given.get("database") or self.headers.get("X-ClickHouse-Database") or "",
-            {name.removeprefix("param_"): value for name, value in given.items() if name.startswith("param_")}))
+            {name.removeprefix("param_"): value for name, value in given.items() if re.fullmatch(r"param_\w+", name)}))
         data, how = self._packed(reply.answer.data, given.get("enable_http_compression", "0") in ("1", "true"))
         self._send(200, data, {**how, **self._told(reply), "X-ClickHouse-Query-Id": number})
 
