@@ -328,6 +328,50 @@ def test_clickhouse_connect_is_a_client(store: Store, answering: Answering) -> N
         client.close()
 
 
+@pytest.mark.parametrize("sql", [
+    *(f"SELECT * FROM {table} ORDER BY ALL" for table in ("flows", "dns", "captures")), "SELECT displayName(), version(), revision(), timezone()",
+    "SELECT repeat('x', number * 50) AS s, [[number], []] AS a, map('k', number) AS m, (1, [s]) AS t, CAST((number, s), 'Tuple(a UInt8, `b c` String)') AS n, "
+    "toDecimal64(1, 3) AS d, CAST(1, 'Decimal(30, 2)') AS e, NULL AS z, toFixedString('a', 3) AS f, CAST('a, (', 'Enum8(\\'a, (\\' = 1)') AS g, "
+    "[toNullable(1), NULL] AS h, toIntervalDay(1) AS i, toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0') AS u, true AS b, "
+    "toLowCardinality(toNullable(if(number % 2 = 0, 'even', NULL))) AS l, if(number > 3, [toLowCardinality(s), 'y'], []) AS la, "
+    "CAST([('x', 1)], 'Nested(p String, q Int8)') AS ne "
+    "FROM numbers(9)", "SELECT number FROM numbers(4000)", "SELECT 1 WHERE 0"])
+def test_blocks_of_newer_clients_read_back(answering: Answering, remote: RemoteStore, sql: str) -> None:
+    """As Go's client, and with it Grafana, asks for them: another reader of that revision finds the same values and the end in its place."""
+    from clickhouse_driver.bufferedreader import BufferedSocketReader
+    from clickhouse_driver.connection import ServerInfo
+    from clickhouse_driver.context import Context
+    from clickhouse_driver.streams.native import BlockInputStream
+
+    connection = http.client.HTTPConnection("127.0.0.1", answering.port)
+    connection.request("POST", "/?default_format=Native&client_protocol_version=54460&enable_http_compression=1", sql.encode(), {"Accept-Encoding": "gzip"})
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+    assert answer.status == 200, data
+    data = gzip.decompress(data)
+    context = Context()
+    context.server_info = ServerInfo("", 26, 9, 0, 54460, "UTC", "", 54460)
+    context.settings = {}
+    context.client_settings = {"strings_as_bytes": False, "strings_encoding": "utf-8", "use_numpy": False, "namedtuple_as_json": False}
+    here, there = socket.socketpair()
+    sending = threading.Thread(target=lambda: (there.sendall(data), there.close()))
+    sending.start()
+    rows: list[Any] = []
+    stream = BlockInputStream(BufferedSocketReader(here, 1 << 16), context)
+    with contextlib.suppress(EOFError):
+        while True:
+            rows += stream.read().get_rows()
+    sending.join()
+    here.close()
+    plain = remote.query(sql)
+    assert len(rows) == len(plain)
+    for got, want in zip(rows, plain, strict=True):
+        for value, wanted, kind in zip(got, want, plain.types, strict=True):
+            if re.fullmatch(r"(Nullable\(|LowCardinality\()?(U?Int\d+|String|Bool)\)?|Array\((String|U?Int\d+)\)|Enum.*", kind):
+                assert value == wanted, kind
+
+
 # ---- an owner of its own process
 
 _OWNER = """

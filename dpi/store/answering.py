@@ -14,11 +14,12 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dpi.errors import UserError
 from dpi.store import Address
+from dpi.store.blocks import revised
 from dpi.store.engine import Answer, Reader
 from dpi.store.notice import Notice
 from dpi.store.statement import Refusal, reading
@@ -66,11 +67,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Question:
-    """A statement as it came. form: the format where it names none; database: '' for the store's own."""
+    """A statement as it came. form: the format where it names none; database: '' for the store's own; revision: of the protocol, that Native follows."""
     sql: str
     form: str = "TabSeparated"
     database: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
+    revision: int = 0
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,11 @@ class Answering:
         answer = self._ask(statement.sql, name, question.params)
         if len(answer.data) > self.limits.bytes:
             raise Refusal(396, "TOO_MANY_ROWS_OR_BYTES", f"Limit for result exceeded, max bytes: {self.limits.bytes}, as {name}: {len(answer.data)}")
+        if name == "Native" and question.revision:
+            try:
+                answer = replace(answer, data=revised(answer.data, question.revision))
+            except ValueError as error:
+                raise Refusal(48, "NOT_IMPLEMENTED", f"{error}: cast it to a plain type, such as String") from None
         return Reply(answer, name, kind)
 
     def _use(self, database: str) -> None:

@@ -1,8 +1,8 @@
 """ClickHouse's HTTP interface, as much of it as reading takes: requests taken apart, answers and refusals put together.
 
 GET or POST `/?query=...`; the query in the URL, in the body, or begun in one and ended in the other. Of the URL's other parameters `default_format`,
-`database`, `query_id`, `param_NAME` and `enable_http_compression` count; settings of the engine are taken and not followed. `/ping` and
-`/replicas_status` say Ok.
+`database`, `query_id`, `param_NAME`, `enable_http_compression` and `client_protocol_version` count; settings of the engine are taken and not
+followed. `/ping` and `/replicas_status` say Ok.
 """
 from __future__ import annotations
 
@@ -205,7 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.server.answering.answer(Question(
             sql, given.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
             given.get("database") or self.headers.get("X-ClickHouse-Database") or "",
-            {name.removeprefix("param_"): value for name, value in given.items() if re.fullmatch(r"param_\w+", name)}))
+            {name.removeprefix("param_"): value for name, value in given.items() if re.fullmatch(r"param_\w+", name)},
+            int(version) if (version := given.get("client_protocol_version", "")).isdecimal() and len(version) < 10 else 0))
         data, how = self._packed(reply.answer.data, given.get("enable_http_compression", "0") in ("1", "true"))
         self._send(200, data, {**how, **self._told(reply), "X-ClickHouse-Query-Id": number})
 
