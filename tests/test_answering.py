@@ -1,4 +1,4 @@
-"""A store that is owned and read at once: real owners, real engines, real clients; what must not be answered is not."""
+"""What an owner answers, how, and within which limits: a real engine, real clients."""
 from __future__ import annotations
 
 import contextlib
@@ -7,11 +7,7 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
-import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,30 +17,21 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from dpi.batch import Batch, Texts
 from dpi.errors import UserError
-from dpi.schema import TABLES
 from dpi.store import Store, address, notice, open_store
-from dpi.store.answering import Answering, Limits, Question
+from dpi.store.answering import Answering, Limits
 from dpi.store.remote import RemoteStore
-from dpi.store.statement import Refusal
 from tests.rows import batch
 
 ROOT = Path(__file__).resolve().parents[1]
-HIDDEN = "hidden-4711"
 SLOW = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 7"
 
 
-# ---- owner and reader in one process: what is answered, and how
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("answering")
-    (folder / "hidden.csv").write_text(f"a,b\n{HIDDEN},1\n")
-    return folder
+    return tmp_path_factory.mktemp("answering")
 
 
 @pytest.fixture(scope="module")
@@ -150,84 +137,6 @@ def test_only_names_of_this_machine_are_answered(answering: Answering) -> None:
     for name in ("localhost", "127.0.0.1:1", "LOCALHOST:8123"):
         assert ask(answering.port, "SELECT 1", headers={"Host": name})[:2] == (200, "1\n")
     assert answering._server.server_address[0] == "127.0.0.1"
-
-
-#: {f} is a file whose text must never come out. Each of them must be refused.
-HOSTILE = [
-    "INSERT INTO flows (flow_id) VALUES (1)", "INSERT INTO flows SELECT * FROM flows", "DROP TABLE flows", "TRUNCATE TABLE flows",
-    "ALTER TABLE flows DELETE WHERE 1", "DELETE FROM flows WHERE 1", "UPDATE flows SET flow_id = 1 WHERE 1", "OPTIMIZE TABLE flows FINAL",
-    "RENAME TABLE flows TO gone", "CREATE TABLE x (a Int8) ENGINE = Memory", "CREATE TEMPORARY TABLE x (a Int8) ENGINE = Memory",
-    "CREATE FUNCTION f AS x -> x", "CREATE USER u", "GRANT ALL ON *.* TO default", "SET readonly = 0", "SYSTEM SHUTDOWN", "SYSTEM STOP MERGES",
-    "KILL QUERY WHERE 1", "USE system", "BACKUP TABLE flows TO File('{f}.bak')", "ATTACH TABLE x", "DETACH TABLE flows", "EXCHANGE TABLES flows AND dns",
-    "CHECK TABLE flows", "WATCH flows", "BEGIN TRANSACTION", "SELECT 1; DROP TABLE flows", "SELECT 1;; INSERT INTO flows (flow_id) VALUES (1)",
-    "/* SELECT */ DROP TABLE flows", "-- SELECT\nDROP TABLE flows", "WITH 1 AS x INSERT INTO flows SELECT x", "SELECT 1 -- \n; DROP TABLE flows",
-    "(SELECT 1) PARALLEL WITH (DROP TABLE flows)", "SELECT 1 SETTINGS readonly = 0", "SELECT 1 SETTINGS max_execution_time = 0",
-    "SELECT 1 FORMAT CSV SETTINGS max_result_rows = 0", "SELECT 1 INTO OUTFILE '{f}.out'", "SELECT 1 INTO/**/OUTFILE '{f}.out' APPEND",
-    "SELECT 1 INTO OUTFILE '{f}.out' TRUNCATE FORMAT CSV", "SHOW TABLES INTO OUTFILE '{f}.out'", "EXPLAIN SELECT 1 INTO OUTFILE '{f}.out'",
-    "EXPLAIN AST SELECT 1 INTO OUTFILE '{f}.out'", "EXPLAIN AST INSERT INTO flows VALUES (1)", "EXPLAIN SYNTAX DROP TABLE flows",
-    "EXPLAIN AST ast = 1 DROP TABLE flows", "SELECT * FROM file('{f}')", "SELECT * FROM `file`('{f}')", 'SELECT * FROM "file"(\'{f}\')',
-    "SELECT * FROM FILE('{f}')", "SELECT file('{f}')", "SELECT `file`('{f}')", "SELECT file /* ( */ ('{f}')", "WITH file('{f}') AS x SELECT x",
-    "SELECT * APPLY(file) FROM (SELECT '{f}')", "SELECT * APPLY file FROM (SELECT '{f}')", "SELECT arrayMap(file, ['{f}'])",
-    "SELECT arrayMap(x -> file(x), ['{f}'])", "SELECT '{f}' AS x, file(x)", "SELECT (SELECT file('{f}'))", "SELECT 1 FROM dns WHERE file('{f}') != ''",
-    "SELECT 1 ORDER BY file('{f}')", "SELECT * FROM view(SELECT file('{f}'))", "SELECT * FROM '{f}'", "SELECT * FROM `{f}`", 'SELECT * FROM "{f}"',
-    "SELECT * FROM default.`{f}`", "FROM '{f}'", "SELECT 1 IN `{f}`", "SELECT * FROM dns JOIN `{f}` AS f ON 1", "SELECT * FROM merge('default', '.*csv')",
-    "DESCRIBE file('{f}')", "DESCRIBE `{f}`", "DESCRIBE TABLE '{f}'", "DESCRIBE (SELECT * FROM '{f}')", "EXISTS `{f}`", "EXISTS TABLE '{f}'",
-    "SHOW CREATE TABLE `{f}`", "EXPLAIN SELECT * FROM file('{f}')", "EXPLAIN SELECT file('{f}')", "EXPLAIN QUERY TREE SELECT * FROM '{f}'",
-    "SELECT * FROM url('http://127.0.0.1:1/')", "SELECT * FROM s3('http://127.0.0.1:1/a')", "SELECT * FROM remote('127.0.0.1:1', 'default.flows')",
-    "SELECT * FROM eval('SELECT 1')", "SELECT * FROM remoteSecure('127.0.0.1:1', 'default.flows')", "SELECT * FROM cluster('default', 'default.flows')",
-    "SELECT * FROM executable('id', 'TSV', 'a String')", "SELECT * FROM mysql('127.0.0.1:1', 'a', 'b', 'c', 'd')",
-    "SELECT * FROM postgresql('127.0.0.1:1', 'a', 'b', 'c', 'd')", "SELECT * FROM sqlite('{f}', 'a')",
-    "SELECT * FROM mongodb('127.0.0.1:1', 'a', 'b', 'c', 'd', 'e')", "SELECT * FROM hdfs('hdfs://127.0.0.1:1/a')", "SELECT * FROM odbc('a', 'b', 'c')",
-    "SELECT * FROM filesystem('/')", "SELECT * FROM Python(HOSTILE)", "SELECT * FROM python(HOSTILE)", "SELECT * FROM loop('default', 'dns')",
-    "SELECT * FROM fileCluster('a', '{f}')", "SELECT aiGenerate('a', 'b')", "SELECT * FROM deltaLakeLocal('/')", "SELECT * FROM icebergLocal('/')",
-    "SELECT * FROM input('a Int8')", "SELECT * FROM viewExplain('EXPLAIN', '', (SELECT 1))", "SELECT 1 FORMAT dataframe", "", ";", "--", "/*", "'", "SELECT",
-    "\0", "SELECT 1 \0; DROP TABLE flows", "SELECT '\\'; DROP TABLE flows",
-]
-
-
-def fingerprint(store: Store, place: Path) -> Any:
-    return ([store.query(f"SELECT count() FROM {table}").value() for table in TABLES],
-            store.query("SELECT database, name FROM system.tables ORDER BY ALL").rows,
-            store.query("SELECT name FROM system.functions WHERE origin != 'System'").rows, sorted(path.name for path in place.iterdir()))
-
-
-@pytest.mark.parametrize("sql", HOSTILE)
-def test_what_does_not_only_read_is_refused(store: Store, answering: Answering, place: Path, sql: str) -> None:
-    before = fingerprint(store, place)
-    sql = sql.replace("{f}", str(place / "hidden.csv"))
-    status, body, answer = ask(answering.port, sql + " ")
-    assert status >= 400 and body.startswith("Code: ") and HIDDEN not in body, body
-    assert fingerprint(store, place) == before
-    assert ask(answering.port, "SELECT 'well'")[1] == "well\n"
-
-
-def test_what_the_store_holds_of_the_engine_is_refused_by_name_in_a_parameter(answering: Answering, place: Path) -> None:
-    for sql in ("SELECT arrayMap({f:Identifier}, [{p:String}])", "SELECT * FROM {p:Identifier}", "SELECT * APPLY({f:Identifier}) FROM (SELECT {p:String})"):
-        status, body, _ = ask(answering.port, sql, param_f="file", param_p=str(place / "hidden.csv"))
-        assert status >= 400 and HIDDEN not in body
-    assert ask(answering.port, "SELECT count() FROM {t:Identifier}", param_t="dns")[1] == "200\n"
-
-
-_GAPS = st.sampled_from([" ", "\n", "\t", "/**/", "/* ' */", "-- \n", "# x\n", "/* ; */", " \n /* `` */ "])
-
-
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_no_dress_makes_a_hostile_statement_pass(store: Store, answering: Answering, place: Path, data: st.DataObject) -> None:
-    """Other case, comments in every gap, wrapped in a query of another kind."""
-    wanted = [sql for sql in HOSTILE if len(sql) > 20 and "'\\'" not in sql and "\0" not in sql and "dataframe" not in sql]
-    sql = data.draw(st.sampled_from(wanted)).replace("{f}", str(place / "hidden.csv"))
-    parts = re.findall(r"'[^']*'|`[^`]*`|\"[^\"]*\"|--[^\n]*\n|/\*.*?\*/|\w+|\S", sql)
-    dressed = "".join(part + (data.draw(_GAPS) if not part.startswith("--") else "\n") for part in parts)
-    if data.draw(st.booleans()):
-        dressed = data.draw(st.sampled_from(["SELECT * FROM ({})", "WITH x AS ({}) SELECT * FROM x", "({})", "SELECT 1 UNION ALL {}", "EXPLAIN {}",
-                                             "SELECT 1; {}",
-                                             "SELECT (SELECT 1), ({})", "DESCRIBE ({})", "SELECT '\\'' /* ' */; {}"])).replace("{}", dressed)
-    before = fingerprint(store, place)
-    with pytest.raises(Refusal) as caught:
-        answering.answer(Question(dressed, "TSV"))
-    assert HIDDEN not in str(caught.value)
-    assert fingerprint(store, place) == before
 
 
 def test_limits_are_kept_and_told(store: Store, answering: Answering, remote: RemoteStore) -> None:
@@ -370,129 +279,6 @@ def test_blocks_of_newer_clients_read_back(answering: Answering, remote: RemoteS
         for value, wanted, kind in zip(got, want, plain.types, strict=True):
             if re.fullmatch(r"(Nullable\(|LowCardinality\()?(U?Int\d+|String|Bool)\)?|Array\((String|U?Int\d+)\)|Enum.*", kind):
                 assert value == wanted, kind
-
-
-# ---- an owner of its own process
-
-_OWNER = """
-import os, sys, threading, time
-from dpi.store import open_ahead, open_store
-url, how = sys.argv[1:]
-ahead = None
-if "beside" in how:
-    os.sched_getaffinity = lambda _: {0, 1}
-    ahead = open_ahead(url)
-    assert ahead is not None
-from dpi.store.answering import Answering
-from tests.rows import batch
-store = open_store(url, ahead=ahead)
-if "silent" in how:
-    store.flush()
-    print("ready", flush=True)
-    sys.stdin.read()
-    store.close()
-    sys.exit()
-answering = Answering(store)
-written, going = 0, True
-def insert():
-    global written
-    while going:
-        store.write(batch("dns", 10, written + 1))
-        store.flush()
-        written += 10
-        time.sleep(0.02)
-thread = threading.Thread(target=insert)
-thread.start()
-print("ready", answering.port, flush=True)
-sys.stdin.read()
-going = False
-thread.join()
-answering.close()
-print(written, store.query("SELECT count() FROM dns").value(), flush=True)
-store.close()
-"""
-
-
-class Owner:
-    """A process that owns a store and writes to it."""
-
-    def __init__(self, folder: Path, how: str = "") -> None:
-        self.path = folder / "store"
-        self.url = f"chdb://{self.path}"
-        self.process = subprocess.Popen([sys.executable, "-c", _OWNER, self.url, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().startswith("ready")
-
-    def end(self) -> str:
-        said, _ = self.process.communicate(timeout=30)
-        assert self.process.returncode == 0
-        return said.strip()
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.communicate(timeout=30)
-
-
-def fullspan(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from dpi.cli.main import run; import sys; sys.exit(run(sys.argv[1:]))"
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT)
-
-
-@pytest.mark.parametrize("how", ["here", "beside"])
-def test_commands_read_what_another_process_owns(tmp_path: Path, how: str) -> None:
-    url = f"chdb://{tmp_path}/store"
-    assert fullspan("replay", str(ROOT / "pcaps" / "dns.pcap"), "--store", url).returncode == 0
-    number = json.loads(fullspan("query", "SELECT flow_id FROM flows ORDER BY flow_id LIMIT 1", "--store", url, "--json").stdout)[0]["flow_id"]
-    asked = [("query", "SELECT * FROM flows ORDER BY ALL", "--store", url, "--json"), ("flow", number, "--store", url, "--packets", "0", "--json"),
-             ("report", "--store", url, "--json", "--capture", "dns.pcap", "--out", str(tmp_path / "report.html"))]
-    alone = [fullspan(*one) for one in asked] if how == "here" else None
-    owner = Owner(tmp_path, how)
-    try:
-        beside = [fullspan(*one) for one in asked]
-        for one in beside:
-            assert one.returncode == 0 and one.stdout, one.stderr
-        assert (tmp_path / "report.html").stat().st_size > 10_000
-        if alone is not None:
-            assert [one.stdout for one in beside] == [one.stdout for one in alone]
-        overview = json.loads(fullspan("query", "--store", url, "--json").stdout)
-        assert {row["table"] for row in overview} == set(TABLES) and next(row["rows"] for row in overview if row["table"] == "dns") > 10
-        assert stat.S_IMODE((owner.path / notice.NAME).stat().st_mode) == 0o600
-        refused = fullspan("replay", str(ROOT / "pcaps" / "dns.pcap"), "--store", url)
-        assert refused.returncode == 2 and "in use by another process" in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
-        assert isinstance(open_store(url, readonly=True), RemoteStore)
-    finally:
-        written, stored = owner.end().split()
-    assert int(stored) >= int(written) > 0                      # not a row was lost to reading
-    assert not (owner.path / notice.NAME).exists()
-
-
-def test_an_owner_that_ends_in_a_question_is_told(tmp_path: Path) -> None:
-    owner = Owner(tmp_path)
-    code = "from dpi.cli.main import run; import sys; sys.exit(run(sys.argv[1:]))"
-    asking = subprocess.Popen([sys.executable, "-c", code, "query", SLOW, "--store", owner.url], stderr=subprocess.PIPE, text=True, cwd=ROOT)
-    time.sleep(1.5)
-    assert asking.poll() is None
-    owner.kill()
-    _, said = asking.communicate(timeout=10)
-    assert asking.returncode == 2 and "ended before it answered" in said and len(said.strip().splitlines()) == 1, said
-    # what it left behind says that it answers, and nobody is misled
-    assert (owner.path / notice.NAME).exists() and notice.standing(owner.path) is None
-    again = fullspan("query", "SELECT count() > 0 AS there FROM dns", "--store", owner.url, "--json")
-    assert json.loads(again.stdout)[0]["there"] == 1, again.stderr
-
-
-def test_a_notice_that_does_not_stand_is_not_followed(tmp_path: Path, answering: Answering) -> None:
-    """Of an owner that is gone, of another's port, of nonsense: the store is held by a process that does not answer."""
-    owner = Owner(tmp_path, "silent")
-    try:
-        for left in ("", "{}", "[1]", '{"port": 0, "process": 1, "mark": "x"}', '{"port": 99999999, "process": 1, "mark": "x"}',
-                     '{"port": 1, "process": 1, "mark": "x"}',
-                     json.dumps({"port": answering.port, "process": os.getpid(), "mark": "another's"})):
-            (owner.path / notice.NAME).write_text(left)
-            with pytest.raises(UserError, match="in use by another process"):
-                open_store(owner.url, create=False, readonly=True)
-    finally:
-        owner.end()
 
 
 def test_what_can_not_be_answered_for_is_told(store: Any, answering: Answering, remote: RemoteStore) -> None:
