@@ -84,7 +84,7 @@ class Reply:
 
 
 class Answering:
-    """Answers until `close`. port 0: any that is free, then in `port`.
+    """Answers until `close`, which comes before the store's own. port 0: any that is free, then in `port`.
 
     UserError: the port is taken, the notice can't be written, or the store is not one that this process owns."""
 
