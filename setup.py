@@ -36,7 +36,7 @@ setup(
         "cluster": ["clickhouse-driver>=0.2.9", "clickhouse-cityhash>=1.0", "lz4>=4"],
         "pandas": ["pandas>=2.2"],
         "test": ["pytest>=8", "hypothesis>=6.100", "scapy>=2.6", "dpkt>=1.9.8", "cryptography>=43", "pandas>=2.2", "playwright>=1.45",
-                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-driver>=0.2.9"],
+                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-driver>=0.2.9", "clickhouse-connect>=0.8"],
     },
     entry_points={
         "console_scripts": ["fullspan = dpi.cli.main:main"],

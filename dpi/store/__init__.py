@@ -1,7 +1,7 @@
 """The store: ClickHouse, embedded (chDB) or a server. Open it with `open_store(url)`.
 
-chdb:///path          embedded, the path owned by one process at a time; a bare name (chdb:///fullspan.chdb, the default) is in the working
-                      directory; ?database=name for another database than `default`
+chdb:///path          embedded, the path owned by one process at a time, others read it through that one where it answers them; a bare name
+                      (chdb:///fullspan.chdb, the default) is in the working directory; ?database=name for another database than `default`
 clickhouse://user@host:9000/database
 none                  keeps nothing
 """
@@ -167,7 +167,8 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
     """Open the store, made and brought up to date where needed. ahead: what `open_ahead` gave. merging: rows will come day and night, so parts are
     merged while they do.
 
-    create=False refuses a chdb path that does not exist; readonly=True lets `query` read only (what a person typed).
+    create=False refuses a chdb path that does not exist; readonly=True lets `query` read only (what a person typed). Where one of them says that it
+    is for reading, a path held by a process that answers others (dpi.store.answering) is read over HTTP from that one.
     Raises UserError: wrong URL, held by another process, no permission, disk full, written by a newer Fullspan.
     """
     where = address(url)
@@ -175,10 +176,26 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
         return NoStore()
     if where.scheme == "clickhouse":
         raise UserError("a ClickHouse server as the store comes with the probe", url, "use chdb:///path")
+    if (readonly or not create) and (read := _held_elsewhere(url or DEFAULT, where)) is not None:
+        return read
     from dpi.store.embedded import EmbeddedStore
 
     opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly, ahead=ahead, merging=merging)
     return opened
+
+
+def _held_elsewhere(url: str, where: Address) -> Store | None:
+    """The store as its owner gives it, where another process owns the path and answers."""
+    from dpi.store.directory import held
+
+    here = sys.modules.get("dpi.store.embedded")
+    if here is not None and here.is_open(where.path) or not held(where.path):
+        return None
+    from dpi.store.notice import standing
+    from dpi.store.remote import RemoteStore
+
+    notice = standing(where.path)
+    return None if notice is None else RemoteStore(url, where, notice)
 
 
 def new_capture_id() -> int:

@@ -1,25 +1,30 @@
 """The embedded store: ClickHouse inside this process (chDB), one directory, owned by one process at a time."""
 from __future__ import annotations
 
-import json
-import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.store import Address, Result, plain, tables
+from dpi.store import Address, Result, tables
+from dpi.store.answers import result, told
 from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
 from dpi.store.directory import check, held, in_use
-from dpi.store.engine import EMPTY, OLD, Engine, Here
+from dpi.store.engine import EMPTY, OLD, Engine, Here, Reader
 from dpi.store.library import location
 from dpi.store.native import KERNELS
 from dpi.store.writer import FIRST, LAST, Spool, Writer
 
 _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
 _PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
+
+
+def is_open(path: Path) -> bool:
+    """Whether this process has that path open."""
+    return str(path) in _OPEN
 
 
 class EmbeddedStore:
@@ -137,15 +142,7 @@ class EmbeddedStore:
                 text = self._engine.query(sql, "JSONCompact", params)
             except Exception as error:
                 raise self._told(error, sql) from None
-        if not text:
-            return Result([], [])
-        body = json.loads(text)
-        types = [one["type"] for one in body["meta"]]
-        rows: list[tuple[Any, ...]] = [tuple(row) for row in body["data"]]
-        if any("IPv6" in one for one in types):
-            shown = ["IPv6" in one for one in types]
-            rows = [tuple(plain(value) if ip else value for value, ip in zip(row, shown, strict=True)) for row in rows]
-        return Result([one["name"] for one in body["meta"]], types, rows)
+        return result(text)
 
     def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
         return self._run(sql, params)
@@ -159,6 +156,21 @@ class EmbeddedStore:
             except Exception as error:
                 raise self._told(error, sql) from None
         return pyarrow.ipc.open_stream(data).read_all() if data else pyarrow.table({})
+
+    # ---- asking beside inserts
+
+    @property
+    def where(self) -> Address:
+        """Its path and its database."""
+        return self._where
+
+    def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
+        """A second connection to the engine, which only reads: it waits for no insert and no insert for it. settings: of the engine, before reading only
+        is set. UserError where the engine does not take them."""
+        try:
+            return self._engine.reader(settings)
+        except RuntimeError as error:
+            raise self._told(error) from None
 
     # ---- captures
 
@@ -199,25 +211,4 @@ class EmbeddedStore:
         return in_use(self._path) if str(self._path) not in _OPEN and held(self._path) else self._told(error)
 
     def _told(self, error: BaseException, sql: str = "") -> UserError:
-        """The engine's error as one line for a person."""
-        text = str(error)
-        where = str(self._path)
-        if "Cannot lock file" in text or "already running" in text or "CANNOT_OPEN_FILE" in text and "lock" in text.lower():
-            return in_use(self._path)
-        if "already initialized with path" in text:
-            return UserError("this process has another store open", where, "close that one first: an embedded engine serves one path at a time")
-        if "No space left" in text or "NOT_ENOUGH_SPACE" in text or "Cannot reserve" in text or "ENOSPC" in text:
-            return UserError("the disk is full", where, "free some space, or name a store on another disk with --store")
-        if "Permission denied" in text or "Read-only file system" in text:
-            return UserError("no permission to write the store", where, "name another path with --store chdb:///path")
-        if "READONLY" in text:
-            return UserError("only reading is allowed here", where, "ask with SELECT, SHOW, DESCRIBE or EXPLAIN")
-        return UserError(_first_line(text), where if not sql else "query", "" if sql else "see `fullspan doctor`")
-
-
-def _first_line(text: str) -> str:
-    """The engine's message without its code, stack and version."""
-    found = re.search(r"DB::Exception: (.*)", text, re.DOTALL)
-    line = " ".join((found.group(1) if found else text).split())
-    line = re.sub(r"(:? While executing .*|\. Expected one of.*|Stack trace.*|\. In scope .*|\(version .*|\([A-Z_]+\)$)", "", line)
-    return line[:300].strip(". ")
+        return told(str(error), self._path, sql)

@@ -2,6 +2,8 @@
 
 Loading, opening and inserting then take no time of the process that reads packets, and no lock of its Python. The two talk through pipes: SQL one way,
 bytes or an error the other; rows travel as files in memory that the engine's process opens by its parent's number.
+
+An engine runs one statement at a time for each connection. A `Reader` is a second connection: what it asks runs beside inserts.
 """
 from __future__ import annotations
 
@@ -9,7 +11,10 @@ import contextlib
 import marshal
 import os
 import signal
+import struct
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +23,29 @@ from dpi.store.library import engine, location
 
 OLD, EMPTY, COPIED = "old", "empty", "copied"
 _SIZE = 8               # bytes of a message's length
+
+
+_DRAINED = 4            # statements after which a connection's old output is gone: one is enough
+_READ = struct.Struct("<QQd")       # before a reader's answer: rows read, bytes read, seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader got. rows, bytes: read from tables to answer; seconds: that it took."""
+    data: bytes
+    rows: int
+    bytes: int
+    seconds: float
+
+
+class Reader(Protocol):
+    """A connection that only reads. RuntimeError with the engine's own words where it refuses. One statement at a time: callers take turns."""
+
+    def ask(self, sql: str, form: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Run a statement; its answer in that format."""
+
+    def close(self) -> None:
+        """Let go of it; the engine stays open."""
 
 
 class Engine(Protocol):
@@ -33,6 +61,9 @@ class Engine(Protocol):
     def file(self, number: int) -> str:
         """The path by which the engine reads an open file of this process."""
 
+    def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
+        """A connection that only reads, under these settings; one at a time."""
+
     def close(self) -> None:
         """Let go of the directory."""
 
@@ -45,53 +76,107 @@ def open_directory(path: Path, keep: bool) -> tuple[Any, str]:
     return engine().connect(str(path)), begun
 
 
+def open_reader(path: Path, settings: Mapping[str, str | int | float]) -> Any:
+    """A second connection to a directory that this process has open, which only reads."""
+    connection = engine().connect(str(path))
+    try:
+        for name, value in settings.items():
+            connection.query(f"SET {name} = {value!r}", "Null", params={})
+        # 1, not 2: a statement can't change a setting, and so no limit, and table functions that open files or sockets are refused
+        connection.query("SET readonly = 1", "Null", params={})
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _run(connection: Any, sql: str, form: str, params: Mapping[str, Any] | None) -> Any:
+    """A statement's result. RuntimeError where the engine refuses.
+
+    What a statement had written when it failed (upon a limit, say) stays in the connection, before the next statement's answer: it is taken out."""
+    try:
+        return connection.query(sql, form, params=dict(params or {}))
+    except Exception:
+        for _ in range(_DRAINED):
+            with contextlib.suppress(Exception):
+                if connection.query("SELECT 1", "RawBLOB", params={}).bytes() == b"1":
+                    break
+        raise
+
+
+def _answered(connection: Any, sql: str, form: str, params: Mapping[str, Any] | None) -> Answer:
+    got = _run(connection, sql, form, params)
+    return Answer(got.bytes(), int(got.storage_rows_read()), int(got.storage_bytes_read()), float(got.elapsed()))
+
+
 class Here:
     """The engine in this process."""
 
     def __init__(self, path: Path, keep: bool) -> None:
+        self._path = path
         self._connection, self.begun = open_directory(path, keep)
 
     def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
-        answer: bytes = self._connection.query(sql, form, params=params or {}).bytes()
+        answer: bytes = _run(self._connection, sql, form, params).bytes()
         return answer
 
     def file(self, number: int) -> str:
         return f"/proc/self/fd/{number}"
 
+    def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
+        return _ReaderHere(open_reader(self._path, settings))
+
     def close(self) -> None:
         self._connection.close()
 
 
-class Beside:
-    """The engine in a process of its own, forked from this one: before it has threads, and best before it has imported much."""
+class _ReaderHere:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
 
-    def __init__(self, path: Path, keep: bool) -> None:
-        requests, self._ask = os.pipe()
-        self._answers, answers = os.pipe()
+    def ask(self, sql: str, form: str, params: Mapping[str, Any] | None = None) -> Answer:
+        return _answered(self._connection, sql, form, params)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Line:
+    """Two pipes to another thread of work in the engine's process. Made before the fork: `keep` and `leave` close what is the other side's."""
+
+    def __init__(self) -> None:
+        self.requests, self._ask = os.pipe()
+        self._answers, self.answers = os.pipe()
         self._lock = threading.Lock()
-        self._begun = ""
-        self._parent = os.getpid()
-        self._child = os.fork()
-        if not self._child:
-            os.close(self._ask)
-            os.close(self._answers)
-            _serve(path, keep, requests, answers)
-        os.close(requests)
-        os.close(answers)
+        self._waiting = b""
 
-    @property
-    def begun(self) -> str:
-        """See `Engine`. Waits until the engine is open."""
-        with self._lock:
-            self._begun = self._begun or self._receive().decode()
-            return self._begun
+    def keep(self) -> None:
+        """This is the side that asks."""
+        os.close(self.requests)
+        os.close(self.answers)
 
-    def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
+    def leave(self) -> None:
+        """This is the side that answers."""
+        os.close(self._ask)
+        os.close(self._answers)
+
+    def first(self) -> bytes:
+        """What it says unasked when it is ready."""
         with self._lock:
-            self._begun = self._begun or self._receive().decode()
-            message = marshal.dumps((sql, form, params or {}))
+            return self._first()
+
+    def _first(self) -> bytes:
+        self._waiting = self._waiting or self._receive()
+        return self._waiting
+
+    def ask(self, message: Any, unasked: bool = False) -> bytes:
+        """The answer to a message. unasked: there is a `first` to be received before."""
+        with self._lock:
+            if unasked:
+                self._first()
+            said = marshal.dumps(message)
             try:
-                _write(self._ask, len(message).to_bytes(_SIZE, "little") + message)
+                _write(self._ask, len(said).to_bytes(_SIZE, "little") + said)
             except OSError:
                 raise RuntimeError("the engine's process has ended") from None
             return self._receive()
@@ -105,19 +190,70 @@ class Beside:
             raise RuntimeError(message[1:].decode(errors="replace"))
         return message[1:]
 
+    def hang_up(self) -> None:
+        """No more questions: the other side ends."""
+        os.close(self._ask)
+
+    def close(self) -> None:
+        os.close(self._answers)
+
+
+class Beside:
+    """The engine in a process of its own, forked from this one: before it has threads, and best before it has imported much."""
+
+    def __init__(self, path: Path, keep: bool) -> None:
+        self._line, self._reading = _Line(), _Line()
+        self._parent = os.getpid()
+        self._child = os.fork()
+        if not self._child:
+            self._line.leave()
+            self._reading.leave()
+            _serve(path, keep, self._line, self._reading)
+        self._line.keep()
+        self._reading.keep()
+
+    @property
+    def begun(self) -> str:
+        """See `Engine`. Waits until the engine is open."""
+        return self._line.first().decode()
+
+    def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
+        return self._line.ask((sql, form, params or {}), unasked=True)
+
     def file(self, number: int) -> str:
         return f"/proc/{self._parent}/fd/{number}"
+
+    def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
+        return _ReaderBeside(self._reading, settings)
 
     def close(self) -> None:
         if not self._child:
             return
-        os.close(self._ask)
+        self._reading.hang_up()
+        self._line.hang_up()
         os.waitpid(self._child, 0)
-        os.close(self._answers)
+        self._line.close()
+        self._reading.close()
         self._child = 0
 
 
-def _serve(path: Path, keep: bool, requests: int, answers: int) -> None:
+class _ReaderBeside:
+    """Its questions are answered by a thread of the engine's process."""
+
+    def __init__(self, line: _Line, settings: Mapping[str, str | int | float]) -> None:
+        self._line = line
+        line.ask(("open", dict(settings)))
+
+    def ask(self, sql: str, form: str, params: Mapping[str, Any] | None = None) -> Answer:
+        said = self._line.ask(("ask", sql, form, dict(params or {})))
+        return Answer(said[_READ.size:], *_READ.unpack_from(said))
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError):         # it has ended, and the connection with it
+            self._line.ask(("close",))
+
+
+def _serve(path: Path, keep: bool, line: _Line, reading: _Line) -> None:
     """The engine's process: answers until its parent closes the pipe or is gone. Never returns."""
     # Ctrl-C reaches both: the parent says what becomes of it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -125,18 +261,46 @@ def _serve(path: Path, keep: bool, requests: int, answers: int) -> None:
         try:
             connection, begun = open_directory(path, keep)
         except Exception as error:
-            _answer(answers, b"-" + str(error).encode())
+            _answer(line.answers, b"-" + str(error).encode())
             os._exit(1)
-        _answer(answers, b"+" + begun.encode())
-        while size := _read(requests, _SIZE):
-            sql, form, params = marshal.loads(_read(requests, int.from_bytes(size, "little")))
+        reader = threading.Thread(target=_read_beside, args=(path, reading), daemon=True)
+        reader.start()
+        _answer(line.answers, b"+" + begun.encode())
+        while size := _read(line.requests, _SIZE):
+            sql, form, params = marshal.loads(_read(line.requests, int.from_bytes(size, "little")))
             try:
-                answer = b"+" + connection.query(sql, form, params=params).bytes()
+                answer = b"+" + _run(connection, sql, form, params).bytes()
             except Exception as error:
                 answer = b"-" + str(error).encode()
-            _answer(answers, answer)
+            _answer(line.answers, answer)
+        reader.join(1)                              # a question still running is nobody's any more
         connection.close()
     os._exit(0)
+
+
+def _read_beside(path: Path, line: _Line) -> None:
+    """The thread of the engine's process that answers its reader."""
+    connection: Any = None
+    with contextlib.suppress(OSError):
+        while size := _read(line.requests, _SIZE):
+            what, *given = marshal.loads(_read(line.requests, int.from_bytes(size, "little")))
+            try:
+                said = b"+"
+                if what == "ask":
+                    got = _answered(connection, *given)
+                    said += _READ.pack(got.rows, got.bytes, got.seconds) + got.data
+                elif what == "close":
+                    connection.close()
+                    connection = None
+                elif connection is not None:
+                    raise RuntimeError("this store has a reader already")
+                else:
+                    connection = open_reader(path, *given)
+            except Exception as error:
+                said = b"-" + str(error).encode()
+            _answer(line.answers, said)
+    if connection is not None:
+        connection.close()
 
 
 def _answer(file: int, message: bytes) -> None:
