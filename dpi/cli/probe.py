@@ -1,6 +1,7 @@
 """fullspan probe: read interfaces day and night."""
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -89,7 +90,7 @@ def _run(probe: Any, store: Any, asked: Any, seconds: float | None) -> None:
             waited = 0
             store.start_flush()
 
-    with _watch(probe, asked.listen):
+    with _watch(probe, asked.listen), _answering(store):
         log.info("reading", extra={"interfaces": ",".join(probe.interfaces), "workers": len(probe.workers)})
         notifier.ready()
         dog = Watchdog(notifier, probe.health)
@@ -101,10 +102,17 @@ def _run(probe: Any, store: Any, asked: Any, seconds: float | None) -> None:
             dog.close()
 
 
+def _answering(store: Any) -> Any:
+    """What lets `query`, `report` and `flow` work beside the probe, where the store is the probe's own."""
+    if not hasattr(store, "reader"):
+        return contextlib.nullcontext()
+    from dpi.store.answering import Answering
+
+    return Answering(store)
+
+
 def _watch(probe: Any, listen: str) -> Any:
     """The HTTP endpoint, where one is wanted."""
-    import contextlib
-
     if not listen:
         return contextlib.nullcontext()
     from dpi.watch import Watch

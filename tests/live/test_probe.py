@@ -201,3 +201,15 @@ def test_it_says_how_it_is_to_prometheus_and_to_systemd(cable: Wire, tmp_path: P
         said = b""
         while b"STOPPING=1" not in said:
             said += systemd.recv(4096)
+
+
+def test_the_store_answers_while_it_is_written(cable: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLSPAN_FLOW_IDLE_UDP", "1")
+    monkeypatch.setenv("FULLSPAN_PROBE_FLUSH_SECONDS", "1")
+    probe = Run(cable, tmp_path)
+    send(cable, 2000, 10, each=100)
+    time.sleep(8)                   # flows are silent for a second, the clock of an idle interface follows, rows leave, and are given to the store
+    asked = [sys.executable, "-m", "dpi.cli.main", "query", "--store", f"chdb://{tmp_path}/store", "SELECT sum(client_packets) AS seen, any(probe) FROM flows"]
+    said = cable.run(cable.near, asked, stdout=subprocess.PIPE).communicate(timeout=60)[0].decode()
+    assert said.split() == ["seen", "any(probe)", "2000", "box"]
+    assert probe.end()["packets"] == 2000
