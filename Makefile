@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN := tshark libpcap0.8
+DEBIAN := tshark libpcap0.8 clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
 .PHONY: help demo test check parts proof bench golden docs clean
 
@@ -18,8 +18,8 @@ demo: $(VENV)/.made ## set up, replay a capture of real programs into ./fullspan
 	$(BIN)/fullspan replay pcaps/demo.pcap --report report.html
 	@echo 'Next: $(BIN)/fullspan query   or open report.html'
 
-parts: ## Debian packages that tests need (tshark, libpcap)
-	@command -v tshark >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
+parts: ## Debian packages that tests need (tshark, libpcap, a ClickHouse server with ZooKeeper)
+	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
 
 check: $(VENV)/.made ## lint, types, import rules, generated docs
 	$(BIN)/ruff check dpi tests pcaps benchmarks docs setup.py
