@@ -110,7 +110,12 @@ class ServerStore:
 
     def insert(self, parcel: Parcel, again: bool = False) -> None:
         with self._lock:
-            self._ready()
+            try:
+                self._ready()
+            except Away:
+                raise
+            except UserError as error:              # of the tables or the user, not of these rows
+                raise Away(error.what, error.where, error.mend) from None
             settings: dict[str, Any] = {}
             if self._dialect == "modern":
                 settings = {"insert_deduplicate": 1, "insert_deduplication_token": parcel.token, "deduplicate_blocks_in_dependent_materialized_views": 1,
