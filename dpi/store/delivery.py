@@ -22,7 +22,7 @@ from dpi.store.native import KERNELS
 from dpi.store.parcel import ROWS, Packing, Parcel
 
 MEMORY = 256 << 20      # bytes of encoded parcels
-GATHERED = 4            # times ROWS that may wait to be encoded
+GATHERED = 4 * ROWS     # rows that may wait to be encoded
 WAIT = 1.0              # s after which rows go though few have come together
 PAUSES = (0.1, 30.0)    # s: the first pause after a failure, doubled each time, and the longest
 CLOSING = 10.0          # s that `close` gives the store to take what is left
@@ -34,7 +34,7 @@ class Delivery:
     kernels = KERNELS
 
     def __init__(self, open: Callable[[], Store], probe: str, spool: DiskSpool | None = None, *, ahead: bool = False, rows: int = ROWS,
-                 memory: int = MEMORY, wait: float = WAIT, pauses: tuple[float, float] = PAUSES) -> None:
+                 memory: int = MEMORY, gathered: int = GATHERED, wait: float = WAIT, pauses: tuple[float, float] = PAUSES) -> None:
         """ahead: each parcel is on disk before it is sent, so that a killed process loses none that was encoded.
 
         Without a spool only `memory` bytes wait for a store that is away."""
@@ -42,7 +42,7 @@ class Delivery:
         self._ahead, self._memory, self._wait, self._pauses = ahead and spool is not None, memory, wait, pauses
         boot = time.time_ns() // 1000
         self._packing = Packing(probe, rows, max(boot, spool.last_boot + 1) if spool is not None else boot)
-        self._most = GATHERED * rows
+        self._most = gathered
         self._changed = threading.Condition()       # guards all below
         self._kept: deque[Parcel] = deque()         # in memory, in their order
         self._bytes = 0                             # of those

@@ -49,7 +49,8 @@ def _view(table: Table) -> str:
         if column.name in keys:
             chosen.append(f"{keys[column.name]} AS {column.name}")
         elif column.kind == "u64":
-            chosen.append("countIf(`interval` = 0) AS flows" if column.name == "flows" else f"sum({column.name}) AS {column.name}")
+            # the server keeps this without quotes, and a bare `interval` would keep it from starting again
+            chosen.append("countIf(flows.interval = 0) AS flows" if column.name == "flows" else f"sum({column.name}) AS {column.name}")
         else:
             chosen.append(column.name)
     grouped = ", ".join(column.name for column in table.columns if column.kind != "u64")

@@ -6,6 +6,7 @@ every cell first.
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import socket
 from typing import Any
@@ -26,6 +27,9 @@ _WORDS = {76: "the server can't write to its disk", 159: "the server was too slo
           241: "the server is out of memory", 242: "the table is read-only: its server has lost ZooKeeper", 243: "the disk of the server is full",
           252: "the server has too many parts to merge", 319: "the server does not know whether the rows were stored", 516: "wrong user or password",
           999: "ZooKeeper has trouble"}
+
+# what the driver logs of broken connections is told by this module's errors
+logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
 
 
 class Session:

@@ -19,9 +19,10 @@ _CONFIG = """<yandex>
 <listen_host>127.0.0.1</listen_host><tcp_port>{port}</tcp_port><interserver_http_port>{exchange}</interserver_http_port>
 <interserver_http_host>127.0.0.1</interserver_http_host><path>{data}/</path><tmp_path>{data}/tmp/</tmp_path>
 <users_config>{path}/users.xml</users_config><default_profile>default</default_profile><default_database>default</default_database>
-<mark_cache_size>5000000</mark_cache_size><timezone>Asia/Tokyo</timezone><macros><replica>{name}</replica></macros>{zookeeper}
+<mark_cache_size>5000000</mark_cache_size><timezone>Asia/Tokyo</timezone><macros><replica>{name}</replica></macros>
+<merge_tree><zookeeper_session_expiration_check_period>1</zookeeper_session_expiration_check_period></merge_tree>{zookeeper}
 </yandex>"""
-_USERS = """<yandex><profiles><default><max_threads>2</max_threads></default></profiles><quotas><default></default></quotas><users>
+_USERS = """<yandex><profiles><default><max_threads>2</max_threads><background_pool_size>1</background_pool_size></default></profiles><quotas><default></default></quotas><users>
 <default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default>
 <probe><password>se:cret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></probe>
 </users></yandex>"""
@@ -130,6 +131,8 @@ class Wire:
                 except OSError:
                     near.close()
                     continue
+                for one in (near, far):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for one, other, name in ((near, far, "cut_up"), (far, near, "cut_down")):
                     threading.Thread(target=self._carry, args=(one, other, name), daemon=True).start()
 
