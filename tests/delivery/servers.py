@@ -22,7 +22,8 @@ _CONFIG = """<yandex>
 <mark_cache_size>5000000</mark_cache_size><timezone>Asia/Tokyo</timezone><macros><replica>{name}</replica></macros>
 <merge_tree><zookeeper_session_expiration_check_period>1</zookeeper_session_expiration_check_period></merge_tree>{zookeeper}
 </yandex>"""
-_USERS = """<yandex><profiles><default><max_threads>2</max_threads><background_pool_size>1</background_pool_size></default></profiles><quotas><default></default></quotas><users>
+_USERS = """<yandex><profiles><default><max_threads>2</max_threads><background_pool_size>1</background_pool_size></default></profiles>
+<quotas><default></default></quotas><users>
 <default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default>
 <probe><password>se:cret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></probe>
 </users></yandex>"""

@@ -31,6 +31,7 @@ def store(request: pytest.FixtureRequest, server: Server) -> Iterator[Store]:
     try:
         yield opened
     finally:
+        opened.query(f"DROP DATABASE {database}")
         opened.close()
 
 
