@@ -27,6 +27,7 @@ _USERS = """<yandex><profiles><default><max_threads>2</max_threads><background_p
 <default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></default>
 <probe><password>se:cret</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota></probe>
 </users></yandex>"""
+_END_OF_STREAM = 5          # the packet of one byte by which the server says that an insert is done
 
 
 def free_port() -> int:
@@ -111,7 +112,9 @@ class Server(_Program):
 
 
 class Wire:
-    """A relay before a server. `cut_up` and `cut_down`: after how many further bytes to and from the server it is cut, None for never."""
+    """A relay before a server. `cut_up` and `cut_down`: after how many further bytes to and from the server it is cut, None for never.
+
+    `lose_end`: the next answer that says all is stored is lost, and the connection with it."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -119,7 +122,7 @@ class Wire:
         self.port = int(self._listener.getsockname()[1])
         self.cut_up: int | None = None
         self.cut_down: int | None = None
-        self.stalled = False
+        self.stalled = self.lose_end = False
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -142,6 +145,10 @@ class Wire:
             while data := source.recv(1 << 14):
                 while self.stalled:
                     time.sleep(0.01)
+                if self.lose_end and name == "cut_down" and data[-1] == _END_OF_STREAM:
+                    self.lose_end = False
+                    self.cuts += 1
+                    break
                 left = getattr(self, name)
                 if left is not None and left <= len(data):
                     setattr(self, name, None)
