@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "chdb:///fullspan.chdb"       # a bare name: in the working directory
 
-__all__ = ["DEFAULT", "Address", "Away", "NoStore", "Result", "Store", "address", "new_capture_id", "open_ahead", "open_store"]
+__all__ = ["DEFAULT", "Address", "Away", "NoStore", "Result", "Store", "address", "new_capture_id", "open_ahead", "open_store", "shown"]
 
 
 class Away(UserError):
@@ -167,24 +167,29 @@ def address(url: str) -> Address:
     raise UserError("not a store URL", url, "use chdb:///path, clickhouse://user@host:9000/db or none")
 
 
+def shown(url: str) -> str:
+    """A store URL without its password."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
 def _server(url: str, parts: SplitResult, port: int) -> Address:
     """The address of a server."""
     options = {name: values[0] for name, values in parse_qs(parts.query).items()}
     database, unknown = parts.path.strip("/") or "default", sorted(set(options) - {"replicated", "replica", "timeout"})
-    shown = url.replace(f":{parts.password}@", ":***@") if parts.password else url
     if not database.isidentifier():
-        raise UserError("a database name is made of letters, digits and _", shown)
+        raise UserError("a database name is made of letters, digits and _", shown(url))
     if unknown:
-        raise UserError(f"a store on a server has no option {', '.join(unknown)}", shown, "it has replicated, replica and timeout")
+        raise UserError(f"a store on a server has no option {', '.join(unknown)}", shown(url), "it has replicated, replica and timeout")
     try:
         timeout = float(options.get("timeout", "30"))
     except ValueError:
         timeout = 0.0
     if not 0 < timeout < 86400:
-        raise UserError("timeout is a number of seconds", shown)
+        raise UserError("timeout is a number of seconds", shown(url))
     path = options.get("replicated", "").rstrip("/")
     if path and not path.startswith("/") or "'" in "".join(options.values()) or "\\" in "".join(options.values()):
-        raise UserError("replicated is a path of ZooKeeper, such as /clickhouse/tables/1", shown)
+        raise UserError("replicated is a path of ZooKeeper, such as /clickhouse/tables/1", shown(url))
     return Address("clickhouse", host=parts.hostname or "", port=port, user=unquote(parts.username or "default"), password=unquote(parts.password or ""),
                    database=database, replicated=path, replica=options.get("replica", "{replica}"), timeout=timeout)
 

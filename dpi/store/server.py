@@ -16,7 +16,7 @@ from typing import Any
 from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.schema import TABLES
-from dpi.store import Address, Away, Result, legacy, tables
+from dpi.store import Address, Away, Result, legacy, shown, tables
 from dpi.store.captures import Captures, Stored, has_begun
 from dpi.store.native import KERNELS
 from dpi.store.parcel import Packing, Parcel
@@ -35,7 +35,7 @@ class ServerStore:
     kernels = KERNELS
 
     def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False) -> None:
-        self.url, self._where = url, where
+        self.url, self._where = shown(url), where
         self._create, self._readonly = create, readonly
         self._lock = threading.RLock()
         self._session = Session(where)
@@ -146,8 +146,8 @@ class ServerStore:
             rows, columns = self._session.ask(sql, {"readonly": 2} if self._readonly else None)
         names, types = [_text(name) for name, _kind in columns], [_text(kind) for _name, kind in columns]
         old = [self._dialect == "legacy" and name in _TIMES and "Int64" in kind for name, kind in zip(names, types, strict=True)]
-        shown = [tuple(_shown(value, kind, is_time) for value, kind, is_time in zip(row, types, old, strict=True)) for row in rows]
-        return Result(names, types, shown)
+        values = [tuple(_shown(value, kind, is_time) for value, kind, is_time in zip(row, types, old, strict=True)) for row in rows]
+        return Result(names, types, values)
 
     def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
         with self._lock:

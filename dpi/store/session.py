@@ -128,7 +128,7 @@ class Session:
         if isinstance(error, SocketTimeoutError | socket.timeout):
             return Away("the server does not answer", self.name)
         if not isinstance(error, ServerException):
-            words = str(error.args[0] if isinstance(error, NetworkError) and error.args else error) or "it closed the connection"
+            words = str(error.args[0] if isinstance(error, NetworkError) and error.args else error).replace(f" ({self.name})", "") or "it closed the connection"
             return Away(f"the server can't be reached: {_line(words)}", self.name)
         line = _line(str(error.message))
         if error.code == _UNKNOWN_DATABASE:

@@ -145,14 +145,14 @@ def test_a_connection_that_is_cut(kind: str, direction: str, server: Server, tmp
         with delivering(server.url(name, OPTIONS[kind].format(name), wire.port), tmp_path) as sent:
             sent.send(500)
             assert sent.delivery.flush(20)
-            for turn in range(8):
+            for turn in range(5):
                 setattr(wire, direction, chance.randrange(1, 20_000 if direction == "cut_up" else 800))
                 for _ in range(3):
                     sent.send(500)
                 until(lambda turn=turn: wire.cuts > turn or not sent.delivery.health().waiting)
             assert sent.delivery.flush(20), sent.delivery.health()
             sent.check(asked(server, name, SUMS))
-            assert wire.cuts >= 4
+            assert wire.cuts >= 2
     finally:
         wire.close()
 

@@ -42,6 +42,12 @@ def parcel(rows: Batch, probe: str = "p1") -> Parcel:
     return packing.pack(packing.take(True)[0])
 
 
+def whole(store: Store) -> str:
+    """Its URL with the password, which the store does not show."""
+    assert "cret" not in store.url
+    return store.url.replace("***", "se%3Acret")
+
+
 def shown(column: Column, value: Any) -> Any:
     """The twin's value as a query shows it."""
     if column.kind in ("time", "time?") and value is not None:
@@ -156,7 +162,7 @@ def test_captures_are_known_and_replaced(store: Store) -> None:
         store.write(_capture(number, 10))
     store.flush()
     assert store.query("SELECT capture_id, damage FROM captures ORDER BY capture_id").rows == [(1, ""), (2, "")]
-    again = open_store(store.url)
+    again = open_store(whole(store))
     assert again.captures(10) == [Stored(1, "/1", 10, 5, "aa"), Stored(2, "/2", 10, 5, "aa")]
     again.replace([1])
     again.close()
@@ -169,14 +175,14 @@ def test_a_store_is_found_again_and_gains_new_columns(store: Store, monkeypatch:
     store.flush()
     grown = TABLES["dns"].columns[:4] + (Column("added", "u32?", "a column of tomorrow"),) + TABLES["dns"].columns[4:]
     monkeypatch.setitem(TABLES, "dns", type(TABLES["dns"])(**{**TABLES["dns"].__dict__, "columns": grown}))
-    with contextlib.closing(open_store(store.url)) as second:
+    with contextlib.closing(open_store(whole(store))) as second:
         second.write(Batch("dns", 1, {"added": np.array([3], np.uint32)}))
         second.flush()
         assert second.query("SELECT added FROM dns WHERE added = 3").rows == [(3,)] and second.query("SELECT count() FROM dns").value() == 11
         assert [row[0] for row in second.query("DESCRIBE TABLE dns").rows][:6] == [column.name for column in grown][:6]
     monkeypatch.setattr(legacy, "VERSION", 0)
     with pytest.raises(UserError, match="newer Fullspan"):
-        open_store(store.url)
+        open_store(whole(store))
 
 
 def test_questions_have_answers_and_errors_one_line(store: Store) -> None:
@@ -190,7 +196,7 @@ def test_questions_have_answers_and_errors_one_line(store: Store) -> None:
             store.query(wrong)
         assert "\n" not in str(caught.value) and "DB::Exception" not in str(caught.value) and len(str(caught.value)) < 320
         assert not isinstance(caught.value, Away)
-    with contextlib.closing(open_store(store.url, create=False, readonly=True)) as reader:
+    with contextlib.closing(open_store(whole(store), create=False, readonly=True)) as reader:
         for change in ("DROP TABLE flows", "INSERT INTO flows (flow_id) VALUES (1)"):
             with pytest.raises(UserError, match="only reading"):
                 reader.query(change)
