@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN := tshark libpcap0.8 iproute2 util-linux systemd prometheus prometheus-alertmanager
+DEBIAN := tshark libpcap0.8 iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-live test check parts proof bench golden docs clean
 
@@ -21,8 +21,8 @@ demo: $(VENV)/.made ## set up, replay a capture of real programs into ./fullspan
 demo-live: $(VENV)/.made ## the probe at work: real programs in network namespaces, mirrored to it (root; installs their Debian packages)
 	$(BIN)/python -m pcaps.make.live
 
-parts: ## Debian packages that tests need (tshark, libpcap, systemd-analyze, Prometheus and Alertmanager)
-	@(for one in tshark ip systemd-analyze promtool amtool; do command -v $$one >/dev/null || exit 1; done) || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
+parts: ## Debian packages that tests need (tshark, iproute2, Prometheus, a ClickHouse server with ZooKeeper, ...)
+	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(DEBIAN); }
 
 check: $(VENV)/.made ## lint, types, import rules, generated docs
 	$(BIN)/ruff check dpi tests pcaps benchmarks docs setup.py

@@ -22,6 +22,7 @@ setup(
     install_requires=[
         "chdb>=4.4,<5",
         "click>=8.1",
+        "clickhouse-driver[lz4]>=0.2.9,<0.3",      # dpi/store/session.py sends blocks through its connection
         "jinja2>=3.1",
         "llvmlite>=0.50,<0.51",
         "numba>=0.68,<0.69",       # kernels lean on how this release links and stores code: see dpi/jit.py
@@ -33,10 +34,9 @@ setup(
         "zstandard>=0.22",
     ],
     extras_require={
-        "cluster": ["clickhouse-driver>=0.2.9", "clickhouse-cityhash>=1.0", "lz4>=4"],
         "pandas": ["pandas>=2.2"],
         "test": ["pytest>=8", "hypothesis>=6.100", "scapy>=2.6", "dpkt>=1.9.8", "cryptography>=43", "pandas>=2.2", "playwright>=1.45",
-                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-driver>=0.2.9", "clickhouse-connect>=0.8"],
+                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-connect>=0.8"],
     },
     entry_points={
         "console_scripts": ["fullspan = dpi.cli.main:main"],

@@ -135,7 +135,7 @@ def _store(url: str | None) -> Finding:
         rows, captures = store.query("SELECT (SELECT count() FROM flows), (SELECT count() FROM captures FINAL)").rows[0]
     finally:
         store.close()
-    return Finding("store", GOOD, f"{rows} flow rows of {captures} captures in {where.path if where.scheme == 'chdb' else name}")
+    return Finding("store", GOOD, f"{rows} flow rows of {captures} captures in {where.path if where.scheme == 'chdb' else store.url}")
 
 
 def _tshark() -> Finding:

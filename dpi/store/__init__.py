@@ -3,6 +3,8 @@
 chdb:///path          embedded, the path owned by one process at a time, others read it through that one where it answers them; a bare name
                       (chdb:///fullspan.chdb, the default) is in the working directory; ?database=name for another database than `default`
 clickhouse://user@host:9000/database
+                      a server; ?replicated=/clickhouse/tables/path makes its tables ReplicatedMergeTree below that path of ZooKeeper or Keeper,
+                      &replica=name names this replica (else the server's macro does); ?timeout=30: seconds without an answer
 none                  keeps nothing
 """
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from dpi.errors import UserError
 
@@ -23,10 +25,15 @@ if TYPE_CHECKING:
     from dpi.batch import Batch
     from dpi.store.captures import Stored
     from dpi.store.engine import Engine
+    from dpi.store.parcel import Parcel
 
 DEFAULT = "chdb:///fullspan.chdb"       # a bare name: in the working directory
 
-__all__ = ["DEFAULT", "Address", "NoStore", "Result", "Store", "address", "new_capture_id", "open_ahead", "open_store"]
+__all__ = ["DEFAULT", "Address", "Away", "NoStore", "Result", "Store", "address", "new_capture_id", "open_ahead", "open_store", "shown"]
+
+
+class Away(UserError):
+    """The store can't take rows now, for a reason that may pass: not reachable, no answer, disk full. Sent again, they may go in."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ class Store(Protocol):
     def flush(self) -> None:
         """Return when all rows written so far are stored."""
 
+    def insert(self, parcel: Parcel, again: bool = False) -> None:
+        """Store a parcel now, whole or not at all; return when it is stored. again: it may have been sent before; it counts once all the same.
+
+        Raises Away where it can be sent again later (whether this time it was stored is then not known), UserError where it never will go in."""
+
     def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
         """Answer a question; rows not flushed are not seen. `{name:Type}` in the SQL stands for params[name]. UserError for wrong SQL."""
 
@@ -96,6 +108,9 @@ class NoStore:
     def flush(self) -> None:
         pass
 
+    def insert(self, parcel: Parcel, again: bool = False) -> None:
+        pass
+
     def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
         raise UserError("there is no store to ask", "--store none", "name a store, such as chdb:///path")
 
@@ -122,6 +137,9 @@ class Address:
     user: str = "default"
     password: str = field(default="", repr=False)
     database: str = "default"
+    replicated: str = ""            # where in ZooKeeper the tables' paths begin; '': tables of one server
+    replica: str = "{replica}"
+    timeout: float = 30.0           # s
 
 
 def address(url: str) -> Address:
@@ -145,9 +163,35 @@ def address(url: str) -> Address:
             path = path.lstrip("/")
         return Address("chdb", Path(path).absolute(), database=database)
     if parts.scheme == "clickhouse" and parts.hostname:
-        return Address("clickhouse", host=parts.hostname, port=port, user=unquote(parts.username or "default"),
-                       password=unquote(parts.password or ""), database=parts.path.strip("/") or "default")
+        return _server(url, parts, port)
     raise UserError("not a store URL", url, "use chdb:///path, clickhouse://user@host:9000/db or none")
+
+
+def shown(url: str) -> str:
+    """A store URL without its password."""
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", ":***@") if password else url
+
+
+def _server(url: str, parts: SplitResult, port: int) -> Address:
+    """The address of a server."""
+    options = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    database, unknown = parts.path.strip("/") or "default", sorted(set(options) - {"replicated", "replica", "timeout"})
+    if not database.isidentifier():
+        raise UserError("a database name is made of letters, digits and _", shown(url))
+    if unknown:
+        raise UserError(f"a store on a server has no option {', '.join(unknown)}", shown(url), "it has replicated, replica and timeout")
+    try:
+        timeout = float(options.get("timeout", "30"))
+    except ValueError:
+        timeout = 0.0
+    if not 0 < timeout < 86400:
+        raise UserError("timeout is a number of seconds", shown(url))
+    path = options.get("replicated", "").rstrip("/")
+    if path and not path.startswith("/") or "'" in "".join(options.values()) or "\\" in "".join(options.values()):
+        raise UserError("replicated is a path of ZooKeeper, such as /clickhouse/tables/1", shown(url))
+    return Address("clickhouse", host=parts.hostname or "", port=port, user=unquote(parts.username or "default"), password=unquote(parts.password or ""),
+                   database=database, replicated=path, replica=options.get("replica", "{replica}"), timeout=timeout)
 
 
 def open_ahead(url: str) -> Engine | None:
@@ -167,15 +211,19 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
     """Open the store, made and brought up to date where needed. ahead: what `open_ahead` gave. merging: rows will come day and night, so parts are
     merged while they do.
 
-    create=False refuses a chdb path that does not exist; readonly=True lets `query` read only (what a person typed). Where one of them says that it
-    is for reading, a path held by a process that answers others (dpi.store.answering) is read over HTTP from that one.
-    Raises UserError: wrong URL, held by another process, no permission, disk full, written by a newer Fullspan.
+    create=False refuses a chdb path, or a database on a server, that does not exist; readonly=True lets `query` read only (what a person typed). Where
+    one of them says that it is for reading, a path held by a process that answers others (dpi.store.answering) is read over HTTP from that one.
+    Raises UserError: wrong URL, held by another process, no permission, disk full, written by a newer Fullspan;
+    Away for a server that does not answer.
     """
     where = address(url)
     if where.scheme == "none":
         return NoStore()
     if where.scheme == "clickhouse":
-        raise UserError("a ClickHouse server as the store comes with the probe", url, "use chdb:///path")
+        from dpi.store.server import ServerStore
+
+        there: Store = ServerStore(url, where, create=create, readonly=readonly)
+        return there
     if (readonly or not create) and (read := _held_elsewhere(url or DEFAULT, where)) is not None:
         return read
     from dpi.store.embedded import EmbeddedStore

@@ -28,8 +28,9 @@ class Stored:
 class Captures:
     """The captures of a store by their size: those it had when first asked, and those written since."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, modified: str = "toUnixTimestamp64Micro(modified_time)") -> None:
+        """modified: SQL for modified_time in us."""
+        self._run, self._modified = run, modified
         self._known: dict[int, Stored] | None = None
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class Captures:
         if self._known is None:
             self._known = {}
             for number, path, size, modified, sha256 in self._run(
-                    "SELECT toString(capture_id), path, toString(size), toUnixTimestamp64Micro(modified_time), sha256 FROM captures FINAL"):
+                    f"SELECT toString(capture_id), path, toString(size), {self._modified}, sha256 FROM captures FINAL"):
                 self._known[int(number)] = Stored(int(number), str(path), int(size), int(modified), str(sha256))
         return self._known
 

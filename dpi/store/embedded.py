@@ -1,6 +1,7 @@
 """The embedded store: ClickHouse inside this process (chDB), one directory, owned by one process at a time."""
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.store import Address, Result, tables
+from dpi.store import Address, Away, Result, tables
 from dpi.store.answers import result, told
 from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
@@ -16,9 +17,13 @@ from dpi.store.directory import check, held, in_use
 from dpi.store.engine import EMPTY, OLD, Engine, Here, Reader
 from dpi.store.library import location
 from dpi.store.native import KERNELS
+from dpi.store.parcel import Parcel
 from dpi.store.writer import FIRST, LAST, Spool, Writer
 
 _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
+#: Errors that say the rows themselves are wrong: sent again they would be refused again.
+_FINAL = ("NO_SUCH_COLUMN_IN_TABLE", "TYPE_MISMATCH", "CANNOT_CONVERT_TYPE", "CANNOT_READ_ALL_DATA", "INCORRECT_DATA", "UNKNOWN_TYPE", "SYNTAX_ERROR",
+          "CANNOT_PARSE", "THERE_IS_NO_COLUMN", "ILLEGAL_COLUMN")
 _PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
 
 
@@ -120,6 +125,24 @@ class EmbeddedStore:
                                    "SETTINGS deduplicate_insert = 'disable' FORMAT Native", "Null")
             except Exception as error:
                 raise self._told(error) from None
+
+    def insert(self, parcel: Parcel, again: bool = False) -> None:
+        file = os.memfd_create("fullspan-parcel", os.MFD_CLOEXEC)
+        try:
+            with open(file, "wb", closefd=False) as out:
+                out.write(parcel.block())
+            with self._lock:
+                # sent a second time it is known by its token, and each rollup knows by itself whether it has it
+                self._engine.query(f"INSERT INTO {parcel.table} ({', '.join(parcel.names)}) FROM INFILE '{self._engine.file(file)}' "
+                                   f"SETTINGS deduplicate_insert = 'enable', insert_deduplication_token = '{parcel.token}', "
+                                   "deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native", "Null")
+        except UserError:
+            raise
+        except Exception as error:
+            told = self._told(error)
+            raise (told if any(word in str(error) for word in _FINAL) else Away(told.what, told.where, told.mend)) from None
+        finally:
+            os.close(file)
 
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""

@@ -121,6 +121,34 @@ def _data(column: Column, values: Array | Texts | Coded | Lists) -> tuple[str, l
     return column.type(), [_raw(fit)]
 
 
+def _plain_strings(values: Texts | Coded) -> Buffer:
+    """Each string behind its length, whatever form they have."""
+    if isinstance(values, Texts):
+        return _texts(values)
+    words = [_string(word) for word in values.words] or [b"\0"]
+    if len(words) == 1:
+        return words[0] * len(values)
+    codes = np.minimum(values.codes, len(words) - 1)
+    return b"".join(map(words.__getitem__, codes.tolist()))
+
+
+def plain(column: Column, values: Array | Texts | Coded | Lists) -> list[Buffer]:
+    """The data of a column without dictionaries: bytes that every server takes, under the name its type has there without LowCardinality."""
+    if isinstance(values, Lists) and not isinstance(values.values, np.ndarray):
+        first, last = int(values.offsets[0]), int(values.offsets[-1])
+        inner = values.values
+        if isinstance(inner, Coded):
+            inner = Coded(inner.codes[first:last], inner.words)
+        else:
+            inner = Texts(inner.data, inner.offsets[first:last + 1])
+        return [_raw((np.asarray(values.offsets, np.int64)[1:] - first).astype(np.uint64)), _plain_strings(inner)]
+    if column.kind == "mac" and isinstance(values, np.ndarray):
+        values = _macs(values)
+    if isinstance(values, Texts | Coded):
+        return [_plain_strings(values)]
+    return _data(column, values)[1]
+
+
 def block(batch: Batch) -> list[Buffer]:
     """One Native block with the columns the batch has, as buffers to be written one after the other. The buffers may be those of the batch."""
     table = TABLES[batch.table]

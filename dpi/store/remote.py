@@ -13,6 +13,7 @@ from dpi.store.answers import result, told
 from dpi.store.captures import Captures, Stored
 from dpi.store.directory import in_use
 from dpi.store.notice import HEADER, Notice
+from dpi.store.parcel import Parcel
 
 _PATIENCE = 120         # seconds without a byte: more than a question may wait and run at its owner
 _LIMITS = {"TIMEOUT_EXCEEDED": "it took longer than the owner of the store lets a question run",
@@ -72,6 +73,9 @@ class RemoteStore:
     # ---- writing is the owner's
 
     def write(self, batch: Batch) -> None:
+        raise self._refused()
+
+    def insert(self, parcel: Parcel, again: bool = False) -> None:
         raise self._refused()
 
     def start_flush(self) -> None:

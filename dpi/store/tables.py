@@ -16,7 +16,9 @@ VERSION = 1
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
 
 _STATE = "fullspan_schema"
-_SETTINGS = "min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000"
+#: Parcels of which each table remembers the token: sent again, they are known (see Store.insert).
+_WINDOW = 1000
+_SETTINGS = f"non_replicated_deduplication_window = {_WINDOW}, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000"
 Rows = Sequence[Sequence[object]]
 Run = Callable[[str], Rows]
 
@@ -29,13 +31,16 @@ def _define(column: Column) -> str:
     return f"`{column.name}` {column.type()}{default}{codec} COMMENT '{comment}'"
 
 
-def create(table: Table) -> str:
-    """CREATE TABLE for an empty store."""
+def create(table: Table, replicated: str = "", replica: str = "") -> str:
+    """CREATE TABLE for an empty store; replicated: the path in ZooKeeper below which its own is, '' for none."""
     stored = "toDate(stored_time)" if "stored_time" in table.names else "stored_day"
     engine = table.engine
     if engine == "SummingMergeTree":
         sums = [column.name for column in table.columns if column.kind == "u64"]
         engine = f"SummingMergeTree(({', '.join(sums)}))"
+    if replicated:
+        name, _, rest = engine.partition("(")
+        engine = f"Replicated{name}('{replicated}/{table.name}', '{replica}'{f', {rest}' if rest else ')'}"
     order = f"({', '.join((*table.order, 'stored_day') if table.folds else table.order)})" if table.order else "tuple()"
     parts = [_define(column) for column in table.columns]
     if table.span:
@@ -71,23 +76,23 @@ def view(table: Table) -> str:
             f"FROM {table.folds} AS src\nGROUP BY {grouped}")
 
 
-def statements() -> list[str]:
+def statements(replicated: str = "", replica: str = "") -> list[str]:
     """All that makes an empty store."""
     tables = list(TABLES.values())
-    return [create(table) for table in tables] + [view(table) for table in tables if table.folds]
+    return [create(table, replicated, replica) for table in tables] + [view(table) for table in tables if table.folds]
 
 
-def digest() -> str:
+def digest(replicated: str = "", replica: str = "") -> str:
     """Changes with any table, column or view."""
-    return hashlib.sha256("\n".join([str(VERSION), *statements()]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([str(VERSION), *statements(replicated, replica)]).encode()).hexdigest()[:16]
 
 
-def prepare(run: Run, where: str) -> None:
+def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> None:
     """Create what is missing and bring what is older up to date; costs one query where nothing changed.
 
     Raises UserError where the store was written by a newer Fullspan.
     """
-    now = digest()
+    now = digest(replicated, replica)
     if str(list(run(f"EXISTS TABLE {_STATE}"))[0][0]) == "1":
         known = list(run(f"SELECT version, digest FROM {_STATE} ORDER BY applied DESC LIMIT 1"))
     else:
@@ -101,7 +106,7 @@ def prepare(run: Run, where: str) -> None:
         return
     if known:
         _upgrade(run, version)
-    for statement in statements():
+    for statement in statements(replicated, replica):
         run(statement)
     run(f"INSERT INTO {_STATE} (version, digest) VALUES ({VERSION}, '{now}')")
 
@@ -119,6 +124,8 @@ def _upgrade(run: Run, version: int) -> None:
         present.setdefault(str(name), set()).add(str(column))
     for table in TABLES.values():
         before = ""
+        if table.name in present:
+            run(f"ALTER TABLE {table.name} MODIFY SETTING non_replicated_deduplication_window = {_WINDOW}")
         for column in table.columns:
             if table.name in present and column.name not in present[table.name]:
                 run(f"ALTER TABLE {table.name} ADD COLUMN {_define(column)} {f'AFTER `{before}`' if before else 'FIRST'}")
