@@ -49,14 +49,17 @@ def now_us() -> int:
 class Worker:
     """One ring of one interface and what becomes of its packets."""
 
-    def __init__(self, interface: str, number: int, live: Live, shard: Shard, sinks: Sequence[Sink], stop: threading.Event) -> None:
-        self.interface, self.number, self.live, self.shard = interface, number, live, shard
+    def __init__(self, interface: str, number: int, live: Live, shard: Shard, sinks: Sequence[Sink], stop: threading.Event,
+                 first: bool = False) -> None:
+        """first: it tells what is lost behind all workers."""
+        self.interface, self.number, self.live, self.shard, self.first = interface, number, live, shard, first
         self._sinks, self._stop = sinks, stop
         self.failed: BaseException | None = None
         self.level, self._inspect = 0, int(shard.counters.inspect)
         self.next_rules: RuleSet | None = None      # to be adopted between two blocks
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
+        self._rows_lost = 0
         self._refused_told: dict[str, int] = {}
         self._minute = now_us() // _MINUTE
         self.thread = threading.Thread(target=self._work, name=f"{interface} {number}", daemon=True)
@@ -129,6 +132,8 @@ class Worker:
         losses, refused = self._losses(), self.shard.intake.refusals()
         lost = {name: losses[name] - self._told[name] for name in losses}
         fresh = {name: count - self._refused_told.get(name, 0) for name, count in refused.items() if count > self._refused_told.get(name, 0)}
+        given_up = self._given_up()
+        rows_lost, self._rows_lost = given_up - self._rows_lost, given_up
         self._told, self._refused_told = losses, refused
         minutes = sorted({self._minute, *(seconds["second"] // 60).tolist()})
         for one in minutes:
@@ -144,10 +149,15 @@ class Worker:
                 "busiest_bytes": np.array([mine["wire_bytes"][busiest] if len(mine) else 0], np.uint64),
                 "busiest_frames": np.array([mine["packets"].max() if len(mine) else 0], np.uint64),
                 **{f"dropped_{name}": np.array([lost[name] if last else 0], np.uint64) for name in ("nic", "kernel", "ring")},
+                "dropped_store": np.array([rows_lost if last else 0], np.uint64),
                 "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
                 "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([fresh[reason] for reason in reasons], np.uint64)),
                 "stored_time": np.array([now_us()], np.int64)}))
         self._minute = minute
+
+    def _given_up(self) -> int:
+        """Rows that the store will never have, of all workers: the first one tells them."""
+        return sum(sink.health().lost for sink in self._sinks if hasattr(sink, "health")) if self.first else 0
 
     def _write(self, batch: Batch) -> None:
         for sink in self._sinks:
@@ -193,7 +203,7 @@ class Probe:
             shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock)
             shard.number_flows(place, len(workers))
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
-            self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop))
+            self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not place))
 
     def run(self, seconds: float | None, each: Callable[[], None]) -> None:
         """Read until `stop` is set or so many seconds have passed, then write what is left. each: called about once a second."""
@@ -234,7 +244,9 @@ class Probe:
         """See dpi.health."""
         from dpi import __version__
 
-        return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), StoreHealth(),
+        asked = next((sink.health for sink in self._sinks if hasattr(sink, "health")), None)
+        store: StoreHealth = asked() if asked is not None else StoreHealth()
+        return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed)
 
 

@@ -62,6 +62,8 @@ class Probe:
     listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
     log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"))
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300)
+    spool: str = _value("", "directory of rows that wait for the store; empty: beside a chdb store, for a server fullspan.spool in the working directory")
+    spool_mb: int = _value(1024, "MB it may hold; beyond, the newest rows are refused and counted", 16, 1 << 20)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import signal
+import socket
 import sys
 import threading
 from dataclasses import asdict, replace
@@ -37,7 +38,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
     """
     from dpi import settings as settings_of
     from dpi.logs import configure
-    from dpi.store import open_ahead, open_store
+    from dpi.store import open_ahead
 
     loaded = settings_of.load()
     given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "name": name, "listen": listen}
@@ -55,28 +56,46 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
         click.echo(f"ready: {', '.join(probe.interfaces)}")
         return
     configure(loaded.probe.log)
-    store = open_store(store_url, ahead=ahead, merging=True)
+    store, delivery = _deliver(store_url, loaded.probe, ahead)
     try:
-        probe = Probe(loaded, [] if store.url == "none" else [store])
-        _run(probe, store, loaded.probe, seconds)
+        probe = Probe(loaded, [] if delivery is None else [delivery])
+        with _answering(store):
+            _run(probe, loaded.probe, seconds)
     finally:
-        store.close()
+        if delivery is not None:
+            delivery.close()
     _say(probe, as_json)
     sys.exit(0)
 
 
-def _run(probe: Any, store: Any, asked: Any, seconds: float | None) -> None:
+def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any]:
+    """The store, where it is the probe's own, and what brings rows to it: each is on disk before it is sent, and counts once whatever breaks."""
+    from pathlib import Path
+
+    from dpi.store import address, open_store
+    from dpi.store.delivery import Delivery
+    from dpi.store.disk_spool import DiskSpool
+
+    where = address(url)
+    if where.scheme == "none":
+        return None, None
+    own = open_store(url, ahead=ahead, merging=True) if where.scheme == "chdb" else None
+    beside = where.path.with_name(where.path.name + ".spool") if own is not None else Path("fullspan.spool")
+    spool = DiskSpool(Path(asked.spool) if asked.spool else beside, asked.spool_mb << 20)
+    name = asked.name or socket.gethostname()
+    return own, Delivery((lambda: own) if own is not None else lambda: open_store(url), name, spool, ahead=True, wait=float(asked.flush_seconds))
+
+
+def _run(probe: Any, asked: Any, seconds: float | None) -> None:
     """Read until told to end; systemd and whoever asks over HTTP are told how it goes."""
     from dpi.notify import Notifier, Watchdog
 
-    hung_up, waited, notifier = threading.Event(), 0, Notifier()
+    hung_up, notifier = threading.Event(), Notifier()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: probe.stop.set())
     signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
 
     def each() -> None:
-        nonlocal waited
-        waited += 1
         if hung_up.is_set():
             hung_up.clear()
             notifier.reloading()
@@ -86,11 +105,8 @@ def _run(probe: Any, store: Any, asked: Any, seconds: float | None) -> None:
                 log.error("rules not reloaded", extra={"reason": probe.reload_failed})
             else:
                 log.info("rules reloaded", extra={"version": probe.rules.version})
-        if waited >= asked.flush_seconds:
-            waited = 0
-            store.start_flush()
 
-    with _watch(probe, asked.listen), _answering(store):
+    with _watch(probe, asked.listen):
         log.info("reading", extra={"interfaces": ",".join(probe.interfaces), "workers": len(probe.workers)})
         notifier.ready()
         dog = Watchdog(notifier, probe.health)
@@ -104,7 +120,7 @@ def _run(probe: Any, store: Any, asked: Any, seconds: float | None) -> None:
 
 def _answering(store: Any) -> Any:
     """What lets `query`, `report` and `flow` work beside the probe, where the store is the probe's own."""
-    if not hasattr(store, "reader"):
+    if store is None:
         return contextlib.nullcontext()
     from dpi.store.answering import Answering
 

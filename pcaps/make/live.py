@@ -92,7 +92,8 @@ def main() -> int:
     if os.geteuid():
         return subprocess.run(["sudo", sys.executable, "-m", "pcaps.make.live"], check=False).returncode
     install([Capture("live", tuple(PROGRAMS.split()), "", 4, "make/live.py", lambda _: None)])
-    shutil.rmtree(STORE, ignore_errors=True)
+    for old in (STORE, STORE.with_name(STORE.name + ".spool")):
+        shutil.rmtree(old, ignore_errors=True)
     with Network(4) as net:
         namespace, probe = net.name("probe"), None
         try:

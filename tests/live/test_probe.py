@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dpi.store import open_store
+from dpi.store.directory import held
 from tests.live.wire import FAR, NEAR, Wire, send, wire
 
 ARP_AND_VLAN = """
@@ -213,3 +214,23 @@ def test_the_store_answers_while_it_is_written(cable: Wire, tmp_path: Path, monk
     said = cable.run(cable.near, asked, stdout=subprocess.PIPE).communicate(timeout=60)[0].decode()
     assert said.split() == ["seen", "any(probe)", "2000", "box"]
     assert probe.end()["packets"] == 2000
+
+
+def test_a_killed_probe_loses_only_what_was_in_memory_and_doubles_nothing(cable: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLSPAN_FLOW_IDLE_UDP", "1")
+    monkeypatch.setenv("FULLSPAN_PROBE_FLUSH_SECONDS", "1")
+    stored = 0
+    for _ in range(2):
+        probe = Run(cable, tmp_path)
+        send(cable, 2000, 10, each=100)
+        time.sleep(7)
+        probe.process.kill()
+        probe.process.communicate()
+        stored += 2000
+    for _ in range(50):
+        if not held(tmp_path / "store"):
+            break
+        time.sleep(0.1)
+    assert Run(cable, tmp_path).end()["packets"] == 0
+    probe.folder = tmp_path
+    assert probe.ask("SELECT sum(client_packets), count() = uniqExact(flow_id, interval) FROM flows") == [(stored, 1)]
