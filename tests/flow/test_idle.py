@@ -1,0 +1,78 @@
+"""A probe's clock goes on without packets: rows leave with their minute, flows end, and what is counted is what a replay counts."""
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from dpi.capture.block import Block
+from dpi.capture.inputs import find
+from dpi.capture.trace import open_trace
+from dpi.jit import BUILD
+from dpi.shard import Limits, Origin, Shard
+from tests.flow.test_flows import PCAPS, RULES, SMALL, Kept
+
+CAPTURES = ["dns.pcap", "ssh.pcap"] if BUILD == "off" else ["demo.pcap", "dns.pcap", "ssh.pcap", "web-users.pcap"]
+MINUTE = 60_000_000
+
+
+def rows(name: str, probe: bool) -> tuple[list[dict[str, Any]], list[tuple[int, int]]]:
+    """Rows of a capture, as a replay gives them or as a probe does whose clock follows ten seconds behind each packet; and (rows so far, us) at each look."""
+    kept = Kept()
+    shard = Shard(RULES, Limits(**SMALL, cut=int(probe)), [kept])
+    if probe:
+        shard.number_flows(0, 1)
+    trace = open_trace(find([str(PCAPS / name)])[0])
+    shard.begin(Origin(name))
+    looked = []
+    for block in trace.blocks(1):
+        time = int(block.frames[0].time)
+        if probe and time % 7 == 0:
+            shard.idle(time - 10_000_000)
+            shard.drain()
+            looked.append((len(kept.rows), time))
+        shard.process(Block(block.data, block.frames, block.count, block.first_number))
+    if probe:
+        last = int(shard.counters.clock)
+        for later in (MINUTE, 10 * MINUTE):
+            shard.idle(last + later)
+            shard.drain()
+        assert int(shard.counters.live) == 0        # all have ended of silence
+    shard.finish()
+    trace.close()
+    return kept.rows, looked
+
+
+def by_minute(some: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
+    """Packets and bytes of each conversation and minute."""
+    found: Counter[tuple[Any, ...]] = Counter()
+    for row in some:
+        ends = (row["ip_protocol"], row["client_ip"], row["client_port"], row["server_ip"], row["server_port"], row["interval_start"][:16])
+        for what in ("client_packets", "server_packets", "client_wire_bytes", "server_wire_bytes"):
+            found[(*ends, what)] += row[what]
+    return +found
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_a_probe_counts_what_a_replay_counts(name: str) -> None:
+    replayed, _ = rows(name, False)
+    probed, _ = rows(name, True)
+    assert by_minute(probed) == by_minute(replayed)
+    flows = {row["flow_id"] for row in probed}
+    assert len(flows) == len({row["flow_id"] for row in replayed}) and flows == {str(number) for number in range(1, len(flows) + 1)}
+    assert sorted(row["flow_id"] for row in probed if row["final"]) == sorted(flows)
+    assert Counter((row["protocol"], row["application"]) for row in probed if row["interval"] == 0).keys() <= \
+        Counter((row["protocol"], row["application"]) for row in replayed).keys() | {("", "")}
+
+
+@pytest.mark.skipif(BUILD == "off", reason="a minute of frames takes long in plain Python")
+def test_rows_leave_with_their_minute() -> None:
+    probed, looked = rows("demo.pcap", True)
+    minutes = {row["interval_start"][:16] for row in probed}
+    assert len(minutes) >= 2 and looked
+    first = min(minutes)
+    # rows that count nothing come later: they say how a flow ended that was silent then
+    in_first = sum(row["interval_start"][:16] == first and row["client_packets"] + row["server_packets"] > 0 for row in probed)
+    ended = [many for many, time in looked if (time - 10_000_000) // MINUTE > looked[0][1] // MINUTE]
+    assert ended and ended[0] >= in_first
