@@ -255,8 +255,9 @@ class _ReaderBeside:
 
 def _serve(path: Path, keep: bool, line: _Line, reading: _Line) -> None:
     """The engine's process: answers until its parent closes the pipe or is gone. Never returns."""
-    # Ctrl-C reaches both: the parent says what becomes of it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a service's end reach both: the parent says what becomes of it, and closes the pipe last
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(BaseException):        # the pipe is gone, and so is whoever could be told
         try:
             connection, begun = open_directory(path, keep)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -57,7 +58,10 @@ class Run:
 
     def end(self, how: int = signal.SIGTERM) -> dict[str, Any]:
         """Its one worker, or the sum of all, after SIGTERM."""
-        self.process.send_signal(how)
+        # to all its processes at once, as systemd and a terminal do: the engine's own goes on until the last row
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for one in (self.process.pid, *map(int, children)):
+            os.kill(one, how)
         said, complaints = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, complaints.decode()
         self.workers = json.loads(said)["workers"]
