@@ -35,6 +35,7 @@ DRAIN_SECONDS = 2           # rows leave a shard at least this often
 GRACE_US = 1_500_000        # the packet clock of an idle interface stays this far behind, so that packets still in the ring are not made younger
 OUTPUTS = 3                 # of a shard: one is being written, one may wait, one fills
 _MINUTE = 60_000_000
+_MISSED = 1440              # minutes before a start that are told as not read, at most
 log = logging.getLogger("dpi.probe")
 #: Parts of the ring that wait, above which work is given up, and what; counting never is. Below RELIEF all is done again.
 PRESSURE = ((0.4, "rows of dns, tls, http and files"), (0.7, "naming by first bytes"))
@@ -59,7 +60,7 @@ class Worker:
         self.next_rules: RuleSet | None = None      # to be adopted between two blocks
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
-        self._rows_lost = 0
+        self._rows_lost, self._began = 0, now_us()
         self._refused_told: dict[str, int] = {}
         self._minute = now_us() // _MINUTE
         self.thread = threading.Thread(target=self._work, name=f"{interface} {number}", daemon=True)
@@ -91,7 +92,7 @@ class Worker:
         while self._step(PATIENCE):         # what the kernel still has
             pass
         self.shard.finish()
-        self._cover(now_us() // _MINUTE)
+        self._cover(now_us() // _MINUTE, now_us())
 
     def _step(self, timeout: float) -> bool:
         block = self.live.next(timeout)
@@ -126,8 +127,21 @@ class Worker:
         return {"nic": card_drops(self.interface) - self._card if first else 0,
                 "kernel": drops + (queue_drops() - self._queues if first else 0), "ring": int(self.live.tallies[0].broken)}
 
-    def _cover(self, minute: int) -> None:
-        """Rows of `coverage` for the minutes that have passed."""
+    def missed(self, since: int) -> None:
+        """Say of the minutes from `since` (counted from the epoch) to the one in which reading begins that nothing of them was read."""
+        for minute in range(max(since, self._minute - _MISSED), self._minute):
+            self._write(Batch("coverage", 1, {
+                "time": np.array([minute * _MINUTE], np.int64), "probe": Coded.same(self.shard.origin.probe, 1), "source": Coded.same(self.interface, 1),
+                "capture_id": np.zeros(1, np.uint64), "busiest_second": np.array([minute * _MINUTE], np.int64),
+                "unread_us": np.array([_MINUTE], np.uint64), "stored_time": np.array([now_us()], np.int64)}))
+
+    def _unread(self, minute: int, ended: int) -> int:
+        """us of a minute before the start and, where `ended` is not 0, after it."""
+        begin, end = minute * _MINUTE, (minute + 1) * _MINUTE
+        return max(0, min(self._began, end) - begin) + (max(0, end - max(ended, begin)) if ended else 0)
+
+    def _cover(self, minute: int, ended: int = 0) -> None:
+        """Rows of `coverage` for the minutes that have passed. ended: when reading ended, us."""
         seconds = self.shard.intake.timeline.take_seconds()
         losses, refused = self._losses(), self.shard.intake.refusals()
         lost = {name: losses[name] - self._told[name] for name in losses}
@@ -149,6 +163,7 @@ class Worker:
                 "busiest_bytes": np.array([mine["wire_bytes"][busiest] if len(mine) else 0], np.uint64),
                 "busiest_frames": np.array([mine["packets"].max() if len(mine) else 0], np.uint64),
                 **{f"dropped_{name}": np.array([lost[name] if last else 0], np.uint64) for name in ("nic", "kernel", "ring")},
+                "unread_us": np.array([self._unread(one, ended)], np.uint64),
                 "dropped_store": np.array([rows_lost if last else 0], np.uint64),
                 "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
                 "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([fresh[reason] for reason in reasons], np.uint64)),
@@ -174,8 +189,10 @@ class Worker:
 class Probe:
     """All workers, from their start to the last row."""
 
-    def __init__(self, settings: Settings, sinks: Sequence[Sink]) -> None:
-        """UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
+    def __init__(self, settings: Settings, sinks: Sequence[Sink], ask: Callable[[str], Sequence[Sequence[Any]]] | None = None) -> None:
+        """ask: answers SQL from the store, so that it is known until when this probe had read before.
+
+        UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
         self.settings, self._sinks = settings, list(sinks)
         asked = settings.probe
         self.interfaces = [name.strip() for name in asked.interfaces.split(",") if name.strip()]
@@ -204,6 +221,17 @@ class Probe:
             shard.number_flows(place, len(workers))
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
             self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not place))
+        if ask is not None:
+            self._tell_gap(ask)
+
+    def _tell_gap(self, ask: Callable[[str], Sequence[Sequence[Any]]]) -> None:
+        """Rows for the minutes since the last one that is covered."""
+        quoted = self.name.replace("\\", "\\\\").replace("'", "\\'")
+        known = {str(source): int(minute) for source, minute in
+                 ask(f"SELECT source, intDiv(toUnixTimestamp64Micro(max(time)), {_MINUTE}) FROM coverage WHERE probe = '{quoted}' GROUP BY source")}
+        for worker in self.workers:
+            if worker.number == 0 and worker.interface in known:
+                worker.missed(known[worker.interface] + 1)
 
     def run(self, seconds: float | None, each: Callable[[], None]) -> None:
         """Read until `stop` is set or so many seconds have passed, then write what is left. each: called about once a second."""

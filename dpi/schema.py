@@ -224,6 +224,7 @@ COVERAGE = (
     C("refused", "u64", "frames in no flow", "packets"),
     C("refused_reasons", "codes", "why frames were refused"),
     C("refused_counts", "u64s", "how many for each of refused_reasons", "packets"),
+    C("unread_us", "u64", "time of the minute in which the probe was not reading: before its start, after its end, down", "us"),
     C("store_lag_us", "u64", "from the last packet of a row to its being stored", "us"),
     _STORED,
 )

@@ -58,7 +58,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
     configure(loaded.probe.log)
     store, delivery = _deliver(store_url, loaded.probe, ahead)
     try:
-        probe = Probe(loaded, [] if delivery is None else [delivery])
+        probe = Probe(loaded, [] if delivery is None else [delivery], None if store is None else lambda sql: store.query(sql).rows)
         with _answering(store):
             _run(probe, loaded.probe, seconds)
     finally:

@@ -238,3 +238,19 @@ def test_a_killed_probe_loses_only_what_was_in_memory_and_doubles_nothing(cable:
     assert Run(cable, tmp_path).end()["packets"] == 0
     probe.folder = tmp_path
     assert probe.ask("SELECT sum(client_packets), count() = uniqExact(flow_id, interval) FROM flows") == [(stored, 1)]
+
+
+def test_minutes_that_were_not_read_are_told(cable: Wire, tmp_path: Path) -> None:
+    first = Run(cable, tmp_path)
+    send(cable, 100, 10)
+    first.end()
+    began, unread = first.ask("SELECT toUnixTimestamp64Micro(min(time)), sum(unread_us) FROM coverage")[0]
+    assert int(unread) > 40_000_000         # of a minute (or two), the seconds it ran
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as store:
+        # as if it had ended an hour ago
+        store.query("INSERT INTO coverage (time, probe, source, stored_time) SELECT time - INTERVAL 1 HOUR, probe, source, stored_time FROM coverage")
+        store.query("ALTER TABLE coverage DELETE WHERE frames > 0 SETTINGS mutations_sync = 1")
+    again = Run(cable, tmp_path)
+    again.end()
+    (whole, most), = again.ask("SELECT countIf(unread_us = 60000000), max(toUnixTimestamp64Micro(time)) FROM coverage")
+    assert 57 <= int(whole) <= 60 and int(most) >= int(began)
