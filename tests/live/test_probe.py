@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -39,8 +39,18 @@ def cable() -> Iterator[Wire]:
         yield one
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """A test that fails leaves no probe behind."""
+    yield
+    while Run.started:
+        if (process := Run.started.pop()).poll() is None:
+            process.kill()
+
+
 class Run:
     """A probe at the near end."""
+    started: ClassVar[list[subprocess.Popen[bytes]]] = []
 
     def __init__(self, cable: Wire, folder: Path, *options: str, store: bool = True) -> None:
         self.folder = folder
@@ -48,6 +58,7 @@ class Run:
         asked = ["-i", NEAR, "--store", url, "--json", "--name", "box", "--listen", "", *options]
         self.process = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", *asked],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.started.append(self.process)
         assert self.process.stderr is not None
         said = b""
         for line in self.process.stderr:
