@@ -73,6 +73,15 @@ def processor(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def offered(one: Wire, seconds: float, kind: str, reader: int) -> tuple[int, float, float]:
+    """Frames sent, how many a second, and the CPU seconds that the reader spent meanwhile."""
+    time.sleep(1)
+    before = processor(reader)
+    sent, rate = send(one, seconds, kind)
+    time.sleep(1)
+    return sent, rate, processor(reader) - before
+
+
 def probe(one: Wire, seconds: float, kind: str, store: str) -> str:
     """The probe's line."""
     child = one.run(one.near, ["taskset", "-c", "1", sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", store, "--json", "--ring-mb", "256"],
@@ -80,11 +89,7 @@ def probe(one: Wire, seconds: float, kind: str, store: str) -> str:
     assert child.stderr is not None
     while b"reading" not in child.stderr.readline():
         pass
-    time.sleep(1)
-    before = processor(child.pid)
-    sent, rate = send(one, seconds, kind)
-    time.sleep(1)
-    spent = processor(child.pid) - before
+    sent, rate, spent = offered(one, seconds, kind, child.pid)
     child.send_signal(signal.SIGTERM)
     worker = json.loads(child.communicate(timeout=120)[0])["workers"][0]
     lost = worker["lost"]["kernel"] + worker["lost"]["ring"]
@@ -96,11 +101,7 @@ def probe(one: Wire, seconds: float, kind: str, store: str) -> str:
 def tcpdump(one: Wire, seconds: float, kind: str) -> str:
     """tcpdump's line."""
     child = one.run(one.near, ["taskset", "-c", "1", "tcpdump", "-n", "-i", NEAR, "-w", "/dev/null", "-B", "262144"], stderr=subprocess.PIPE)
-    time.sleep(1)
-    before = processor(child.pid)
-    sent, rate = send(one, seconds, kind)
-    time.sleep(1)
-    spent = processor(child.pid) - before
+    sent, rate, spent = offered(one, seconds, kind, child.pid)
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=60)[1].decode()
     read, lost = (int(re.search(rf"(\d+) packets? {word}", said).group(1)) for word in ("captured", "dropped by kernel"))        # type: ignore[union-attr]

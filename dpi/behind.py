@@ -51,8 +51,11 @@ class Behind:
     def _run(self) -> None:
         while True:
             with self._turn:
-                while not self._waiting or min(self._waiting)[0] > min(self.passed):
+                while True:
+                    # before `passed` is looked at: a shard that passes on in between sees that it must wake this thread
                     self._watching = bool(self._waiting)
+                    if self._waiting and min(self._waiting)[0] <= min(self.passed):
+                        break
                     self._turn.wait()
                 self._watching = False
                 first = min(self._waiting)

@@ -24,6 +24,8 @@ class WorkerHealth:
     live: int = 0                   # in the table now
     folded: int = 0                 # half-open flows folded into one of their server
     level: int = 0                  # of pressure: 0 all work is done; each further one gives up more
+    given_up: int = 0               # rows of dns, tls, http and files that were not made under pressure
+    trouble: str = ""               # why the interface gives nothing, '' where it does
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Health:
     @property
     def trouble(self) -> str:
         """Why it is not ready, in words; '' where it is."""
-        return self.store.away or ("" if self.workers else "no interface is being read")
+        if not self.workers:
+            return "no interface is being read"
+        return self.store.away or next((f"{worker.interface}: {worker.trouble}" for worker in self.workers if worker.trouble), "")
 
 
 #: Asked at any time, from any thread.

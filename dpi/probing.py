@@ -19,7 +19,7 @@ from dpi.behind import Behind
 from dpi.capture.bpf import BadFilter, assemble
 from dpi.capture.intake import Intake
 from dpi.capture.live import Live, walk_ring
-from dpi.capture.packet_socket import card_drops, link_of, queue_drops
+from dpi.capture.packet_socket import card_drops, links_of, queue_drops, trouble
 from dpi.classify.resolutions import Resolutions
 from dpi.engine import entries
 from dpi.errors import UserError
@@ -183,7 +183,7 @@ class Worker:
         row, timeline = self.shard.counters, self.shard.intake.timeline.row
         lost = {**self._told, "table": int(row.evicted), "arena": int(row.streams_full) + int(row.facts_full)}
         return WorkerHealth(self.interface, self.number, int(timeline.packets), int(timeline.wire_bytes), self.shard.intake.refusals(), lost,
-                            int(row.flows), int(row.live), int(row.folded), self.level)
+                            int(row.flows), int(row.live), int(row.folded), self.level, self.shard.given_up, trouble(self.interface))
 
 
 class Probe:
@@ -195,10 +195,8 @@ class Probe:
         UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
         self.settings, self._sinks = settings, list(sinks)
         asked = settings.probe
-        self.interfaces = [name.strip() for name in asked.interfaces.split(",") if name.strip()]
-        if not self.interfaces:
-            raise UserError("no interface is named", "probe", "name one with --interface, or in [probe] interfaces of fullspan.toml")
-        links = {name: link_of(name) for name in self.interfaces}
+        links = links_of(asked.interfaces)
+        self.interfaces = list(links)
         programs = {link: _program(asked.filter, link) for link in set(links.values())}
         self.reloads, self.reload_failed = 0, ""
         self.rules: RuleSet = self._load()

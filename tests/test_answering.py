@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import numpy as np
 import pytest
 
 from dpi.batch import Batch, Texts
 from dpi.errors import UserError
-from dpi.store import Store, address, notice, open_store
-from dpi.store.answering import Answering, Limits
+from dpi.store import Store, address, notice
+from dpi.store.answering import Answering
 from dpi.store.remote import RemoteStore
+from tests.answered import LIMITS, filled
 from tests.rows import batch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,18 +36,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(place: Path) -> Iterator[Store]:
-    opened = open_store(f"chdb://{place}/store")
-    for table in ("flows", "dns", "captures"):
-        opened.write(batch(table, 200, **({"capture_id": np.arange(200, dtype=np.uint64)} if table == "captures" else {})))
-    opened.flush()
-    yield opened
-    opened.close()
+    with filled(place) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def answering(store: Any, place: Path) -> Iterator[Answering]:
-    limits = Limits(seconds=1, rows=5000, bytes=1 << 20, memory=200 << 20, body=20_000, patience=1, waiting=3, connections=6)
-    with Answering(store, limits=limits) as answers:
+    with Answering(store, limits=LIMITS) as answers:
         yield answers
 
 

@@ -1,6 +1,7 @@
 """Several shards give what one gives: every capture of real programs, dealt to shards in threads, with buffers so small that rows leave all the time."""
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 import dpi.replaying
 from dpi.batch import Batch
+from dpi.behind import EVERYTHING, Behind
 from dpi.replaying import Progress, ReplayOptions, limits, run
 from dpi.shard import Limits
 from tests.golden.rows import PCAPS, Kept, golden
@@ -86,3 +88,30 @@ def test_interrupted_it_keeps_what_was_done(always: None) -> None:
     read = outcome.captures[0]
     assert outcome.interrupted and 300 < read.packets < 600
     assert read.packets == sum(row["client_packets"] + row["server_packets"] for row in kept.rows("flows")) + sum(read.refused.values())
+
+
+def test_rows_are_never_waited_for_in_vain() -> None:
+    """Two shards that pass on in every order while calls wait for both: all are run, each after both have passed."""
+    behind, ran = Behind(2), []
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def shard(number: int) -> None:
+        done = threading.Event()
+        for position in range(1, 3000):
+            if position % 3 == number:
+                behind.put(position, lambda position=position: ran.append((position, min(behind.passed))), done)       # type: ignore[misc]
+            behind.beyond(number, position)
+        behind.beyond(number, EVERYTHING)
+
+    threads = [threading.Thread(target=shard, args=(number,), daemon=True) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    waiting = threading.Thread(target=behind.wait, daemon=True)
+    waiting.start()
+    waiting.join(60)
+    sys.setswitchinterval(switch)
+    assert not waiting.is_alive() and len(ran) == 1999
+    assert all(position <= passed for position, passed in ran)

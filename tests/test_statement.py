@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dpi.store import Store, open_store
-from dpi.store.answering import Answering, Limits, Question
+from dpi.store import Store
+from dpi.store.answering import Answering, Question
 from dpi.store.statement import Refusal
-from tests.rows import batch
+from tests.answered import LIMITS, filled
 
 HIDDEN = "hidden-4711"
 
@@ -28,18 +27,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(place: Path) -> Iterator[Store]:
-    opened = open_store(f"chdb://{place}/store")
-    for table in ("flows", "dns", "captures"):
-        opened.write(batch(table, 200, **({"capture_id": np.arange(200, dtype=np.uint64)} if table == "captures" else {})))
-    opened.flush()
-    yield opened
-    opened.close()
+    with filled(place) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def answering(store: Any, place: Path) -> Iterator[Answering]:
-    limits = Limits(seconds=1, rows=5000, bytes=1 << 20, memory=200 << 20, body=20_000, patience=1, waiting=3, connections=6)
-    with Answering(store, limits=limits) as answers:
+    with Answering(store, limits=LIMITS) as answers:
         yield answers
 
 

@@ -4,7 +4,6 @@ Source: Documentation/networking/packet_mmap.rst; struct tpacket_block_desc and 
 """
 from __future__ import annotations
 
-import os
 import select
 import time
 from typing import Any
@@ -97,7 +96,6 @@ class Live:
         self._at = 0
         self._frames = records(ROOM, FRAME)
         self.tallies = records(1, TALLY)
-        self.trouble = ""                   #: why the interface gives nothing, '' where it does
         self._poll = select.poll()
         self._poll.register(self.socket.socket.fileno(), select.POLLIN | select.POLLERR)
 
@@ -105,13 +103,11 @@ class Live:
         """The next block of frames, None where the kernel has finished none within `timeout` seconds."""
         if not self._status[self._at] & USER:
             if any(event & select.POLLERR for _, event in self._poll.poll(timeout * 1000)) and not self._status[self._at] & USER:
-                # the interface went down or away: the socket stays bound to it, and reads again once it is up
-                error = self.socket.error()
-                self.trouble = os.strerror(error) if error else self.trouble
+                # the interface went down: the socket stays bound to it, and reads again once it is up
+                self.socket.error()
                 time.sleep(timeout)
             if not self._status[self._at] & USER:
                 return None
-            self.trouble = ""
         first = int(self.tallies[0].number) + 1
         count = walk_ring(self._ring, self._at * BLOCK, BLOCK, self._frames, self.socket.link, self._number, self.tallies)
         return Block(self._ring, self._frames, count, first)

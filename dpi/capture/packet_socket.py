@@ -22,7 +22,8 @@ EVERY_PROTOCOL = 0x0003         # ETH_P_ALL
 BLOCK = 1 << 20                 # bytes of a block of the ring
 RETIRE_MS = 60                  # a block that is not full is handed over after this long
 HEADROOM = 16                   # bytes before each frame, where a VLAN tag finds room (and the frame stays aligned)
-SIOCGIFHWADDR = 0x8927
+SIOCGIFFLAGS, SIOCGIFHWADDR = 0x8913, 0x8927
+UP, RUNNING = 0x1, 0x40
 NOTHING = struct.pack("HBBI", 6, 0, 0, 0)       # a filter's program: return 0
 #: ARPHRD_* of an interface -> LINKTYPE of what the socket gives
 LINKS = {1: 1, 772: 1, 65534: 101, 768: 101, 776: 101, 778: 101}
@@ -90,15 +91,35 @@ class PacketSocket:
 
 def link_of(interface: str) -> int:
     """LINKTYPE of an interface's frames. UserError: there is none of that name, or it is of a kind that is not read."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-            answer = fcntl.ioctl(asked, SIOCGIFHWADDR, struct.pack("16s24x", interface.encode()))
-    except (OSError, struct.error):
-        raise UserError("there is no such interface", interface, "see the names with: ip link") from None
-    kind = struct.unpack_from("H", answer, 16)[0]
+    kind = _ask(interface, SIOCGIFHWADDR)
+    if kind is None:
+        raise UserError("there is no such interface", interface, "see the names with: ip link")
     if kind not in LINKS:
         raise UserError(f"interfaces of this kind (ARPHRD {kind}) are not read", interface, "name an Ethernet interface, or a tunnel that carries IP")
     return LINKS[kind]
+
+
+def links_of(names: str) -> dict[str, int]:
+    """LINKTYPE of each of the interfaces, whose names commas separate. UserError: none is named, or one is not to be read."""
+    links = {name: link_of(name) for name in map(str.strip, names.split(",")) if name}
+    if not links:
+        raise UserError("no interface is named", "probe", "name one with --interface, or in [probe] interfaces of fullspan.toml")
+    return links
+
+
+def trouble(interface: str) -> str:
+    """Why an interface gives nothing: it is gone, down or without a carrier; '' where it could."""
+    flags = _ask(interface, SIOCGIFFLAGS)
+    return "is gone" if flags is None else "is down" if not flags & UP else "has no carrier" if not flags & RUNNING else ""
+
+
+def _ask(interface: str, what: int) -> int | None:
+    """The first 16 bits that the kernel tells of an interface; None where there is none of that name."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+            return int(struct.unpack_from("H", fcntl.ioctl(asked, what, struct.pack("16s24x", interface.encode())), 16)[0])
+    except (OSError, struct.error):
+        return None
 
 
 def card_drops(interface: str) -> int:

@@ -20,7 +20,7 @@ log = logging.getLogger("dpi.probe")
 
 @click.command("probe", short_help="Read interfaces: flows, applications, coverage.")
 @click.option("--interface", "-i", "interfaces", metavar="NAME[,NAME...]", help="Interfaces to read.")
-@click.option("--store", "store_url", metavar="URL", default="chdb:///fullspan.chdb", help="Where rows go: chdb:///path (default: fullspan.chdb in this directory) or none.")
+@click.option("--store", "store_url", metavar="URL", default="chdb:///fullspan.chdb", help="Where rows go: chdb:///path, clickhouse://user@host:9000/db, or none (default: fullspan.chdb in this directory).")
 @click.option("--filter", "packet_filter", metavar="BPF", help="Only packets that match this filter (tcpdump's language).")
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Threads for each interface.")
 @click.option("--ring-mb", type=click.IntRange(2, 4096), metavar="MB", help="Packets that may wait, for each worker.")
@@ -37,6 +37,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
     SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads the rules anew, without a gap. Needs CAP_NET_RAW.
     """
     from dpi import settings as settings_of
+    from dpi.capture.packet_socket import links_of
     from dpi.logs import configure
     from dpi.store import open_ahead
 
@@ -46,6 +47,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
     if dump:
         click.echo(json.dumps({**asdict(loaded), "store": {"url": store_url}}, indent=2))
         return
+    links_of(loaded.probe.interfaces)       # before anything is made for them
     ahead = None if check else open_ahead(store_url)
     from dpi.probing import Probe
 
@@ -148,4 +150,5 @@ def _say(probe: Any, as_json: bool) -> None:
     for worker in health.workers:
         lost = ", ".join(f"{where} {count:,}" for where, count in worker.lost.items() if count) or "nothing"
         refused = ", ".join(f"{why} {count:,}" for why, count in worker.refused.items()) or "nothing"
-        click.echo(f"{worker.interface} {worker.number}: {worker.packets:,} packets, {worker.wire_bytes:,} bytes, {worker.flows:,} flows; lost: {lost}; refused: {refused}")
+        click.echo(f"{worker.interface} {worker.number}: {worker.packets:,} packets, {worker.wire_bytes:,} bytes, {worker.flows:,} flows; lost: {lost}; refused: {refused}"
+                   + (f"; given up under pressure: {worker.given_up:,} rows" if worker.given_up else ""))

@@ -27,6 +27,7 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_refused", "", ("reason",), "Frames that are in no flow, by reason."),
     ("fullspan_flows_opened", "", _WORKER, "Flows opened in the table, since the probe began."),
     ("fullspan_flows_folded", "", _WORKER, "Half-open flows folded into one of their server, as under a flood."),
+    ("fullspan_rows_given_up", "", _WORKER, "Rows of dns, tls, http and files that were not made under pressure."),
     ("fullspan_store_rows", "", (), "Rows the store accepted."),
     ("fullspan_store_rows_lost", "", (), "Rows the store refused for good."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
@@ -123,6 +124,7 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
         yield "fullspan_wire_bytes", labels, worker.wire_bytes
         yield "fullspan_flows_opened", labels, worker.flows
         yield "fullspan_flows_folded", labels, worker.folded
+        yield "fullspan_rows_given_up", labels, worker.given_up
         for where in {**dict.fromkeys(LOSSES), **dict.fromkeys(worker.lost)}:
             yield "fullspan_lost", (*labels, where), worker.lost.get(where, 0)
         for reason, count in worker.refused.items():

@@ -83,6 +83,21 @@ def day(net: Network, options: list[str], words: str) -> list[tuple[float, int, 
     return sorted(lines)
 
 
+def work(net: Network, plan: list[tuple[float, int, str]], seconds: float) -> None:
+    """Let the users do what is planned; Trouble if a program fails or is not done after so long."""
+    begin, running = time.monotonic(), []
+    for second, user, line in plan:
+        time.sleep(max(0.0, begin + second - time.monotonic()))
+        running.append((line, net.start("client" + (str(user) if user else ""), ["sh", "-c", line])))
+    failed = []
+    for line, process in running:
+        code = process.wait(max(1.0, begin + seconds - time.monotonic()))
+        if code and not line.startswith("mosquitto_sub"):
+            failed.append(f"{code}: {line[:150]}")
+    if failed:
+        raise Trouble("; ".join(failed))
+
+
 @capture(
     "demo",
     PROGRAMS,
@@ -110,15 +125,4 @@ def demo(net: Network) -> None:
     plan = day(net, options, words)
     time.sleep((50 - time.time()) % 60)
     net.capture()
-    begin = time.monotonic()
-    running = []
-    for second, user, line in plan:
-        time.sleep(max(0.0, begin + second - time.monotonic()))
-        running.append((line, net.start("client" + (str(user) if user else ""), ["sh", "-c", line])))
-    failed = []
-    for line, process in running:
-        code = process.wait(max(1.0, begin + LENGTH + 20 - time.monotonic()))
-        if code and not line.startswith("mosquitto_sub"):
-            failed.append(f"{code}: {line[:150]}")
-    if failed:
-        raise Trouble("; ".join(failed))
+    work(net, plan, LENGTH + 20)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pcaps.make import databases, dns, messaging, ssh, web
 from pcaps.make.catalogue import Capture, install
-from pcaps.make.demo import get
+from pcaps.make.demo import get, work
 from pcaps.make.dns import BROWSER, KNOWN, OWN
 from pcaps.make.network import ROOT, SERVER, SERVER6, Network, Trouble
 
@@ -62,21 +62,6 @@ def day(net: Network, options: list[str]) -> list[tuple[float, int, str]]:
     ])
 
 
-def work(net: Network, plan: list[tuple[float, int, str]]) -> None:
-    """Let the users do it; Trouble if a program fails."""
-    begin, running = time.monotonic(), []
-    for second, user, line in plan:
-        time.sleep(max(0.0, begin + second - time.monotonic()))
-        running.append((line, net.start("client" + (str(user) if user else ""), ["sh", "-c", line])))
-    failed = []
-    for line, process in running:
-        code = process.wait(max(1.0, begin + LENGTH + 10 - time.monotonic()))
-        if code and not line.startswith("mosquitto_sub"):
-            failed.append(f"{code}: {line[:150]}")
-    if failed:
-        raise Trouble("; ".join(failed))
-
-
 def ask(store: Path, sql: str) -> str:
     """Fullspan's answer."""
     return subprocess.run([*FULLSPAN, "query", sql, "--store", f"chdb://{store}"], check=True, capture_output=True, text=True, cwd=ROOT).stdout
@@ -114,7 +99,7 @@ def main() -> int:
                 print(line, end="")
             net.capture()
             began = time.monotonic()
-            work(net, day(net, options))
+            work(net, day(net, options), LENGTH + 10)
             net.captured()
             probe.send_signal(signal.SIGTERM)
             said, complaint = probe.communicate(timeout=60)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def listens(port: int) -> bool:
     return False
 
 
-class _Program:
+class _Program(ABC):
     """A server program that is started, killed and started again."""
 
     def __init__(self, path: Path, port: int = 0) -> None:
@@ -60,8 +61,9 @@ class _Program:
         self.path, self.port = path, port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The command line."""
 
     def begin(self) -> None:
         """Start it and wait until it listens."""

@@ -148,6 +148,11 @@ def test_what_is_wrong_is_one_line(cable: Wire, tmp_path: Path, options: list[st
     assert not list(tmp_path.iterdir())
 
 
+def test_nothing_is_made_for_an_interface_that_is_not_there(cable: Wire, tmp_path: Path) -> None:
+    done = cable.run(cable.near, [sys.executable, "-m", "dpi.cli.main", "probe", "-i", "nowhere0"], stderr=subprocess.PIPE, cwd=tmp_path)
+    assert b"there is no such interface" in done.communicate(timeout=60)[1] and done.returncode == 2 and not list(tmp_path.iterdir())
+
+
 def test_without_permission_it_says_what_is_needed(cable: Wire, tmp_path: Path) -> None:
     done, complaint = check(cable, tmp_path, "-i", NEAR, before=("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"))
     assert done.returncode == 2 and "CAP_NET_RAW" in complaint.decode()
@@ -159,7 +164,8 @@ def test_check_says_that_it_could_start(cable: Wire, tmp_path: Path) -> None:
 
 
 def test_an_interface_that_goes_down_costs_no_processor_and_comes_back(cable: Wire, tmp_path: Path) -> None:
-    probe = Run(cable, tmp_path)
+    probe = Run(cable, tmp_path, "--listen", "127.0.0.1:9470")
+    program = "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9470); c.request('GET', '/readyz'); print(c.getresponse().status)"
     send(cable, 1000, 10, each=100)
     for state in ("down", "up"):
         before = Path(f"/proc/{probe.process.pid}/stat").read_text().split()
@@ -167,6 +173,8 @@ def test_an_interface_that_goes_down_costs_no_processor_and_comes_back(cable: Wi
         time.sleep(1)
         after = Path(f"/proc/{probe.process.pid}/stat").read_text().split()
         assert sum(map(int, after[13:15])) - sum(map(int, before[13:15])) < 40         # hundredths of a second
+        if state == "down":
+            assert cable.run(cable.near, [sys.executable, "-c", program], stdout=subprocess.PIPE).communicate(timeout=20)[0] == b"503\n"
     send(cable, 1000, 10, each=100)
     assert probe.end()["packets"] == 2000
 
