@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,26 @@ def test_interrupted_it_keeps_what_was_done(always: None) -> None:
     assert read.packets == sum(row["client_packets"] + row["server_packets"] for row in kept.rows("flows")) + sum(read.refused.values())
 
 
-def test_rows_are_never_waited_for_in_vain() -> None:
+def test_a_shard_that_passes_on_while_it_is_looked_at_is_not_missed() -> None:
+    """The shard ends just after the rows' thread has read how far it was, and before that thread waits: nobody would wake it again."""
+    behind, ran = Behind(1), threading.Event()
+
+    class Passed(list[int]):
+        """Gives what it held; meanwhile the shard goes on."""
+
+        def __iter__(self) -> Iterator[int]:
+            held = [self[0]]
+            if held == [0]:
+                threading.Thread(target=behind.beyond, args=(0, EVERYTHING), daemon=True).start()
+                time.sleep(0.1)
+            return iter(held)
+
+    behind.passed = Passed([0])
+    behind.put(5, ran.set, threading.Event())
+    assert ran.wait(20)
+
+
+def test_rows_wait_for_both_shards() -> None:
     """Two shards that pass on in every order while calls wait for both: all are run, each after both have passed."""
     behind, ran = Behind(2), []
     switch = sys.getswitchinterval()
