@@ -42,6 +42,7 @@ def rows(captures: list[Path], workers: int, **options: Any) -> tuple[list[str],
 def test_many_shards_give_the_rows_of_one(always: None, workers: int) -> None:
     alone, one = rows(CAPTURES, 1)
     together, many = rows(CAPTURES, workers)
+    assert (sorted(set(together) - set(alone)), sorted(set(alone) - set(together))) == ([], [])      # says which rows differ
     assert together == alone and len(alone) > 600
     assert [vars(capture) for capture in many.captures] == [vars(capture) for capture in one.captures]
     assert many.counters == one.counters and many.per_second.tolist() == one.per_second.tolist()
