@@ -18,6 +18,7 @@ class Behind:
         self._turn = threading.Condition()
         self._watching = False
         self._count = 0
+        self._ended = False
         threading.Thread(target=self._run, name="rows", daemon=True).start()
 
     def put(self, position: int, call: Callable[[], None], done: threading.Event) -> None:
@@ -42,6 +43,12 @@ class Behind:
                 self._turn.wait()
         self.complain()
 
+    def close(self) -> None:
+        """End the thread: nothing will be put any more."""
+        with self._turn:
+            self._ended = True
+            self._turn.notify_all()
+
     def complain(self) -> None:
         """Raise what went wrong, once."""
         failed, self.failed = self.failed, None
@@ -56,6 +63,8 @@ class Behind:
                     self._watching = bool(self._waiting)
                     if self._waiting and min(self._waiting)[0] <= min(self.passed):
                         break
+                    if self._ended and not self._waiting:
+                        return
                     self._turn.wait()
                 self._watching = False
                 first = min(self._waiting)
@@ -68,3 +77,4 @@ class Behind:
             with self._turn:
                 self._waiting.remove(first)
                 self._turn.notify_all()
+            del first       # what it wrote holds a shard's memory

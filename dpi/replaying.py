@@ -138,6 +138,10 @@ class Replay:
                     done += one.size
         except KeyboardInterrupt:
             self.outcome.interrupted = True
+        finally:
+            for rows in (self.behind, self._crew.rows if self._crew else None):
+                if rows is not None:
+                    rows.close()
         self._finish()
         self.outcome.seconds = time.perf_counter() - began
         return self.outcome

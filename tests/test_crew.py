@@ -1,9 +1,11 @@
 """Several shards give what one gives: every capture of real programs, dealt to shards in threads, with buffers so small that rows leave all the time."""
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import dpi.replaying
 from dpi.batch import Batch
 from dpi.behind import EVERYTHING, Behind
 from dpi.replaying import Progress, ReplayOptions, limits, run
-from dpi.shard import Limits
+from dpi.shard import Limits, Shard
 from tests.golden.rows import PCAPS, Kept, golden
 
 CAPTURES = sorted(PCAPS.glob("*.pcap"))
@@ -46,6 +48,25 @@ def test_many_shards_give_the_rows_of_one(always: None, workers: int) -> None:
     assert together == alone and len(alone) > 600
     assert [vars(capture) for capture in many.captures] == [vars(capture) for capture in one.captures]
     assert many.counters == one.counters and many.per_second.tolist() == one.per_second.tolist()
+
+
+def test_nothing_of_a_replay_stays_in_memory(always: None) -> None:
+    before = threading.active_count()
+    shards: list[Any] = []
+    made = Shard.__init__
+
+    def noted(self: Shard, *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
+        shards.append(weakref.ref(self))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shard, "__init__", noted)
+        rows(CAPTURES[:3], 3)
+    for _ in range(100):
+        if threading.active_count() == before:
+            break
+        time.sleep(0.01)
+    gc.collect()
+    assert threading.active_count() == before and len(shards) == 3 and not any(shard() for shard in shards)
 
 
 @pytest.mark.parametrize("options", [{"joined": True}, {"filter": "udp"}, {"time_shift": 3_600_000_000}], ids=str)

@@ -1,8 +1,8 @@
 """What DNS answers said: address -> name, so that flows without a name of their own get the one their client asked for.
 
-A set-associative table of fixed size: WAYS entries a bucket, the oldest makes room. Names lie in a ring of bytes; an entry whose name has
-been overwritten no longer counts. An answer names only flows that start after it: rows are settled when they leave, and by then the same answer
-may have come again, so an entry knows since when it was given and when last.
+A set-associative table of fixed size: WAYS entries a bucket, the oldest makes room. Names lie in a ring of bytes; an entry whose name has been
+overwritten no longer counts. An answer names only flows that start after it. Rows are settled when they leave, and later answers may be known by
+then: so that these change nothing, an entry knows the last TIMES moments, at least SPACING apart, at which its name was given, and since when it is.
 
 A flow may ask for what a client was told in another shard: the table is one for all. Shards note answers in lists of their own; these are
 learned between blocks, and whoever learns or asks holds the table alone (dpi/crew.py).
@@ -18,9 +18,12 @@ from dpi.jit import kernel, records
 
 WAYS = 4
 LIFETIME_US = 6 * 3600 * 1_000_000      # clients reuse addresses long after the TTL; past this the answer is no evidence
+TIMES = 15
+SPACING_US = 4_000_000                  # TIMES of it are a minute: rows of younger flows are named by exact moments
 
 RESOLUTION = np.dtype((np.record, [
-    ("tag", "u8"), ("since", "i8"), ("time", "i8"), ("at", "i8"), ("length", "u4"), ("pad", "u4"),      # times us
+    ("tag", "u8"), ("since", "i8"), ("time", "i8"), ("at", "i8"), ("length", "u4"), ("count", "u4"),      # times us; `count` of `times`, the oldest first
+    ("times", "i8", (TIMES,)),
 ]))
 
 #: One answer as it was noted: `name` resolves to `name_count` addresses of 16 bytes each.
@@ -96,23 +99,56 @@ def learn_one(entries: Any, text: Any, head: Any, seed: Any, x: Any) -> Any:
         tag = address_tag(x.addresses, k * 16, seed)
         first = np.int64((tag >> np.uint64(8)) & np.uint64(buckets - 1)) * WAYS
         best = first
-        since = x.time
-        time = x.time
+        known = False
         for i in range(first, first + WAYS):
             if entries[i].tag == tag and same_name(entries[i], text, x, at, size):
                 best = i
-                if x.time - entries[i].time < LIFETIME_US:
-                    since = min(entries[i].since, x.time)
-                    time = max(entries[i].time, x.time)
+                known = x.time - entries[i].time < LIFETIME_US
                 break
             if entries[i].tag == 0 or entries[i].time < entries[best].time:
                 best = i
-        entries[best].tag = tag
-        entries[best].since = since
-        entries[best].time = time
-        entries[best].at = at
-        entries[best].length = np.uint32(length)
+        entry = entries[best]
+        entry.at = at
+        if known:
+            entry.since = min(entry.since, x.time)
+            entry.time = max(entry.time, x.time)
+            give(entry, x.time)
+        else:
+            entry.tag = tag
+            entry.since = x.time
+            entry.time = x.time
+            entry.length = np.uint32(length)
+            entry.times[0] = x.time
+            entry.count = np.uint32(1)
     return 0
+
+
+@kernel
+def give(entry: Any, time: Any) -> Any:
+    """The name was given again. Shards learn answers of about the same time in any order, and the moments kept must be the same."""
+    last = np.int64(entry.count) - 1
+    if time < entry.times[last]:
+        if last == 0 or time - entry.times[last - 1] >= SPACING_US:
+            entry.times[last] = time
+    elif time - entry.times[last] >= SPACING_US:
+        if last + 1 == TIMES:
+            for i in range(last):
+                entry.times[i] = entry.times[i + 1]
+        else:
+            last += 1
+            entry.count = np.uint32(last + 1)
+        entry.times[last] = time
+    return 0
+
+
+@kernel
+def given(entry: Any, before: Any) -> Any:
+    """The last moment kept that is not later than `before`; where that is older than all that are kept, `before`."""
+    for i in range(np.int64(entry.count)):
+        k = np.int64(entry.count) - 1 - i
+        if entry.times[k] <= before:
+            return entry.times[k]
+    return before
 
 
 @kernel
@@ -129,18 +165,31 @@ def same_name(entry: Any, text: Any, x: Any, head: Any, size: Any) -> Any:
 
 @kernel
 def resolve(entries: Any, text: Any, head: Any, seed: Any, addresses: Any, at: Any, before: Any) -> Any:
-    """The newest answer for the 16 address bytes that is not later than `before` (us): offset << 16 | length in `text`, 0 if none. One that was
-    given before and after counts as given just then."""
+    """The newest answer for the 16 address bytes that is not later than `before` (us): offset << 16 | length in `text`, 0 if none. Of names given at
+    the same moment the younger one, else the last by its bytes: nothing depends on which was learned first."""
     tag = address_tag(addresses, at, seed)
     size = np.int64(text.size) - 256
     buckets = entries.size // WAYS
     first = np.int64((tag >> np.uint64(8)) & np.uint64(buckets - 1)) * WAYS
-    best = np.int64(-1)
+    best, newest = np.int64(-1), np.int64(0)
     for i in range(first, first + WAYS):
         entry = entries[i]
         if entry.tag == tag and entry.since <= before and before - entry.time < LIFETIME_US and head[0] - entry.at <= size - 512:
-            if best < 0 or min(entry.time, before) > min(entries[best].time, before):
-                best = np.int64(i)
+            when = given(entry, before)
+            if best < 0 or when > newest or (when == newest and follows(entry, entries[best], text, size)):
+                best, newest = np.int64(i), when
     if best < 0:
         return np.int64(0)
     return ((entries[best].at & (size - 1)) << 16) | np.int64(entries[best].length)
+
+
+@kernel
+def follows(entry: Any, other: Any, text: Any, size: Any) -> Any:
+    """Whether an entry comes behind another: it is younger, or as old and its name is."""
+    if entry.since != other.since:
+        return entry.since > other.since
+    one, two = entry.at & (size - 1), other.at & (size - 1)
+    for i in range(min(np.int64(entry.length), np.int64(other.length))):
+        if text[one + i] != text[two + i]:
+            return text[one + i] > text[two + i]
+    return entry.length > other.length
