@@ -89,22 +89,38 @@ class PacketSocket:
         self.socket.close()
 
 
-def link_of(interface: str) -> int:
-    """LINKTYPE of an interface's frames. UserError: there is none of that name, or it is of a kind that is not read."""
+def exists(interface: str) -> bool:
+    """Whether there is an interface of that name."""
+    return _ask(interface, SIOCGIFHWADDR) is not None
+
+
+def kind_of(interface: str) -> int:
+    """ARPHRD_* of an interface. UserError: there is none of that name."""
     kind = _ask(interface, SIOCGIFHWADDR)
     if kind is None:
         raise UserError("there is no such interface", interface, "see the names with: ip link")
+    return kind
+
+
+def link_of(interface: str) -> int:
+    """LINKTYPE of an interface's frames. UserError: there is none of that name, or it is of a kind that is not read."""
+    kind = kind_of(interface)
     if kind not in LINKS:
         raise UserError(f"interfaces of this kind (ARPHRD {kind}) are not read", interface, "name an Ethernet interface, or a tunnel that carries IP")
     return LINKS[kind]
 
 
-def links_of(names: str) -> dict[str, int]:
-    """LINKTYPE of each of the interfaces, whose names commas separate. UserError: none is named, or one is not to be read."""
-    links = {name: link_of(name) for name in map(str.strip, names.split(",")) if name}
-    if not links:
-        raise UserError("no interface is named", "probe", "name one with --interface, or in [probe] interfaces of fullspan.toml")
-    return links
+def ring_missing() -> str:
+    """Why this kernel has no rings as they are wanted here, '' where it has. Without permission to ask, it is taken to have them."""
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as asked:
+            asked.setsockopt(SOL_PACKET, VERSION, TPACKET_V3)
+            asked.setsockopt(SOL_PACKET, IGNORE_OUTGOING, 1)
+    except PermissionError:
+        return ""
+    except (OSError, AttributeError) as error:
+        return f"the kernel has no ring (TPACKET_V3): {error}"
+    return ""
 
 
 def trouble(interface: str) -> str:

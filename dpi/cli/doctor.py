@@ -7,33 +7,26 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from dpi.cli.finding import BAD, GOOD, NOTE, Finding
 from dpi.errors import UserError
 
-GOOD, NOTE, BAD = "ok", "note", "bad"
 _DISK = 2 << 30             # free bytes below which a store is at risk
 _FILES = 1024               # open files an embedded store may need
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
-    name: str
-    state: str              # ok, note (works, but ...), bad
-    detail: str
-    mend: str = ""
-
-
 @click.command("doctor", short_help="Check that everything Fullspan needs is here.")
 @click.option("--store", "url", metavar="URL", help="The store to look at.  [default: chdb:///fullspan.chdb, in the working directory]")
+@click.option("--interface", "-i", "interfaces", metavar="NAME[,NAME...]", help="Interfaces of a probe to look at.  [default: those of the settings]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(url: str | None, as_json: bool) -> int:
-    """Check Python, the compiler and its cache, the store, tshark, disk space and limits. Exit 1 where something is bad."""
-    found = list(findings(url))
+def command(url: str | None, interfaces: str | None, as_json: bool) -> int:
+    """Check Python, the compiler and its cache, the store, tshark, disk space and limits, and of each interface that a probe is to read what changes
+    its frames before they are read, and how to turn it off. Exit 1 where something is bad."""
+    found = [*findings(url), *_interfaces(interfaces)]
     if as_json:
         click.echo(json.dumps({"ok": all(one.state != BAD for one in found), "findings": [asdict(one) for one in found]}, indent=2))
     else:
@@ -43,6 +36,19 @@ def command(url: str | None, as_json: bool) -> int:
             mend = f"  -> {one.mend}" if one.mend and one.state != GOOD else ""
             click.echo(f"{click.style(f'{one.state:<4}', fg=colour[one.state])}  {one.name:<{width}}  {one.detail}{mend}")
     return 1 if any(one.state == BAD for one in found) else 0
+
+
+def _interfaces(asked: str | None) -> Iterator[Finding]:
+    from dpi import settings
+    from dpi.cli.interfaces import look
+
+    try:
+        names = settings.load().probe.interfaces if asked is None else asked
+        yield from look([name.strip().removeprefix("pcap:") for name in names.split(",") if name.strip() not in ("", "any", "pcap:any")])
+    except UserError:
+        return              # of the settings, told already
+    except Exception as error:
+        yield Finding("interfaces", BAD, f"{type(error).__name__}: {error}")
 
 
 def findings(url: str | None) -> Iterator[Finding]:
