@@ -26,6 +26,10 @@ class WorkerHealth:
     level: int = 0                  # of pressure: 0 all work is done; each further one gives up more
     given_up: int = 0               # rows of dns, tls, http and files that were not made under pressure
     trouble: str = ""               # why the interface gives nothing, '' where it does
+    duplicates: int = 0             # frames left out as copies by a mirror, not among `packets`
+    tcp_packets: int = 0            # of rows that left, and
+    one_sided_packets: int = 0      # those of them whose flow was seen in one direction only
+    one_sided_flows: int = 0        # such flows that ended
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,23 @@ import numpy as np
 from dpi.batch import Batch, Coded, Lists, Sink
 from dpi.behind import Behind
 from dpi.capture.bpf import BadFilter, assemble
+from dpi.capture.duplicates import Duplicates, unique
 from dpi.capture.intake import Intake
-from dpi.capture.live import Live, walk_ring
-from dpi.capture.packet_socket import card_drops, links_of, queue_drops, trouble
+from dpi.capture.live import walk_ring
+from dpi.capture.packet_socket import card_drops, queue_drops
+from dpi.capture.processors import processors
+from dpi.capture.source import Source, open_source, places_of
 from dpi.classify.resolutions import Resolutions
 from dpi.engine import entries
 from dpi.errors import UserError
 from dpi.health import Health, StoreHealth, WorkerHealth
+from dpi.jit import Entry
 from dpi.native import warm
 from dpi.replaying import limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 from dpi.shard import Limits, Origin, Shard
+from dpi.sides import Sides
 
 PATIENCE = 0.1              # s that a worker waits for a block before it looks at the time
 DRAIN_SECONDS = 2           # rows leave a shard at least this often
@@ -50,12 +55,14 @@ def now_us() -> int:
 class Worker:
     """One ring of one interface and what becomes of its packets."""
 
-    def __init__(self, interface: str, number: int, live: Live, shard: Shard, sinks: Sequence[Sink], stop: threading.Event,
-                 first: bool = False) -> None:
-        """first: it tells what is lost behind all workers."""
+    def __init__(self, interface: str, number: int, live: Source, shard: Shard, sinks: Sequence[Sink], stop: threading.Event,
+                 first: bool = False, dedup: bool = False, core: int | None = None) -> None:
+        """first: it tells what is lost behind all workers. dedup: copies by a mirror are left out. core: the processor it keeps to."""
         self.interface, self.number, self.live, self.shard, self.first = interface, number, live, shard, first
         self._sinks, self._stop = sinks, stop
         self.failed: BaseException | None = None
+        self._copies, self._core, self.duplicates, self._duplicates_told = Duplicates() if dedup else None, core, 0, 0
+        self._sides = Sides({"interface": interface, "worker": number})
         self.level, self._inspect = 0, int(shard.counters.inspect)
         self.next_rules: RuleSet | None = None      # to be adopted between two blocks
         self._card, self._queues = card_drops(interface), queue_drops()
@@ -69,6 +76,8 @@ class Worker:
 
     def _work(self) -> None:
         try:
+            if self._core is not None:
+                os.sched_setaffinity(0, {self._core})       # of this thread
             self._read()
         except BaseException as error:      # told by the probe, which ends then
             self.failed = error
@@ -88,7 +97,7 @@ class Worker:
                 self.shard.drain()
                 if now_us() // _MINUTE != self._minute:
                     self._cover(now_us() // _MINUTE)
-        self.live.socket.detach()
+        self.live.detach()
         while self._step(PATIENCE):         # what the kernel still has
             pass
         self.shard.finish()
@@ -99,6 +108,9 @@ class Worker:
         self._ease()
         if block is None:
             return False
+        if self._copies is not None and block.count:
+            kept = self._copies.keep(block.data, block.frames, block.count)
+            self.duplicates, block.count = self.duplicates + block.count - kept, kept
         if block.count:
             self.shard.process(block)
         self.live.release()
@@ -122,7 +134,7 @@ class Worker:
 
     def _losses(self) -> dict[str, int]:
         """Packets lost so far, by dpi.health.LOSSES. The card's and the kernel's own queues are those of the interface or the machine: worker 0 tells them."""
-        _, drops, _ = self.live.socket.statistics()
+        drops = self.live.drops
         first = self.number == 0
         return {"nic": card_drops(self.interface) - self._card if first else 0,
                 "kernel": drops + (queue_drops() - self._queues if first else 0), "ring": int(self.live.tallies[0].broken)}
@@ -149,6 +161,8 @@ class Worker:
         given_up = self._given_up()
         rows_lost, self._rows_lost = given_up - self._rows_lost, given_up
         self._told, self._refused_told = losses, refused
+        counted = {"duplicates": self.duplicates - self._duplicates_told, **self._sides.take(self.shard.counters)}
+        self._duplicates_told = self.duplicates
         minutes = sorted({self._minute, *(seconds["second"] // 60).tolist()})
         for one in minutes:
             mine = seconds[seconds["second"] // 60 == one]
@@ -163,6 +177,7 @@ class Worker:
                 "busiest_bytes": np.array([mine["wire_bytes"][busiest] if len(mine) else 0], np.uint64),
                 "busiest_frames": np.array([mine["packets"].max() if len(mine) else 0], np.uint64),
                 **{f"dropped_{name}": np.array([lost[name] if last else 0], np.uint64) for name in ("nic", "kernel", "ring")},
+                **{name: np.array([count if last else 0], np.uint64) for name, count in counted.items()},
                 "unread_us": np.array([self._unread(one, ended)], np.uint64),
                 "dropped_store": np.array([rows_lost if last else 0], np.uint64),
                 "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
@@ -183,7 +198,8 @@ class Worker:
         row, timeline = self.shard.counters, self.shard.intake.timeline.row
         lost = {**self._told, "table": int(row.evicted), "arena": int(row.streams_full) + int(row.facts_full)}
         return WorkerHealth(self.interface, self.number, int(timeline.packets), int(timeline.wire_bytes), self.shard.intake.refusals(), lost,
-                            int(row.flows), int(row.live), int(row.folded), self.level, self.shard.given_up, trouble(self.interface))
+                            int(row.flows), int(row.live), int(row.folded), self.level, self.shard.given_up, self.live.trouble,
+                            self.duplicates, int(row.tcp_packets), int(row.one_sided_packets), int(row.one_sided_flows))
 
 
 class Probe:
@@ -195,30 +211,37 @@ class Probe:
         UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
         self.settings, self._sinks = settings, list(sinks)
         asked = settings.probe
-        links = links_of(asked.interfaces)
-        self.interfaces = list(links)
-        programs = {link: _program(asked.filter, link) for link in set(links.values())}
+        self.places = places_of(asked.interfaces)
+        self.interfaces = [place.interface for place in self.places]
+        programs = {link: _program(asked.filter, link) for link in {place.link for place in self.places if not place.libpcap}}
+        cores = processors(asked.cores)
         self.reloads, self.reload_failed = 0, ""
         self.rules: RuleSet = self._load()
         wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
-        warm([*entries(self.rules), walk_ring, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
+        wanted = [walk_ring, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
+        warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
         self.name = asked.name or socket.gethostname()
         self.boot, self.began = secrets.randbits(24), time.time()
         usual = limits(settings)
-        workers = [(name, number) for name in self.interfaces for number in range(asked.workers)]
+        workers = [(place, number) for place in self.places for number in range(1 if place.libpcap else asked.workers)]
         part: Limits = replace(usual, cut=1, flows=max(usual.flows // len(workers), 1024), seconds=600)
         self.table_flows = part.flows
         resolutions, lock = Resolutions(), threading.Lock()
         seed = Intake(part.key_vlan, 1).seed
         self.workers: list[Worker] = []
-        for place, (name, number) in enumerate(workers):
+        for nth, (place, number) in enumerate(workers):
+            name = place.interface
             fanout = (os.getpid() + self.interfaces.index(name)) & 0xFFFF if asked.workers > 1 else None
-            live = Live(name, ring_bytes=asked.ring_mb << 20, promiscuous=bool(asked.promiscuous), fanout=fanout, program=programs[links[name]])
+            if place.libpcap and (place.why or asked.workers > 1):
+                log.warning("read through libpcap, by one worker", extra={"interface": name, "why": place.why or "asked for"})
+            live = open_source(place, ring_bytes=asked.ring_mb << 20, promiscuous=bool(asked.promiscuous), fanout=fanout,
+                               program=programs.get(place.link), words=asked.filter)
             shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock)
-            shard.number_flows(place, len(workers))
+            shard.number_flows(nth, len(workers))
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
-            self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not place))
+            self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not nth, bool(asked.dedup),
+                                       cores[nth % len(cores)] if cores else None))
         if ask is not None:
             self._tell_gap(ask)
 
@@ -261,6 +284,14 @@ class Probe:
         self.reloads += 1
         for worker in self.workers:
             worker.next_rules = rules
+
+    def _callbacks(self) -> list[Entry]:
+        """Kernels that only libpcap calls, where it is used."""
+        if not any(place.libpcap for place in self.places):
+            return []
+        from dpi.capture.libpcap import take
+
+        return [take]
 
     def _load(self) -> RuleSet:
         directory = self.settings.rules.directory

@@ -26,6 +26,7 @@ from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 from dpi.shard import Limits, Origin, Shard
+from dpi.sides import COUNTS
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
@@ -92,6 +93,7 @@ class Outcome:
 
 #: Counters that are shown to people, in their order: of the shards, and of the packet clock.
 COUNTERS = ("flows", "evicted", "folded", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "answers_full", "stream_gaps")
+BESIDE = ("duplicates", *COUNTS)        # of a capture, told with the last minute of its coverage
 CLOCK_COUNTERS = ("epochs", "seconds_missed")
 
 
@@ -99,7 +101,7 @@ def limits(settings: Settings, max_flows: int | None = None) -> Limits:
     """The shard's sizes and times from the settings; max_flows: from the command line."""
     flow = settings.flow
     return Limits(flows=max_flows or flow.max_flows, idle_tcp=flow.idle_tcp, idle_half_open=flow.idle_half_open, idle_closed=flow.idle_closed,
-                  idle_udp=flow.idle_udp, idle_other=flow.idle_other, inspect=flow.inspect)
+                  idle_udp=flow.idle_udp, idle_other=flow.idle_other, inspect=flow.inspect, key_vlan=bool(flow.key_vlan))
 
 
 class Replay:
@@ -120,6 +122,7 @@ class Replay:
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind)]
         self._crew: Crew | None = None
         self._numbered = 0              # packets in the capture before
+        self._told = dict.fromkeys(BESIDE, 0)
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
@@ -284,9 +287,17 @@ class Replay:
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
                 "busiest_second": busiest["second"] * 1_000_000, "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames,
+                **{name: np.array([0] * (n - 1) + [count], np.uint64) for name, count in self._beside().items()},
                 "stored_time": np.full(n, self.shards[0].stored_time, np.int64)}))
             self._seconds.append(seconds)
         self._write_capture(captured)
+
+    def _beside(self) -> dict[str, int]:
+        """How much BESIDE have grown since the last capture."""
+        now = {name: sum(int(shard.counters[name]) for shard in self.shards) for name in COUNTS} | {"duplicates": self.selection.duplicates}
+        fresh = {name: now[name] - self._told[name] for name in BESIDE}
+        self._told = now
+        return fresh
 
     def _finish(self) -> None:
         outcome = self.outcome

@@ -29,6 +29,7 @@ class Flow:
     idle_closed: int = _value(5, "seconds a closed TCP flow is kept for late segments", 0, 3600)
     idle_udp: int = _value(120, "seconds without a packet after which a UDP flow ends", 1, 86400)
     idle_other: int = _value(60, "seconds without a packet after which any other flow ends", 1, 86400)
+    key_vlan: int = _value(1, "1: the outer VLAN id is part of a flow's key; 0: it is not, for links where the two directions have different VLANs", 0, 1)
     inspect: int = _value(1, "1: first bytes are looked at; 0: flows are only counted, and named by networks and ports", 0, 1)
 
 
@@ -57,8 +58,10 @@ class Probe:
     interfaces: str = _value("", "interfaces to read, separated by commas")
     filter: str = _value("", "only packets that match, in tcpdump's language; the kernel leaves out the others")
     workers: int = _value(1, "threads for each interface, which share its packets by conversation", 1, 64)
+    cores: str = _value("", "processors that workers keep to, one each in turn, as in 2,3 or 2-5; empty: wherever the system puts them")
     ring_mb: int = _value(64, "MB of packets that may wait, for each worker", 2, 4096)
     promiscuous: int = _value(1, "1: frames for other machines are read as well, as a mirrored port needs", 0, 1)
+    dedup: int = _value(0, "1: what a mirror sent twice on one interface within 50 ms is counted as a duplicate, and is in no flow", 0, 1)
     listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
     log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"))
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300)

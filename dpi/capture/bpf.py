@@ -225,7 +225,8 @@ class _Instruction(ctypes.Structure):
     _fields_ = (("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32))
 
 
-class _Program(ctypes.Structure):
+class Program(ctypes.Structure):
+    """struct bpf_program."""
     _fields_ = (("count", ctypes.c_uint), ("instructions", ctypes.POINTER(_Instruction)))
 
 
@@ -246,9 +247,9 @@ def library() -> Any:
         if found is None:
             continue
         found.pcap_open_dead.argtypes, found.pcap_open_dead.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_void_p
-        found.pcap_compile.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Program), ctypes.c_char_p, ctypes.c_int, ctypes.c_uint32)
+        found.pcap_compile.argtypes = (ctypes.c_void_p, ctypes.POINTER(Program), ctypes.c_char_p, ctypes.c_int, ctypes.c_uint32)
         found.pcap_geterr.argtypes, found.pcap_geterr.restype = (ctypes.c_void_p,), ctypes.c_char_p
-        found.pcap_freecode.argtypes, found.pcap_freecode.restype = (ctypes.POINTER(_Program),), None
+        found.pcap_freecode.argtypes, found.pcap_freecode.restype = (ctypes.POINTER(Program),), None
         found.pcap_close.argtypes, found.pcap_close.restype = (ctypes.c_void_p,), None
         _library = found
         return found
@@ -266,7 +267,7 @@ def assemble(words: str, link: int) -> Any:
     handle = pcap.pcap_open_dead(RAW_BSD if link in (RAW, RAW_OPENBSD) else link, SNAP)
     if not handle:
         raise BadFilter("libpcap has no memory")
-    program = _Program()
+    program = Program()
     try:
         if pcap.pcap_compile(handle, ctypes.byref(program), words.encode("utf-8", "surrogateescape"), 1, NETMASK_UNKNOWN):
             raise BadFilter(pcap.pcap_geterr(handle).decode("utf-8", "replace").strip() or "not a filter")

@@ -13,7 +13,7 @@ import numpy as np
 from dpi.capture.block import Block
 from dpi.capture.frame import FRAME
 from dpi.capture.octets import le16, le32
-from dpi.capture.packet_socket import BLOCK, PacketSocket
+from dpi.capture.packet_socket import BLOCK, PacketSocket, trouble
 from dpi.jit import I64, entry, kernel, records
 
 USER = 1                    # of a block's status: it is ours until 0 is written there
@@ -116,6 +116,20 @@ class Live:
         """Give the block back to the kernel."""
         self._status[self._at] = 0
         self._at = (self._at + 1) % self.socket.blocks
+
+    def detach(self) -> None:
+        """No further frame comes; what is in the ring stays."""
+        self.socket.detach()
+
+    @property
+    def drops(self) -> int:
+        """Frames that found the ring full."""
+        return self.socket.statistics()[1]
+
+    @property
+    def trouble(self) -> str:
+        """Why the interface gives nothing, '' where it could."""
+        return trouble(self.interface)
 
     @property
     def full(self) -> float:

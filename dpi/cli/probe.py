@@ -19,35 +19,38 @@ log = logging.getLogger("dpi.probe")
 
 
 @click.command("probe", short_help="Read interfaces: flows, applications, coverage.")
-@click.option("--interface", "-i", "interfaces", metavar="NAME[,NAME...]", help="Interfaces to read.")
+@click.option("--interface", "-i", "interfaces", metavar="NAME[,NAME...]", help="Interfaces to read; pcap:NAME reads one through libpcap, any all of them.")
 @click.option("--store", "store_url", metavar="URL", default="chdb:///fullspan.chdb", help="Where rows go: chdb:///path, clickhouse://user@host:9000/db, or none (default: fullspan.chdb in this directory).")
 @click.option("--filter", "packet_filter", metavar="BPF", help="Only packets that match this filter (tcpdump's language).")
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Threads for each interface.")
 @click.option("--ring-mb", type=click.IntRange(2, 4096), metavar="MB", help="Packets that may wait, for each worker.")
+@click.option("--cores", metavar="LIST", help="Processors that workers keep to, one each in turn, as in 2,3 or 2-5.")
+@click.option("--dedup", is_flag=True, help="Count what a mirror sent twice on one interface within 50 ms as duplicates, in no flow.")
 @click.option("--name", metavar="NAME", help="What rows say in `probe` (default: the host's name).")
 @click.option("--seconds", type=click.FloatRange(0.1), metavar="S", help="End after this long (default: when told to).")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where /metrics, /healthz and /readyz are served (default 127.0.0.1:9470; empty: nowhere).")
 @click.option("--check", is_flag=True, help="Say whether it could start, and end.")
 @click.option("--dump", is_flag=True, help="Print the settings in force as JSON, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was seen and lost as JSON at the end.")
-def command(interfaces: str | None, store_url: str, packet_filter: str | None, workers: int | None, ring_mb: int | None, name: str | None, seconds: float | None,
+def command(interfaces: str | None, store_url: str, packet_filter: str | None, workers: int | None, ring_mb: int | None, cores: str | None, dedup: bool, name: str | None, seconds: float | None,
             listen: str | None, check: bool, dump: bool, as_json: bool) -> None:
     """Read interfaces (a mirrored port, a tap) and keep every flow, named, with a row of `coverage` each minute for what was seen and lost.
 
     SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads the rules anew, without a gap. Needs CAP_NET_RAW.
     """
     from dpi import settings as settings_of
-    from dpi.capture.packet_socket import links_of
+    from dpi.capture.source import places_of
     from dpi.logs import configure
     from dpi.store import open_ahead
 
     loaded = settings_of.load()
-    given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "name": name, "listen": listen}
+    given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "cores": cores,
+                             "dedup": 1 if dedup else None, "name": name, "listen": listen}
     loaded = replace(loaded, probe=replace(loaded.probe, **{key: value for key, value in given.items() if value is not None}))
     if dump:
         click.echo(json.dumps({**asdict(loaded), "store": {"url": store_url}}, indent=2))
         return
-    links_of(loaded.probe.interfaces)       # before anything is made for them
+    places_of(loaded.probe.interfaces)       # before anything is made for them
     ahead = None if check else open_ahead(store_url)
     from dpi.probing import Probe
 
@@ -55,7 +58,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
         probe = Probe(loaded, [])
         for worker in probe.workers:
             worker.live.close()
-        click.echo(f"ready: {', '.join(probe.interfaces)}")
+        click.echo(f"ready: {', '.join(map(str, probe.places))}")
         return
     configure(loaded.probe.log)
     store, delivery = _deliver(store_url, loaded.probe, ahead)
@@ -151,4 +154,6 @@ def _say(probe: Any, as_json: bool) -> None:
         lost = ", ".join(f"{where} {count:,}" for where, count in worker.lost.items() if count) or "nothing"
         refused = ", ".join(f"{why} {count:,}" for why, count in worker.refused.items()) or "nothing"
         click.echo(f"{worker.interface} {worker.number}: {worker.packets:,} packets, {worker.wire_bytes:,} bytes, {worker.flows:,} flows; lost: {lost}; refused: {refused}"
+                   + (f"; duplicates: {worker.duplicates:,}" if worker.duplicates else "")
+                   + (f"; TCP seen in one direction only: {worker.one_sided_packets / worker.tcp_packets:.0%} of its packets" if worker.one_sided_packets else "")
                    + (f"; given up under pressure: {worker.given_up:,} rows" if worker.given_up else ""))

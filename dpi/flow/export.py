@@ -22,6 +22,7 @@ from dpi.flow.table import (
     PHASE_SINGLE,
     RESPONDED,
     TUNNEL,
+    one_sided,
 )
 from dpi.jit import kernel, records
 
@@ -66,6 +67,12 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, addresse
     else:
         put_v4(out_addresses[k].client, np.int64(flow.key0 & np.uint64(0xFFFFFFFF)))
         put_v4(out_addresses[k].server, np.int64(flow.key0 >> np.uint64(32)))
+    if flow.key1 & np.uint64(0xFF) == np.uint64(6):
+        counted = np.int64(flow.packets[0]) + np.int64(flow.packets[1])
+        row.tcp_packets += counted
+        if one_sided(flow) != 0:
+            row.one_sided_packets += counted
+            row.one_sided_flows += final
     extra.end = np.uint8(end)
     extra.final = np.uint8(final)
     extra.folded = 1 if flow.key1 & np.uint64(FOLD) else 0

@@ -132,6 +132,7 @@ class Tcp:
     unanswered: int = 0         # of them: over within their first row without a SYN-ACK or a reset
     refused: int = 0            # of them: answered by a reset instead
     resets: int = 0             # flows' last rows that hold a reset
+    one_sided: int = 0          # packets of flows that were seen in one direction only, though the other must have been there
 
     @property
     def retransmissions(self) -> int:

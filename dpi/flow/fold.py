@@ -18,7 +18,7 @@ TOLD = 3                            # times a row may be found
 SYN, RST = 2, 4
 #: What is counted of TCP only: fields of dpi.flow.figures.Tcp.
 TCP = ("flows", "packets", "client_retransmissions", "server_retransmissions", "client_out_of_order", "server_out_of_order", "zero_windows",
-       "handshakes", "unanswered", "refused", "resets")
+       "handshakes", "unanswered", "refused", "resets", "one_sided")
 
 #: Sums over all rows, and what the kernel has to know.
 SUMS = np.dtype((np.record, [
@@ -164,6 +164,8 @@ def fold_tcp(s: Any, row: Any, opened: Any, packets: Any) -> Any:
     """What is counted of TCP only."""
     s.tcp_flows += opened
     s.tcp_packets += packets
+    if row.one_sided != 0:
+        s.tcp_one_sided += packets
     s.tcp_client_retransmissions += np.int64(row.client_retransmissions)
     s.tcp_server_retransmissions += np.int64(row.server_retransmissions)
     s.tcp_client_out_of_order += np.int64(row.client_out_of_order)

@@ -25,11 +25,12 @@ ROW = np.dtype((np.record, [
     ("protocol", "u2"), ("application", "u2"), ("category", "u2"), ("confidence", "u2"),
     ("final", "u1"), ("midstream", "u1"), ("ip_protocol", "u1"), ("icmp_type", "u1"), ("icmp_code", "u1"),
     *((f"{side}_{what}", "u1") for what in ("ttl", "dscp", "tcp_flags") for side in _SIDES),
-    ("folded", "u1"), ("named", "u1"), ("pad", "u1", (5,)),          # named: 1 where there is a server name
+    ("folded", "u1"), ("one_sided", "u1"), ("named", "u1"), ("pad", "u1", (4,)),          # named: 1 where there is a server name
 ]))
 assert ROW.itemsize == 256, ROW.itemsize
 
-INNER = ("risks", "reason", "facts", "around", "folded", "named", "pad")       # fields that are no columns
+ONE_SIDED = "one_sided"     # among a row's tags
+INNER = ("risks", "reason", "facts", "around", "folded", "one_sided", "named", "pad")       # fields that are no columns
 ENDS = ("client_ip", "server_ip")
 CODED = ("interface", "tunnel", "end_reason", "protocol", "application", "category", "confidence")
 
@@ -55,6 +56,10 @@ def records_of(batch: Batch) -> Any:
     if risks is not None:
         owner = np.repeat(np.arange(batch.count), np.diff(risks.offsets))
         np.bitwise_or.at(plain["risks"], owner, np.array([1 << RISKS.index(word) for word in risks.values], np.uint64))
+    tags: Any = batch.columns.get("tags")
+    if tags is not None:
+        owner = np.repeat(np.arange(batch.count), np.diff(tags.offsets))
+        plain["one_sided"][owner[np.array([word == ONE_SIDED for word in tags.values], np.bool_)]] = 1
     names: Any = batch.columns.get("server_name")
     if names is not None:
         plain["named"] = np.diff(names.offsets) != 0 if isinstance(names, Texts) else [bool(name) for name in names]

@@ -79,6 +79,10 @@ CLIENT_LOW, MIDSTREAM, SEQ_CLIENT, SEQ_SERVER, DATA_CLIENT, DATA_SERVER, REQUEST
 PHASE_COUNT, PHASE_CANDIDATE, PHASE_GOING, PHASE_DONE = 0x1F, 0x20, 0x40, 0x80
 PHASE_SINGLE = PHASE_CANDIDATE | PHASE_GOING        # a flow that is named has no candidate: both say that its parser sees single packets
 
+# FLOW.advanced of a side of which no segment has been seen: what is known of it. While it is ACKED, next_seq holds the last number that the
+# other side has acknowledged
+UNSEEN, ACKED, PROVEN, HEARD = range(4)
+
 NOT_MEASURED = 0xFFFFFFFF
 # IPFIX flowEndReason (RFC 5102, element 136)
 END_IDLE, END_ACTIVE, END_CLOSED, END_FORCED, END_RESOURCES, END_RESET = 1, 2, 3, 4, 5, 6
@@ -107,6 +111,7 @@ SHARD = np.dtype((np.record, [
     ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"),
     ("streams_full", "i8"), ("streams_reclaimed", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),
     ("answers_full", "i8"), ("inspected", "i8"), ("parser_calls", "i8"),
+    ("tcp_packets", "i8"), ("one_sided_packets", "i8"), ("one_sided_flows", "i8"),         # of exported rows, of last rows
 ]))
 
 
@@ -201,6 +206,19 @@ def grow(slots: Any, shard: Any) -> Any:
         slots[to] = slot
     row.mask = mask
     return 1
+
+
+@kernel
+def one_sided(flow: Any) -> Any:
+    """1 for a TCP flow that was seen in one direction only, though the other must have been there (dpi/flow/tcp.py), else 0."""
+    if flow.key1 & np.uint64(0xFF) != np.uint64(6):
+        return 0
+    seen = flow.marks & (SEQ_CLIENT | SEQ_SERVER)
+    if seen == SEQ_CLIENT:
+        return 1 if flow.advanced[1] == PROVEN else 0
+    if seen == SEQ_SERVER:
+        return 1 if flow.advanced[0] == PROVEN else 0
+    return 0
 
 
 @kernel

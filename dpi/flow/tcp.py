@@ -6,11 +6,29 @@ from typing import Any
 import numpy as np
 
 from dpi.flow.memory import details_of, shard_of
-from dpi.flow.table import CLOSED, ESTABLISHED, FIN_CLIENT, FIN_SERVER, MIDSTREAM, NOT_MEASURED, RESET, SEQ_CLIENT, SYN, SYN_ACK, SYN_TWICE
+from dpi.flow.table import (
+    ACKED,
+    CLOSED,
+    ESTABLISHED,
+    FIN_CLIENT,
+    FIN_SERVER,
+    HEARD,
+    MIDSTREAM,
+    NOT_MEASURED,
+    PROVEN,
+    RESET,
+    SEQ_CLIENT,
+    SEQ_SERVER,
+    SYN,
+    SYN_ACK,
+    SYN_TWICE,
+    UNSEEN,
+)
 from dpi.jit import kernel
 
 TCP, UDP, ICMP, ICMPV6, SCTP = 6, 17, 1, 58, 132
 F_FIN, F_SYN, F_RST, F_ACK = 1, 2, 4, 16
+ANY_WINDOW = 8 << 20        # octets that no sender sends without an acknowledgement: receive buffers of today end below
 REORDERING_US = 3000        # older data within this time of the last advance is out of order, later it is a retransmission
 
 
@@ -32,9 +50,12 @@ def tcp(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
     length = np.int64(p.payload_bytes)
     seq = np.int64(p.seq)
     stop = (seq + length + ((flags >> 1) & 1) + (flags & 1)) & 0xFFFFFFFF
+    if flags & (F_SYN | F_RST | F_ACK) == F_ACK and not (flow.marks & (SEQ_SERVER >> d)):
+        infer(flow, p, d)
     known = SEQ_CLIENT << d
     if not (flow.marks & known):
         if flags & F_RST:
+            flow.advanced[d] = HEARD
             return np.int64(0)
         flow.marks |= known
         flow.next_seq[d] = np.uint32(stop)
@@ -59,6 +80,29 @@ def tcp(w: Any, number: Any, flow: Any, p: Any, d: Any) -> Any:
             flow.next_seq[d] = np.uint32(stop)
             flow.advanced[d] = np.uint32(clock & 0xFFFFFFFF)
     return distance | (np.int64(1) << 33)
+
+
+@kernel
+def infer(flow: Any, p: Any, d: Any) -> Any:
+    """What an acknowledgement by side d says of the other side, of which no segment has been seen (RFC 9293 sections 3.4 and 3.5).
+
+    The other side has sent something where d goes on after its own SYN or SYN-ACK, where the number it acknowledges has grown, or where it has sent
+    more in this row than any window takes. A lone SYN-ACK proves nothing, for the SYN may have been forged, nor does a lone ACK, as of a scan.
+    """
+    other = 1 - d
+    told = flow.advanced[other]
+    if told == PROVEN or told == HEARD:
+        return 0
+    if flow.state & (SYN if d == 0 else SYN_ACK):
+        flow.advanced[other] = PROVEN
+    elif told == UNSEEN:
+        flow.next_seq[other] = p.ack
+        flow.advanced[other] = ACKED
+    elif 0 < ((np.int64(p.ack) - np.int64(flow.next_seq[other])) & 0xFFFFFFFF) < 0x80000000:
+        flow.advanced[other] = PROVEN
+    elif np.int64(flow.ip_bytes[d]) - np.int64(flow.headers[d]) > ANY_WINDOW:
+        flow.advanced[other] = PROVEN
+    return 0
 
 
 @kernel

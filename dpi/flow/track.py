@@ -9,7 +9,7 @@ from dpi.capture.octets import be32
 from dpi.flow.expiry import emit, evict
 from dpi.flow.export import put_v4, reopen
 from dpi.flow.memory import addresses_of, details_of, flows_of, shard_of, slots_of, tunnels_of
-from dpi.flow.table import CLIENT_LOW, END_ACTIVE, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, grow, place, take
+from dpi.flow.table import CLIENT_LOW, END_ACTIVE, HEARD, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, SEQ_CLIENT, UNSEEN, grow, place, take
 from dpi.flow.tcp import F_ACK, F_SYN, ICMP, ICMPV6, TCP, UDP, tcp
 from dpi.jit import kernel
 
@@ -63,6 +63,7 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
     detail.mss = 0
     detail.icmp = 0
     for d in range(2):
+        flow.advanced[d] = UNSEEN
         detail.ttl[d] = 0
         detail.dscp[d] = 0
     if p.ip_protocol == ICMP or p.ip_protocol == ICMPV6:
@@ -192,8 +193,11 @@ def count(w: Any, number: Any, p: Any) -> Any:
         detail = details_of(w)[number]
         detail.ttl[d] = p.ttl
         detail.dscp[d] = p.dscp
-    if p.ip_protocol == TCP and p.fragment != 2 and p.mangled == 0:
-        distance = tcp(w, number, flow, p, d)
+    if p.ip_protocol == TCP:
+        if p.fragment != 2 and p.mangled == 0:
+            distance = tcp(w, number, flow, p, d)
+        elif not (flow.marks & (SEQ_CLIENT << d)):
+            flow.advanced[d] = HEARD
     if p.payload_bytes != 0 and not (flow.marks & RESPONDED):
         response(w, number, flow, d)
     if (flow.packets[d] >= 4_000_000 or flow.retransmissions[d] >= 65_000 or flow.out_of_order[d] >= 65_000 or flow.zero_windows[d] >= 65_000

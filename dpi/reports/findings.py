@@ -33,8 +33,8 @@ def _coverage(f: Figures, say: Language) -> list[Finding]:
     real = f.refused_packets - f.refused.get("not_ip", 0) - f.refused.get("not_data", 0)
     if _share(real, f.read_packets) > 0.001:
         out.append(Finding(say("finding.refused", share=say.percent(_share(real, f.read_packets))), True))
-    if f.tcp.packets > 200 and f.bytes and not 0 < f.client_bytes < f.bytes:
-        out.append(Finding(say("finding.one_way"), True))
+    if f.tcp.packets > 200 and _share(f.tcp.one_sided, f.tcp.packets) > 0.5:
+        out.append(Finding(say("finding.one_way", share=say.percent(_share(f.tcp.one_sided, f.tcp.packets))), True))
     unknown = sum(share.bytes for share in f.confidences if not share.name)
     if _share(unknown, f.bytes) > 0.1:
         out.append(Finding(say("finding.unknown", share=say.percent(_share(unknown, f.bytes)))))

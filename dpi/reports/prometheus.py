@@ -19,11 +19,15 @@ Labels = tuple[str, ...]
 _WORKER: Labels = ("interface", "worker")
 #: Counters: name without `_total`, unit, labels, and what it means.
 _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
-    ("fullspan_packets", "", _WORKER, "Frames taken from the ring, since the probe began."),
+    ("fullspan_packets", "", _WORKER, "Frames taken from the ring, since the probe began; copies by a mirror not among them."),
     ("fullspan_wire_bytes", "bytes", _WORKER, "Bytes these frames had on the wire, whatever was kept of them."),
     ("fullspan_lost", "", (*_WORKER, "where"),
      "What was lost, by place: frames by nic (the card), kernel (socket queue) and ring; flows evicted by a full table; pieces of first bytes and "
      "facts for which the arena had no room; rows by spool (on disk) and store."),
+    ("fullspan_duplicates", "", _WORKER, "Frames left out as copies by a mirror (dedup)."),
+    ("fullspan_tcp_packets", "", _WORKER, "TCP packets of rows of flows that left."),
+    ("fullspan_one_sided_packets", "", _WORKER, "Those of them whose flow was seen in one direction only, though the other must have been there."),
+    ("fullspan_one_sided_flows", "", _WORKER, "Flows that ended and were seen in one direction only, though the other must have been there."),
     ("fullspan_refused", "", ("reason",), "Frames that are in no flow, by reason."),
     ("fullspan_flows_opened", "", _WORKER, "Flows opened in the table, since the probe began."),
     ("fullspan_flows_folded", "", _WORKER, "Half-open flows folded into one of their server, as under a flood."),
@@ -125,6 +129,10 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
         yield "fullspan_flows_opened", labels, worker.flows
         yield "fullspan_flows_folded", labels, worker.folded
         yield "fullspan_rows_given_up", labels, worker.given_up
+        yield "fullspan_duplicates", labels, worker.duplicates
+        yield "fullspan_tcp_packets", labels, worker.tcp_packets
+        yield "fullspan_one_sided_packets", labels, worker.one_sided_packets
+        yield "fullspan_one_sided_flows", labels, worker.one_sided_flows
         for where in {**dict.fromkeys(LOSSES), **dict.fromkeys(worker.lost)}:
             yield "fullspan_lost", (*labels, where), worker.lost.get(where, 0)
         for reason, count in worker.refused.items():

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dpi.flow.figures import Figures, Tcp
+from dpi.flow.row import ONE_SIDED
 from dpi.reports.question import PACKETS, Question
 
 _OPENED = "interval = 0 AND NOT midstream AND bitTest(client_tcp_flags, 1)"
@@ -14,5 +15,6 @@ def answer(ask: Question, out: Figures) -> None:
     row = ask.rows(f"countIf(interval = 0), sum({PACKETS}), sum(client_retransmissions), sum(server_retransmissions), sum(client_out_of_order), "
                    "sum(server_out_of_order), sum(client_zero_windows + server_zero_windows), "
                    f"countIf({_OPENED}), countIf({_SILENT} AND NOT bitTest(server_tcp_flags, 2)), countIf({_SILENT} AND bitTest(server_tcp_flags, 2)), "
-                   "countIf(final AND bitTest(bitOr(client_tcp_flags, server_tcp_flags), 2))", more="ip_protocol = 6")[0]
+                   "countIf(final AND bitTest(bitOr(client_tcp_flags, server_tcp_flags), 2)), "
+                   f"sumIf({PACKETS}, has(tags, '{ONE_SIDED}'))", more="ip_protocol = 6")[0]
     out.tcp = Tcp(*(int(value) for value in row))

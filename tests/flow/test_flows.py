@@ -163,6 +163,7 @@ class Move:
 PHRASES = {
     "open": ((False, SYN, 0), (True, SYN | ACK, 0), (False, ACK, 0)), "ask": ((False, ACK, 500), (True, ACK, 1460), (True, ACK, 2), (False, ACK, 0)),
     "close": ((False, FIN | ACK, 0), (True, FIN | ACK, 0), (False, ACK, 0)), "knock": ((False, SYN, 0), (False, SYN, 0), (True, SYN | ACK, 0)),
+    "hear": ((True, ACK, 1460), (True, ACK, 1460)), "download": ((False, SYN, 0), (False, ACK, 500), (False, ACK, 0)),
     "refuse": ((False, SYN, 0), (True, RST | ACK, 0)),
 }
 
@@ -196,7 +197,8 @@ def played(script: list[Move], start: int = 28_333_334 * flows.MINUTE - 3_000_00
             at = (seq + one.shift) % (1 << 32)
             following[one.talk, one.back] = (at + one.size + bool(one.flags & SYN) + bool(one.flags & FIN)) % (1 << 32) if one.shift >= 0 else seq
             options = b"\x02\x04\x05\xb4" if one.flags & SYN else b""
-            layer = struct.pack(">HHIIBBHHH", source, target, at, 0, (20 + len(options)) // 4 << 4, one.flags, one.window, 0, 0) + options + body
+            ack = following.get((one.talk, not one.back), 0 if one.shift >= 0 else 77)
+            layer = struct.pack(">HHIIBBHHH", source, target, at, ack, (20 + len(options)) // 4 << 4, one.flags, one.window, 0, 0) + options + body
         elif protocol == 17:
             layer = udp(source, target, body)
         elif protocol == 132:

@@ -36,6 +36,9 @@ class Side:
     """What one side of a TCP connection has sent, in sequence numbers."""
     following: int | None = None    # the number expected next
     moved: int = 0                  # when it last moved
+    heard: bool = False             # anything came from it
+    acknowledged: int | None = None     # what it acknowledged first, while nothing came from the other side
+    answered: bool = False          # by the other side, as its segments show
 
 
 @dataclass
@@ -162,9 +165,12 @@ class Flows:
         row[f"{side}_bytes"] += packet["ip_bytes"]
         row[f"{side}_wire_bytes"] += wire
         row[f"{side}_payload_bytes"] += packet["payload_bytes"]
+        flow.sides[d].heard = True
         if flow.protocol == 6 and packet["fragment"] != 2 and not packet["mangled"]:
             row[f"{side}_tcp_flags"] |= packet["tcp_flags"]
             self.handshake(flow, row, packet, d)
+            if packet["tcp_flags"] & (SYN | RST | ACK) == ACK and not flow.sides[1 - d].heard:
+                self.infer(flow, d, packet["ack"], row[f"{side}_payload_bytes"])
             if packet["window"] == 0 and not packet["tcp_flags"] & (SYN | FIN | RST):
                 row[f"{side}_zero_windows"] += 1
             found = self.sequence(flow.sides[d], packet)
@@ -198,6 +204,15 @@ class Flows:
         if flags & FIN:
             flow.fins.add(d)
 
+    def infer(self, flow: Flow, d: int, ack: int, sent: int) -> None:
+        """The other side must be there: this one goes on after its SYN, acknowledges more than before, or has sent 8 MB."""
+        side = flow.sides[d]
+        if side.acknowledged is None:
+            side.acknowledged = ack
+        else:
+            side.answered |= signed(ack - side.acknowledged) > 0 or sent > 1 << 23
+        side.answered |= (flow.syns, flow.syn_acks)[d] > 0
+
     def sequence(self, side: Side, packet: Row) -> str:
         """What a segment is to the sequence numbers seen: '', out_of_order or retransmissions."""
         flags, length = packet["tcp_flags"], packet["payload_bytes"]
@@ -221,7 +236,7 @@ class Flows:
     def opened(self, flow: Flow) -> Row:
         """An interval with nothing counted."""
         row: Row = {**flow.about, "interval": flow.interval, "interval_start": self.clock, "interval_end": self.clock, "minute": self.clock // MINUTE,
-                    "client_mss": None, "client_rtt_us": None, "server_rtt_us": None, "server_response_us": None}
+                    "tags": [], "client_mss": None, "client_rtt_us": None, "server_rtt_us": None, "server_response_us": None}
         for side in SIDES:
             for name in ("packets", "bytes", "wire_bytes", "payload_bytes", "tcp_flags", "retransmissions", "out_of_order", "zero_windows"):
                 row[f"{side}_{name}"] = 0
@@ -232,6 +247,8 @@ class Flows:
         """The open interval becomes a row."""
         if flow.row:
             for k, side in enumerate(SIDES):
+                if flow.protocol == 6 and flow.sides[k].answered and not flow.sides[1 - k].heard:
+                    flow.row["tags"] = ["one_sided"]
                 flow.row[f"{side}_ttl"], flow.row[f"{side}_dscp"] = flow.ttl[k], flow.dscp[k]
             self.rows.append({**flow.row, "ends": ends})
             flow.row = None

@@ -80,6 +80,8 @@ def _tcp(tcp: Counter[str], row: dict[str, Any], opened: int, packets: int) -> N
             tcp["refused" if server & 4 else "unanswered"] += 1
     if row["final"] and (client | server) & 4:
         tcp["resets"] += 1
+    if "one_sided" in row.get("tags", ()):
+        tcp["one_sided"] += packets
 
 
 def transactions(batches: Iterable[Batch]) -> Figures:

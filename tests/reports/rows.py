@@ -81,6 +81,7 @@ def flows(count: int, seed: int = 1, first_id: int = 1, minutes: int = 3, hosts:
         "category": Coded(application.astype(np.uint16), CATEGORIES), "confidence": Coded(confidence.astype(np.uint8), CONFIDENCES),
         "evidence": Coded(r.integers(0, 4, count).astype(np.uint32), EVIDENCE), "server_name": names,
         "risks": Lists.of([["obsolete_tls"] if k % 9 == 0 else [] for k in range(count)]),
+        "tags": Lists.of([["folded", "one_sided"] if k % 25 == 0 else ["one_sided"] if k % 5 == 0 else [] for k in range(count)]),
     })
 
 
