@@ -82,9 +82,9 @@ def offered(one: Wire, seconds: float, kind: str, reader: int) -> tuple[int, flo
     return sent, rate, processor(reader) - before
 
 
-def probe(one: Wire, seconds: float, kind: str, store: str) -> str:
-    """The probe's line."""
-    child = one.run(one.near, ["taskset", "-c", "1", sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", store, "--json", "--ring-mb", "256"],
+def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR) -> str:
+    """The probe's line. name: of the interface, as --interface takes it."""
+    child = one.run(one.near, ["taskset", "-c", "1", sys.executable, "-m", "dpi.cli.main", "probe", "-i", name, "--store", store, "--json", "--ring-mb", "256"],
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=ordinary(None))
     assert child.stderr is not None
     while b"reading" not in child.stderr.readline():
@@ -94,7 +94,8 @@ def probe(one: Wire, seconds: float, kind: str, store: str) -> str:
     worker = json.loads(child.communicate(timeout=120)[0])["workers"][0]
     lost = worker["lost"]["kernel"] + worker["lost"]["ring"]
     missing = sent - worker["packets"] - lost
-    return (f"fullspan probe, store {store.split(':')[0]:5} sent {sent:,} ({rate / 1e6:.2f} M/s)  read {worker['packets']:,}  lost {lost:,} "
+    how = "libpcap    " if name != NEAR else f"store {store.split(':')[0]:5}"
+    return (f"fullspan probe, {how} sent {sent:,} ({rate / 1e6:.2f} M/s)  read {worker['packets']:,}  lost {lost:,} "
             f"({100 * lost / sent:.2f} %)  unaccounted {missing}  cpu {1e6 * spent / max(worker['packets'], 1):.3f} us a packet")
 
 
@@ -125,7 +126,8 @@ def main() -> None:
         for kind, words in (("small", "60-byte frames (64 with FCS), 10 000 flows"), ("imix", "60, 576 and 1500 bytes, 7 : 4 : 1")):
             lines.append(f"\n== {words}, for {asked.seconds:g} s")
             for run in (lambda kind=kind: probe(one, asked.seconds, kind, "none"), lambda kind=kind: tcpdump(one, asked.seconds, kind),
-                        lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}")):
+                        lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}"),
+                        lambda kind=kind: probe(one, asked.seconds, kind, "none", f"pcap:{NEAR}")):
                 lines.append(run())
                 print(lines[-1], flush=True)
     place = ROOT / "benchmarks" / "results" / f"{datetime.date.today()}-live.txt"

@@ -198,18 +198,22 @@ class Libpcap:
         if self._ended or (self._handle is None and not self._again()):
             time.sleep(0 if self._ended else timeout)
             return None
-        got = self._dispatch()
-        if got == 0 and not self._until:
-            if self._poll is None:
-                time.sleep(min(timeout, 0.01))
-            else:
-                self._poll.poll(timeout * 1000)
-            got = self._dispatch()
+        until = time.monotonic() + timeout
+        # after `detach` as well: the kernel hands over a block that is not full only after RETIRE_MS
+        while (got := self._dispatch()) == 0 and (left := until - time.monotonic()) > 0:
+            self._wait(left)
         if got < 0:
             self._lose(_words(self._pcap.pcap_geterr(self._handle)) or "gives an error")
         count = self._wanted(int(self._filling[0].count))
         self._ended = self._ended or bool(self._until) and got <= 0
         return Block(self._data, self._frames, count, int(self.tallies[0].number) - count + 1) if count else None
+
+    def _wait(self, seconds: float) -> None:
+        """Until something may have come."""
+        if self._poll is None:
+            time.sleep(min(seconds, 0.01))
+        elif any(event & select.POLLERR for _, event in self._poll.poll(seconds * 1000)):
+            time.sleep(min(seconds, 0.05))
 
     def _dispatch(self) -> int:
         self._filling[0].count = self._filling[0].used = 0

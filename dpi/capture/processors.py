@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from dpi.errors import UserError
 
@@ -13,7 +14,7 @@ def processors(words: str) -> list[int]:
     found: list[int] = []
     for part in filter(None, map(str.strip, words.split(","))):
         first, dash, last = part.partition("-")
-        if not first.strip().isdecimal() or (dash and not last.strip().isdecimal()):
+        if not all(re.fullmatch(r"\s*[0-9]+\s*", one) for one in ((first, last) if dash else (first,))):
             raise UserError(f"{part!r} names no processors", _WHERE, "write it as 2,3 or 2-5")
         low, high = int(first), int(last) if dash else int(first)
         if high < low or high - low > 4096:

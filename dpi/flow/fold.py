@@ -176,7 +176,7 @@ def fold_tcp(s: Any, row: Any, opened: Any, packets: Any) -> Any:
         if row.final != 0 and (row.server_tcp_flags & SYN) == 0:
             if row.server_tcp_flags & RST:
                 s.tcp_refused += 1
-            else:
+            elif row.one_sided == 0:
                 s.tcp_unanswered += 1
     if row.final != 0 and (row.client_tcp_flags | row.server_tcp_flags) & RST:
         s.tcp_resets += 1

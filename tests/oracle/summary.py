@@ -77,7 +77,8 @@ def _tcp(tcp: Counter[str], row: dict[str, Any], opened: int, packets: int) -> N
     if opened and not row["midstream"] and client & 2:
         tcp["handshakes"] += 1
         if row["final"] and not server & 2:
-            tcp["refused" if server & 4 else "unanswered"] += 1
+            tcp["refused"] += bool(server & 4)
+            tcp["unanswered"] += not server & 4 and "one_sided" not in row.get("tags", ())
     if row["final"] and (client | server) & 4:
         tcp["resets"] += 1
     if "one_sided" in row.get("tags", ()):
