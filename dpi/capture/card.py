@@ -40,9 +40,9 @@ class Card:
     most: int = 0                   # that it could hold
     queues: int = 0                 # of receiving
 
-    def on(self, names: dict[str, str]) -> list[str]:
-        """Those of `names` that are on and can be turned off, as ethtool calls them."""
-        return list(dict.fromkeys(said for name, said in names.items() if (one := self.features.get(name)) is not None and one.on and not one.fixed))
+    def on(self, names: dict[str, str], fixed: bool = False) -> list[str]:
+        """Those of `names` that are on and can be turned off, or of which the driver does not let that, as ethtool calls them."""
+        return list(dict.fromkeys(said for name, said in names.items() if (one := self.features.get(name)) is not None and one.on and one.fixed == fixed))
 
 
 def card_of(interface: str) -> Card:

@@ -32,10 +32,13 @@ def _interface(name: str) -> Iterator[Finding]:
     yield Finding(f"{name} ring", NOTE if missing else GOOD, f"read through libpcap, which is slower: {missing}" if missing else "TPACKET_V3",
                   "name an Ethernet interface where there is one")
     card: Card = card_of(name)
-    merging = card.on(MERGING)
-    yield Finding(f"{name} merging", NOTE if merging else GOOD,
-                  f"{', '.join(merging)} on: frames are made one before they are read, and counted as one" if merging
-                  else "off: frames are read as they came" if card.features else "its driver does not say", f"ethtool -K {name} {' '.join(f'{one} off' for one in merging)}")
+    merging, stays = card.on(MERGING), card.on(MERGING, fixed=True)
+    if merging:
+        yield Finding(f"{name} merging", NOTE, f"{', '.join(merging)} on: frames are made one before they are read, and counted as one", _off(name, merging))
+    elif stays or not card.features:
+        yield Finding(f"{name} merging", NOTE, f"{', '.join(stays)} on, and fixed by the driver" if stays else "its driver does not say", f"see ethtool -k {name}")
+    else:
+        yield Finding(f"{name} merging", GOOD, "off: frames are read as they came")
     left = [said for feature, said in (("rx-vlan-hw-parse", "rxvlan (tags are put back)"), ("rx-checksum", "rx (checksums: changes no frame)"))
             if feature in card.features and card.features[feature].on]
     if left:
@@ -64,4 +67,9 @@ def _sender(name: str) -> Iterator[Finding]:
     uncut = card_of(peer).on(UNCUT)
     yield Finding(f"{name} sender", NOTE if uncut else GOOD,
                   f"{peer} has {', '.join(uncut)} on: its frames come uncut, up to 64 KB" if uncut else f"{peer} cuts what it sends",
-                  f"ethtool -K {peer} {' '.join(f'{one} off' for one in uncut)}")
+                  _off(peer, uncut))
+
+
+def _off(name: str, offloads: list[str]) -> str:
+    """The command that turns them off."""
+    return f"ethtool -K {name} {' '.join(f'{one} off' for one in offloads)}"
