@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from dpi.capture.live import walk_ring
 from dpi.capture.packet_socket import card_drops, queue_drops
 from dpi.capture.processors import processors
 from dpi.capture.source import Source, open_source, places_of
+from dpi.capture.timeline import SECOND
 from dpi.classify.resolutions import Resolutions
+from dpi.covered import Covered
 from dpi.engine import entries
 from dpi.errors import UserError
 from dpi.health import Health, StoreHealth, WorkerHealth
@@ -68,8 +71,11 @@ class Worker:
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
         self._rows_lost, self._began = 0, now_us()
+        self.covered: Callable[[int, int], None] | None = None      # is told until when this worker's minutes are told
         self._refused_told: dict[str, int] = {}
-        self._minute = now_us() // _MINUTE
+        self._minute = self._began // _MINUTE
+        self._seconds: Any = np.zeros(0, SECOND)    # of the minute that is not over
+        self._since = self._minute * _MINUTE        # from then to the beginning nothing was read, and nobody has told so
         self.thread = threading.Thread(target=self._work, name=f"{interface} {number}", daemon=True)
 
     # ---- the thread
@@ -93,15 +99,20 @@ class Worker:
             moment = time.monotonic()
             if moment - drained >= DRAIN_SECONDS:
                 drained = moment
-                self.shard.idle(now_us() - GRACE_US)
+                clock = now_us() - GRACE_US
+                self.shard.idle(clock)
                 self.shard.drain()
-                if now_us() // _MINUTE != self._minute:
-                    self._cover(now_us() // _MINUTE)
+                if clock // _MINUTE > self._minute:
+                    self.shard.wait()           # the rows of a minute come before what says that it is complete
+                    self._cover(clock // _MINUTE)
+                    self._tell(self._minute * _MINUTE)
         self.live.detach()
         while self._step(PATIENCE):         # what the kernel still has
             pass
+        ended = now_us()
         self.shard.finish()
-        self._cover(now_us() // _MINUTE, now_us())
+        self._cover(ended // _MINUTE, True)
+        self._tell(ended)
 
     def _step(self, timeout: float) -> bool:
         block = self.live.next(timeout)
@@ -140,21 +151,20 @@ class Worker:
                 "kernel": drops + (queue_drops() - self._queues if first else 0), "ring": int(self.live.tallies[0].broken)}
 
     def missed(self, since: int) -> None:
-        """Say of the minutes from `since` (counted from the epoch) to the one in which reading begins that nothing of them was read."""
-        for minute in range(max(since, self._minute - _MISSED), self._minute):
+        """Say of the time from `since`, us, to the minute in which reading begins that nothing was read; of that minute its own row says it. 0: not known."""
+        begin = self._minute * _MINUTE
+        self._since = min(max(since, begin), self._began)
+        for minute in range(max(since // _MINUTE, self._minute - _MISSED), self._minute) if since else ():
             self._write(Batch("coverage", 1, {
                 "time": np.array([minute * _MINUTE], np.int64), "probe": Coded.same(self.shard.origin.probe, 1), "source": Coded.same(self.interface, 1),
                 "capture_id": np.zeros(1, np.uint64), "busiest_second": np.array([minute * _MINUTE], np.int64),
-                "unread_us": np.array([_MINUTE], np.uint64), "stored_time": np.array([now_us()], np.int64)}))
+                "unread_us": np.array([min((minute + 1) * _MINUTE - since, _MINUTE)], np.uint64), "stored_time": np.array([now_us()], np.int64)}))
 
-    def _unread(self, minute: int, ended: int) -> int:
-        """us of a minute before the start and, where `ended` is not 0, after it."""
-        begin, end = minute * _MINUTE, (minute + 1) * _MINUTE
-        return max(0, min(self._began, end) - begin) + (max(0, end - max(ended, begin)) if ended else 0)
-
-    def _cover(self, minute: int, ended: int = 0) -> None:
-        """Rows of `coverage` for the minutes that have passed. ended: when reading ended, us."""
-        seconds = self.shard.intake.timeline.take_seconds()
+    def _cover(self, minute: int, ended: bool = False) -> None:
+        """Rows of `coverage` for the minutes before `minute`; with `ended` for that one as well. Their flows' rows have been written."""
+        seconds = _joined(np.concatenate([self._seconds, self.shard.intake.timeline.take_seconds()]))
+        told = (seconds["second"] < minute * 60) | ended
+        seconds, self._seconds = seconds[told], seconds[~told]
         losses, refused = self._losses(), self.shard.intake.refusals()
         lost = {name: losses[name] - self._told[name] for name in losses}
         fresh = {name: count - self._refused_told.get(name, 0) for name, count in refused.items() if count > self._refused_told.get(name, 0)}
@@ -163,7 +173,8 @@ class Worker:
         self._told, self._refused_told = losses, refused
         counted = {"duplicates": self.duplicates - self._duplicates_told, **self._sides.take(self.shard.counters)}
         self._duplicates_told = self.duplicates
-        minutes = sorted({self._minute, *(seconds["second"] // 60).tolist()})
+        passed = range(max(self._minute, minute - _MISSED), minute + ended)
+        minutes = sorted({*passed, *(seconds["second"] // 60).tolist()}) or [minute]
         for one in minutes:
             mine = seconds[seconds["second"] // 60 == one]
             last = one == minutes[-1]       # what has no time of its own is told with the newest minute
@@ -178,12 +189,18 @@ class Worker:
                 "busiest_frames": np.array([mine["packets"].max() if len(mine) else 0], np.uint64),
                 **{f"dropped_{name}": np.array([lost[name] if last else 0], np.uint64) for name in ("nic", "kernel", "ring")},
                 **{name: np.array([count if last else 0], np.uint64) for name, count in counted.items()},
-                "unread_us": np.array([self._unread(one, ended)], np.uint64),
+                "unread_us": np.array([self._began - self._since if one == self._began // _MINUTE else 0], np.uint64),
                 "dropped_store": np.array([rows_lost if last else 0], np.uint64),
                 "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
                 "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([fresh[reason] for reason in reasons], np.uint64)),
                 "stored_time": np.array([now_us()], np.int64)}))
-        self._minute = minute
+        self._minute, self._since = minute, self._began
+
+    def _tell(self, until: int) -> None:
+        """Remember that `coverage` is told until then, us, once the rows are on disk."""
+        for sink in self._sinks:
+            if self.covered is not None and hasattr(sink, "after"):
+                sink.after(partial(self.covered, self.number, until))
 
     def _given_up(self) -> int:
         """Rows that the store will never have, of all workers: the first one tells them."""
@@ -205,8 +222,8 @@ class Worker:
 class Probe:
     """All workers, from their start to the last row."""
 
-    def __init__(self, settings: Settings, sinks: Sequence[Sink], ask: Callable[[str], Sequence[Sequence[Any]]] | None = None) -> None:
-        """ask: answers SQL from the store, so that it is known until when this probe had read before.
+    def __init__(self, settings: Settings, sinks: Sequence[Sink], covered: Covered | None = None) -> None:
+        """covered: until when this probe had read before.
 
         UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
         self.settings, self._sinks = settings, list(sinks)
@@ -242,17 +259,10 @@ class Probe:
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
             self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not nth, bool(asked.dedup),
                                        cores[nth % len(cores)] if cores else None))
-        if ask is not None:
-            self._tell_gap(ask)
-
-    def _tell_gap(self, ask: Callable[[str], Sequence[Sequence[Any]]]) -> None:
-        """Rows for the minutes since the last one that is covered."""
-        quoted = self.name.replace("\\", "\\\\").replace("'", "\\'")
-        known = {str(source): int(minute) for source, minute in
-                 ask(f"SELECT source, intDiv(toUnixTimestamp64Micro(max(time)), {_MINUTE}) FROM coverage WHERE probe = '{quoted}' GROUP BY source")}
-        for worker in self.workers:
-            if worker.number == 0 and worker.interface in known:
-                worker.missed(known[worker.interface] + 1)
+        if covered is not None:
+            for worker in self.workers:
+                worker.covered = partial(covered.note, worker.interface, asked.workers)
+                worker.missed(covered.until(worker.interface))
 
     def run(self, seconds: float | None, each: Callable[[], None]) -> None:
         """Read until `stop` is set or so many seconds have passed, then write what is left. each: called about once a second."""
@@ -314,3 +324,13 @@ def _program(words: str, link: int) -> Any:
         return assemble(words, link)
     except BadFilter as refused:
         raise UserError(str(refused), "[probe] filter", "write it as for tcpdump, such as 'not port 22'; see man pcap-filter") from None
+
+
+def _joined(seconds: Any) -> Any:
+    """SECOND[k] with one record for each second, in their order."""
+    distinct, places = np.unique(seconds["second"], return_inverse=True)
+    joined = np.zeros(len(distinct), SECOND)
+    joined["second"] = distinct
+    for name in ("packets", "wire_bytes"):
+        np.add.at(joined[name], places, seconds[name])
+    return joined

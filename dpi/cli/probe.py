@@ -16,6 +16,7 @@ import click
 from dpi.errors import UserError
 
 log = logging.getLogger("dpi.probe")
+_ORPHAN = 30        # s that the engine of a killed probe may take to end
 
 
 @click.command("probe", short_help="Read interfaces: flows, applications, coverage.")
@@ -41,7 +42,6 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
     from dpi import settings as settings_of
     from dpi.capture.source import places_of
     from dpi.logs import configure
-    from dpi.store import open_ahead
 
     loaded = settings_of.load()
     given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "cores": cores,
@@ -51,7 +51,7 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
         click.echo(json.dumps({**asdict(loaded), "store": {"url": store_url}}, indent=2))
         return
     places_of(loaded.probe.interfaces)       # before anything is made for them
-    ahead = None if check else open_ahead(store_url)
+    ahead = None if check else _open_ahead(store_url)
     from dpi.probing import Probe
 
     if check:
@@ -61,9 +61,9 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
         click.echo(f"ready: {', '.join(map(str, probe.places))}")
         return
     configure(loaded.probe.log)
-    store, delivery = _deliver(store_url, loaded.probe, ahead)
+    store, delivery, covered = _deliver(store_url, loaded.probe, ahead)
     try:
-        probe = Probe(loaded, [] if delivery is None else [delivery], None if store is None else lambda sql: store.query(sql).rows)
+        probe = Probe(loaded, [] if delivery is None else [delivery], covered)
         with _answering(store):
             _run(probe, loaded.probe, seconds)
     finally:
@@ -73,22 +73,38 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
     sys.exit(0)
 
 
-def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any]:
-    """The store, where it is the probe's own, and what brings rows to it: each is on disk before it is sent, and counts once whatever breaks."""
+def _open_ahead(url: str) -> Any:
+    """The engine's process, where the store is the probe's own. The one of a probe that was killed may still be storing what it was given."""
+    from dpi.store import address, open_ahead
+    from dpi.store.directory import held, wait
+
+    where = address(url)
+    if where.scheme == "chdb" and held(where.path):
+        click.echo(f"fullspan: waiting for the process that holds {where.path}", err=True)
+        wait(where.path, _ORPHAN)
+    return open_ahead(url, always=True)
+
+
+def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any, Any]:
+    """The store, where it is the probe's own; what brings rows to it: each is on disk before it is sent, and counts once whatever breaks; and until when
+    the minutes are told."""
     from pathlib import Path
 
+    from dpi.covered import Covered
     from dpi.store import address, open_store
     from dpi.store.delivery import Delivery
     from dpi.store.disk_spool import DiskSpool
 
     where = address(url)
     if where.scheme == "none":
-        return None, None
+        return None, None, None
     own = open_store(url, ahead=ahead, merging=True) if where.scheme == "chdb" else None
     beside = where.path.with_name(where.path.name + ".spool") if own is not None else Path("fullspan.spool")
-    spool = DiskSpool(Path(asked.spool) if asked.spool else beside, asked.spool_mb << 20)
+    directory = Path(asked.spool) if asked.spool else beside
+    spool = DiskSpool(directory, asked.spool_mb << 20)
     name = asked.name or socket.gethostname()
-    return own, Delivery((lambda: own) if own is not None else lambda: open_store(url), name, spool, ahead=True, wait=float(asked.flush_seconds))
+    delivery = Delivery((lambda: own) if own is not None else lambda: open_store(url), name, spool, ahead=True, wait=float(asked.flush_seconds))
+    return own, delivery, Covered(directory / "covered.json")
 
 
 def _run(probe: Any, asked: Any, seconds: float | None) -> None:

@@ -194,11 +194,11 @@ def _server(url: str, parts: SplitResult, port: int) -> Address:
                    database=database, replicated=path, replica=options.get("replica", "{replica}"), timeout=timeout)
 
 
-def open_ahead(url: str) -> Engine | None:
+def open_ahead(url: str, always: bool = False) -> Engine | None:
     """Begin to open (and to make) the store in a process beside this one, for `open_store`; None where that is of no use, or too late: a process
-    that has threads can't be forked. Raises UserError for what can be told already."""
+    that has threads can't be forked. always: on a single core as well. Raises UserError for what can be told already."""
     where = address(url)
-    if where.scheme != "chdb" or len(os.sched_getaffinity(0)) < 2 or threading.active_count() > 1 or "chdb._chdb" in sys.modules:
+    if where.scheme != "chdb" or len(os.sched_getaffinity(0)) < 2 and not always or threading.active_count() > 1 or "chdb._chdb" in sys.modules:
         return None
     from dpi.store.directory import check
     from dpi.store.engine import Beside
@@ -233,13 +233,12 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
 
 
 def _held_elsewhere(url: str, where: Address) -> Store | None:
-    """The store as its owner gives it, where another process owns the path and answers."""
-    from dpi.store.directory import held
+    """The store as its owner gives it, where another process owns the path and answers: also in the moment in which its engine is started again."""
+    from dpi.store.notice import standing
 
     here = sys.modules.get("dpi.store.embedded")
-    if here is not None and here.is_open(where.path) or not held(where.path):
+    if here is not None and here.is_open(where.path):
         return None
-    from dpi.store.notice import standing
     from dpi.store.remote import RemoteStore
 
     notice = standing(where.path)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dpi.errors import UserError
 from dpi.store import Address
 from dpi.store.blocks import revised
-from dpi.store.engine import Answer, Reader
+from dpi.store.engine import ENDED, Answer, Reader
 from dpi.store.notice import Notice
 from dpi.store.statement import Refusal, reading
 
@@ -184,6 +184,14 @@ class Answering:
         try:
             return self._reader.ask(sql, form, params)
         except RuntimeError as error:
+            if str(error) != ENDED:
+                raise _refusal(str(error)) from None
+        # the engine's process was ended: where its owner has another one, that is asked, once
+        try:
+            self._reader, database, self._database = self._store.reader(self.limits.settings()), self._database, "default"
+            self._use(database)
+            return self._reader.ask(sql, form, params)
+        except (UserError, RuntimeError) as error:
             raise _refusal(str(error)) from None
 
     def close(self) -> None:

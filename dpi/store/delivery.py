@@ -7,6 +7,7 @@ Store.insert. What is given up is counted, and the reason told: rows for which t
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ GATHERED = 4 * ROWS     # rows that may wait to be encoded
 WAIT = 1.0              # s after which rows go though few have come together
 PAUSES = (0.1, 30.0)    # s: the first pause after a failure, doubled each time, and the longest
 CLOSING = 10.0          # s that `close` gives the store to take what is left
+log = logging.getLogger("dpi.store")
 
 
 class Delivery:
@@ -51,6 +53,8 @@ class Delivery:
         self._own = self._packing.boot
         self._accepted = self._lost = 0
         self._away = self._refused = ""
+        self._calls: list[Callable[[], None]] = []          # see `after`
+        self._due_calls: list[Callable[[], None]] = []      # of those, what waits for the rows that are being encoded
         self._flushing = self._closing = self._stopped = False
         self._store: Store | None = None
         self._threads = [threading.Thread(target=work, name=f"fullspan-{name}", daemon=True)
@@ -72,6 +76,11 @@ class Delivery:
                 self._give_up(batch.count, str(error))
             if self._packing.full or self._packing.rows >= self._most // 2:
                 self._changed.notify_all()
+
+    def after(self, call: Callable[[], None]) -> None:
+        """Call it, in another thread, once all rows taken so far are where a killed process does not lose them: on disk, where each goes there first."""
+        with self._changed:
+            self._calls.append(call)
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until no row waits: each is stored or given up. False where that took longer than `timeout` seconds."""
@@ -101,6 +110,8 @@ class Delivery:
         for gathering in self._packing.take(True):
             self._place(self._packing.pack(gathering))
         self._to_disk()
+        self._due_calls = self._due_calls + self._calls
+        self._call(not self._kept)
         with self._changed:
             left = sum(parcel.rows for parcel in self._kept)
             self._kept.clear()
@@ -161,15 +172,26 @@ class Delivery:
                         return
                     self._changed.wait(self._wait)
                 self._packed = sum(one.rows for one in taken)
+            kept = True
             for gathering in taken:
                 try:
-                    self._place(self._packing.pack(gathering))
+                    kept &= self._place(self._packing.pack(gathering))
                 except Exception as error:
                     with self._changed:
                         self._give_up(gathering.rows, str(error))
                 with self._changed:
                     self._packed -= gathering.rows
                     self._changed.notify_all()
+            self._call(kept)
+
+    def _call(self, kept: bool) -> None:
+        """What was to be called after the rows that were encoded now: those that a killed process would lose are waited for."""
+        with self._changed:
+            calls, self._due_calls = self._due_calls, []
+            if not kept:
+                self._calls = calls + self._calls
+        for call in calls if kept else ():
+            call()
 
     def _due(self) -> list[Gathering]:
         packing = self._packing
@@ -178,21 +200,26 @@ class Delivery:
             return []
         everything = late or self._flushing or not packing.full
         self._flushing = False
+        if everything:
+            self._due_calls, self._calls = self._due_calls + self._calls, []
         return packing.take(everything)
 
-    def _place(self, parcel: Parcel) -> None:
-        """Where a new parcel waits: in memory while the store takes rows, else on disk; where that has no room, in memory again."""
+    def _place(self, parcel: Parcel) -> bool:
+        """Where a new parcel waits: in memory while the store takes rows, else on disk; where that has no room, in memory again. False: it is in memory
+        though it was to be on disk."""
         with self._changed:
             trouble = bool(self._away) or bool(self._spool)
             fits = self._bytes + parcel.size <= self._memory or not self._kept
             if self._spool is None or not (self._ahead or trouble) and fits:
                 self._keep(parcel, fits, "the store is away and memory is full")
-                return
+                return True
         try:
             self._spool.put(parcel)
         except Full as error:
             with self._changed:
                 self._keep(parcel, self._bytes + parcel.size <= self._memory, str(error))
+            return False
+        return True
 
     def _keep(self, parcel: Parcel, fits: bool, why: str) -> None:
         if fits:
@@ -287,7 +314,9 @@ class Delivery:
 
     def _failed(self, why: str) -> None:
         with self._changed:
-            self._away = why
+            before, self._away = self._away, why
+        if not before:
+            log.warning("the store is away", extra={"reason": why})
         self._to_disk()
 
     def _done(self, parcel: Parcel, refused: str | None = None) -> None:
@@ -298,7 +327,9 @@ class Delivery:
                 self._give_up(parcel.rows, refused)
             else:
                 self._accepted += parcel.rows
-                self._away = ""
+                before, self._away = self._away, ""
+                if before:
+                    log.info("the store is back", extra={"waiting": self._waiting})
             if self._kept and self._kept[0] is parcel:
                 self._bytes -= self._kept.popleft().size
                 self._changed.notify_all()

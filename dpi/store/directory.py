@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from pathlib import Path
 
 from dpi.errors import UserError
@@ -40,3 +41,16 @@ def held(path: Path) -> bool:
 def in_use(path: Path) -> UserError:
     """What is said of a store that another process holds."""
     return UserError("the store is in use by another process", str(path), "wait for it to end, or name another path with --store chdb:///path")
+
+
+def wait(path: Path, seconds: float) -> bool:
+    """Wait until nobody holds the store, where its holder answers nobody: the engine of a process that was killed goes on until what it was told is done.
+    False: it is held still."""
+    from dpi.store.notice import standing
+
+    end = time.monotonic() + seconds
+    while held(path):
+        if time.monotonic() > end or standing(path) is not None:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,6 +1,7 @@
 """The embedded store: ClickHouse inside this process (chDB), one directory, owned by one process at a time."""
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Iterable, Mapping
@@ -14,12 +15,13 @@ from dpi.store.answers import result, told
 from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
 from dpi.store.directory import check, held, in_use
-from dpi.store.engine import EMPTY, OLD, Engine, Here, Reader
+from dpi.store.engine import EMPTY, ENDED, OLD, Beside, Engine, Here, Reader
 from dpi.store.library import location
 from dpi.store.native import KERNELS
 from dpi.store.parcel import Parcel
 from dpi.store.writer import FIRST, LAST, Spool, Writer
 
+log = logging.getLogger(__name__)
 _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its own
 #: Errors that say the rows themselves are wrong: sent again they would be refused again.
 _FINAL = ("NO_SUCH_COLUMN_IN_TABLE", "TYPE_MISMATCH", "CANNOT_CONVERT_TYPE", "CANNOT_READ_ALL_DATA", "INCORRECT_DATA", "UNKNOWN_TYPE", "SYNTAX_ERROR",
@@ -42,6 +44,7 @@ class EmbeddedStore:
         self.url = url
         self._path = where.path
         self._lock = threading.RLock()
+        self._merging, self._doubtful = merging, False
         self._writing = merging             # in a replay merging waits for the end, see _begin
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
@@ -65,7 +68,24 @@ class EmbeddedStore:
         """The engine, open and with its tables: where it opens beside this process, that is waited for when it is first asked."""
         if not self._ready:
             self._prepare()
+        elif self._connection.ended and self._merging:
+            with self._lock:
+                if self._connection.ended:
+                    self._restart(ENDED)
         return self._connection
+
+    def _restart(self, why: str) -> None:
+        """Another process for the engine. Raises Away where the store does not open now: it is tried again with the next statement."""
+        self._connection.close()            # it is waited for: with it goes its lock of the directory
+        fresh = Beside(self._path, self._keep, fork=False)
+        try:
+            fresh.query("SELECT 1" if self._where.database == "default" else f"USE {self._where.database}", "Null")
+        except RuntimeError as error:
+            fresh.close()
+            told = self._told(error)
+            raise Away(told.what, told.where, told.mend) from None
+        self._connection, self._doubtful = fresh, False
+        log.warning("the engine was started again", extra={"store": str(self._path), "reason": why})
 
     def _prepare(self) -> None:
         with self._lock:
@@ -132,17 +152,27 @@ class EmbeddedStore:
             with open(file, "wb", closefd=False) as out:
                 out.write(parcel.block())
             with self._lock:
-                # sent a second time it is known by its token, and each rollup knows by itself whether it has it
-                self._engine.query(f"INSERT INTO {parcel.table} ({', '.join(parcel.names)}) FROM INFILE '{self._engine.file(file)}' "
-                                   f"SETTINGS deduplicate_insert = 'enable', insert_deduplication_token = '{parcel.token}', "
-                                   "deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native", "Null")
+                self._send(parcel, file)
+                if self._doubtful and isinstance(self._connection, Beside):
+                    # a token may have been noted for rows that then could not be stored (see dpi.store.tokens)
+                    self._restart("rows could not be stored for a while")
+                    self._send(parcel, file)
         except UserError:
             raise
         except Exception as error:
             told = self._told(error)
-            raise (told if any(word in str(error) for word in _FINAL) else Away(told.what, told.where, told.mend)) from None
+            if any(word in str(error) for word in _FINAL):
+                raise told from None
+            self._doubtful = True
+            raise Away(told.what, told.where, told.mend) from None
         finally:
             os.close(file)
+
+    def _send(self, parcel: Parcel, file: int) -> None:
+        """Insert a parcel whose block is in an open file. Sent a second time it is known by its token, and each rollup knows by itself whether it has it."""
+        self._engine.query(f"INSERT INTO {parcel.table} ({', '.join(parcel.names)}) FROM INFILE '{self._engine.file(file)}' "
+                           f"SETTINGS deduplicate_insert = 'enable', insert_deduplication_token = '{parcel.token}', "
+                           "deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native", "Null")
 
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
@@ -234,4 +264,4 @@ class EmbeddedStore:
         return in_use(self._path) if str(self._path) not in _OPEN and held(self._path) else self._told(error)
 
     def _told(self, error: BaseException, sql: str = "") -> UserError:
-        return told(str(error), self._path, sql)
+        return error if isinstance(error, UserError) else told(str(error), self._path, sql)

@@ -12,16 +12,20 @@ import marshal
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from dpi.store import tokens
 from dpi.store.blank import Blank
 from dpi.store.library import engine, location
 
 OLD, EMPTY, COPIED = "old", "empty", "copied"
+ENDED = "the engine's process has ended"
 _SIZE = 8               # bytes of a message's length
 
 
@@ -58,6 +62,10 @@ class Engine(Protocol):
     def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
         """Run a statement; its answer in that format."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether its process has ended before it was closed: no statement is answered any more."""
+
     def file(self, number: int) -> str:
         """The path by which the engine reads an open file of this process."""
 
@@ -73,6 +81,8 @@ def open_directory(path: Path, keep: bool) -> tuple[Any, str]:
     library, begun = location(), OLD
     if not any(path.iterdir()):
         begun = COPIED if keep and library is not None and Blank(str(library)).copy(path) else EMPTY
+    else:
+        tokens.mend(path)
     return engine().connect(str(path)), begun
 
 
@@ -113,7 +123,7 @@ class Here:
     """The engine in this process."""
 
     def __init__(self, path: Path, keep: bool) -> None:
-        self._path = path
+        self._path, self.ended = path, False
         self._connection, self.begun = open_directory(path, keep)
 
     def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
@@ -147,8 +157,9 @@ class _Line:
     def __init__(self) -> None:
         self.requests, self._ask = os.pipe()
         self._answers, self.answers = os.pipe()
-        self._lock = threading.Lock()
+        self._lock, self._asking = threading.Lock(), threading.Lock()       # of a question and its answer; of the pipe that questions go through
         self._waiting = b""
+        self.broken = False             # nobody answers any more
 
     def keep(self) -> None:
         """This is the side that asks."""
@@ -175,42 +186,64 @@ class _Line:
             if unasked:
                 self._first()
             said = marshal.dumps(message)
-            try:
-                _write(self._ask, len(said).to_bytes(_SIZE, "little") + said)
-            except OSError:
-                raise RuntimeError("the engine's process has ended") from None
+            with self._asking:
+                if self.broken:
+                    raise RuntimeError(ENDED)
+                try:
+                    _write(self._ask, len(said).to_bytes(_SIZE, "little") + said)
+                except OSError:
+                    self.broken = True
+                    raise RuntimeError(ENDED) from None
             return self._receive()
 
     def _receive(self) -> bytes:
         size = _read(self._answers, _SIZE)
         message = _read(self._answers, int.from_bytes(size, "little"))
         if not message:
-            raise RuntimeError("the engine's process has ended")
+            self.broken = True
+            raise RuntimeError(ENDED)
         if message[:1] != b"+":
             raise RuntimeError(message[1:].decode(errors="replace"))
         return message[1:]
 
     def hang_up(self) -> None:
         """No more questions: the other side ends."""
-        os.close(self._ask)
+        with self._asking:
+            self.broken = True
+            os.close(self._ask)
 
     def close(self) -> None:
-        os.close(self._answers)
+        """After `hang_up`, once the other side has ended: whoever waited for an answer has been told."""
+        with self._lock:
+            os.close(self._answers)
 
 
 class Beside:
-    """The engine in a process of its own, forked from this one: before it has threads, and best before it has imported much."""
+    """The engine in a process of its own, forked from this one: before it has threads, and best before it has imported much.
 
-    def __init__(self, path: Path, keep: bool) -> None:
+    fork=False: started as a program, which takes longer and may be done at any time."""
+
+    def __init__(self, path: Path, keep: bool, *, fork: bool = True) -> None:
         self._line, self._reading = _Line(), _Line()
         self._parent = os.getpid()
-        self._child = os.fork()
-        if not self._child:
-            self._line.leave()
-            self._reading.leave()
-            _serve(path, keep, self._line, self._reading)
+        if fork:
+            self._child = os.fork()
+            if not self._child:
+                self._line.leave()
+                self._reading.leave()
+                _serve(path, keep, self._line, self._reading)
+        else:
+            files = (self._line.requests, self._line.answers, self._reading.requests, self._reading.answers)
+            program = subprocess.Popen([sys.executable, "-m", "dpi.store.engine", str(path), str(int(keep)), *map(str, files)], pass_fds=files,
+                                       stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+            self._child, program.returncode = program.pid, 0        # waited for below, not by Popen
         self._line.keep()
         self._reading.keep()
+
+    @property
+    def ended(self) -> bool:
+        """See `Engine`."""
+        return self._line.broken or self._reading.broken
 
     @property
     def begun(self) -> str:
@@ -253,7 +286,7 @@ class _ReaderBeside:
             self._line.ask(("close",))
 
 
-def _serve(path: Path, keep: bool, line: _Line, reading: _Line) -> None:
+def _serve(path: Path, keep: bool, line: _Line | _Given, reading: _Line | _Given) -> None:
     """The engine's process: answers until its parent closes the pipe or is gone. Never returns."""
     # Ctrl-C and a service's end reach both: the parent says what becomes of it, and closes the pipe last
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -279,7 +312,7 @@ def _serve(path: Path, keep: bool, line: _Line, reading: _Line) -> None:
     os._exit(0)
 
 
-def _read_beside(path: Path, line: _Line) -> None:
+def _read_beside(path: Path, line: _Line | _Given) -> None:
     """The thread of the engine's process that answers its reader."""
     connection: Any = None
     with contextlib.suppress(OSError):
@@ -324,3 +357,14 @@ def _read(file: int, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
+
+
+class _Given:
+    """The side of a line that answers, in a process that was given its two files."""
+
+    def __init__(self, requests: int, answers: int) -> None:
+        self.requests, self.answers = requests, answers
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), sys.argv[2] == "1", _Given(*map(int, sys.argv[3:5])), _Given(*map(int, sys.argv[5:7])))

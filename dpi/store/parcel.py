@@ -96,11 +96,11 @@ class Packing:
             self._full.append(self._gathered.pop(key))
 
     def take(self, everything: bool) -> list[Gathering]:
-        """What is due, or all there is, in the order in which it began or was filled."""
+        """What is due, or all there is, in the order in which it began or was filled; what says that a minute is complete comes after what the minute had."""
         taken = list(self._full)
         self._full.clear()
         if everything:
-            taken += self._gathered.values()
+            taken += sorted(self._gathered.values(), key=lambda one: one.table == "coverage")
             self._gathered = {}
             self.oldest = 0.0
         elif not self._gathered:

@@ -259,17 +259,25 @@ def test_a_killed_probe_loses_only_what_was_in_memory_and_doubles_nothing(cable:
     assert probe.ask("SELECT sum(client_packets), count() = uniqExact(flow_id, interval) FROM flows") == [(stored, 1)]
 
 
-def test_minutes_that_were_not_read_are_told(cable: Wire, tmp_path: Path) -> None:
+def test_time_that_was_not_read_is_told(cable: Wire, tmp_path: Path) -> None:
+    """Before the first start it is not known what was read; after a clean end the next start tells what was missed, to the moment."""
     first = Run(cable, tmp_path)
     send(cable, 100, 10)
+    ended = time.time()
     first.end()
-    began, unread = first.ask("SELECT toUnixTimestamp64Micro(min(time)), sum(unread_us) FROM coverage")[0]
-    assert int(unread) > 40_000_000         # of a minute (or two), the seconds it ran
-    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as store:
-        # as if it had ended an hour ago
-        store.query("INSERT INTO coverage (time, probe, source, stored_time) SELECT time - INTERVAL 1 HOUR, probe, source, stored_time FROM coverage")
-        store.query("ALTER TABLE coverage DELETE WHERE frames > 0 SETTINGS mutations_sync = 1")
+    note = tmp_path / "store.spool" / "covered.json"
+    until = json.loads(note.read_text())[NEAR]
+    assert ended - 1 < until / 1e6 < time.time()
+    Run(cable, tmp_path).end()
+    told = json.loads(note.read_text())[NEAR]
+    assert until < told
+    minutes = "SELECT toUnixTimestamp64Micro(time) AS at, sum(unread_us), sum(frames), count() FROM coverage GROUP BY at ORDER BY at"
+    for at, unread, _, _ in Run(cable, tmp_path).end() and first.ask(minutes):
+        assert 0 <= int(unread) < 60_000_000 and int(at) % 60_000_000 == 0
+    note.write_text(json.dumps({NEAR: until - 3_600_000_000}))       # as if it had ended an hour ago
     again = Run(cable, tmp_path)
     again.end()
-    (whole, most), = again.ask("SELECT countIf(unread_us = 60000000), max(toUnixTimestamp64Micro(time)) FROM coverage")
-    assert 57 <= int(whole) <= 60 and int(most) >= int(began)
+    rows = again.ask(minutes)
+    assert 58 <= sum(int(unread) == 60_000_000 for _, unread, _, count in rows if int(count) == 1) <= 60 and sum(int(row[2]) for row in rows) == 100
+    before = next(int(unread) for at, unread, _, _ in rows if int(at) == (until - 3_600_000_000) // 60_000_000 * 60_000_000)
+    assert before == 60_000_000 - until % 60_000_000
