@@ -78,9 +78,12 @@ class Delivery:
                 self._changed.notify_all()
 
     def after(self, call: Callable[[], None]) -> None:
-        """Call it, in another thread, once all rows taken so far are where a killed process does not lose them: on disk, where each goes there first."""
+        """Call it, in another thread, once all rows taken so far are where a killed process does not lose them: on disk, where each goes there first. That is
+        done now, without waiting for more to come."""
         with self._changed:
             self._calls.append(call)
+            self._flushing = True
+            self._changed.notify_all()
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until no row waits: each is stored or given up. False where that took longer than `timeout` seconds."""
