@@ -35,7 +35,7 @@ test: $(VENV)/.made parts check ## everything CI runs: checks, then the suite wi
 	FULLSPAN_JIT=checked $(BIN)/pytest -m 'not compiled'
 	$(BIN)/pytest
 
-proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures); raw output to benchmarks/results/
+proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures), outages of the probe's store (root); raw output to benchmarks/results/
 	$(BIN)/python -m benchmarks.proof $(if $(CAPTURES),--captures $(CAPTURES))
 
 bench: $(VENV)/.made parts ## timings against peers; raw output to benchmarks/results/

@@ -64,8 +64,15 @@ class Box:
 
     @property
     def engine(self) -> int:
-        """The process of the embedded engine."""
-        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+        """The process of the embedded engine, once there is one: after it was killed it is started again, by another thread."""
+        found: list[str] = []
+
+        def look() -> bool:
+            found[:] = [child for task in Path(f"/proc/{self.process.pid}/task").iterdir() for child in (task / "children").read_text().split()
+                        if Path(f"/proc/{child}/cmdline").read_bytes()]         # a zombie has none
+            return bool(found)
+        until(look)
+        return int(found[0])
 
     def waiting(self) -> int:
         """Rows that the store has not taken yet."""
@@ -322,6 +329,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="seconds in place of minutes")
     parser.add_argument("--far", help=argparse.SUPPRESS)            # inside the namespace that reads: where the sender is
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))           # what was started is ended on the way out
     good = True
     for name in asked.cases or CASES:
         if asked.far:
@@ -331,7 +339,11 @@ def main() -> None:
             continue
         with wire() as one:
             inside = one.run(one.near, [sys.executable, "-m", "benchmarks.outages", name, "--far", one.far, *(["--short"] if asked.short else [])], cwd=ROOT)
-            good = inside.wait() == 0 and good
+            try:
+                good = inside.wait() == 0 and good
+            finally:
+                inside.terminate()
+                inside.wait(60)
     sys.exit(0 if good else 1)
 
 

@@ -1,7 +1,7 @@
 """python -m benchmarks.proof [NAME...] [--captures DIR]: what takes longer than the suite may; raw output to benchmarks/results/proof-*.txt.
 
 Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
-of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR).
+of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR); the whole probe through outages of its store, its disk and itself (root).
 """
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ PROOFS = (
     ("parsers", ["-m", "tests.hostile.parsers", "--count", "20000"]),
     ("captures", ["-m", "tests.hostile.replays", "--count", "200000"]),
     ("exactness", ["-m", "benchmarks.exactness", "pcaps"]),
+    ("outages", ["-m", "benchmarks.outages"]),
 )
 
 

@@ -80,13 +80,14 @@ def settings() -> str:
 
     lines = [_NOTE, "# Settings\n", "Defaults, then `fullspan.toml` of the working directory (or the file `$FULLSPAN_CONFIG` names), then the environment: "
              "`FULLSPAN_FLOW_IDLE_TCP=120` sets `idle_tcp` of `[flow]`. A wrong name or value is one error that says where. "
-             "`FULLSPAN_CACHE` is the directory of compiled kernels; `FULLSPAN_JIT` is `on`, `off` or `checked`.\n"]
+             "`FULLSPAN_CACHE` is the directory of compiled kernels; `FULLSPAN_JIT` is `on`, `off` or `checked`.\n",
+             "SIGHUP: a probe that runs takes a setting marked `yes` when it is told to read its settings anew; the others need a restart.\n"]
     for name, section in _SECTIONS.items():
-        lines += [f"## [{name}]\n", f"{(section.__doc__ or '').strip()}\n", "| name | default | allowed | meaning |", "|---|---|---|---|"]
+        lines += [f"## [{name}]\n", f"{(section.__doc__ or '').strip()}\n", "| name | default | allowed | SIGHUP | meaning |", "|---|---|---|---|---|"]
         for one in fields(section):
             rule: Any = one.metadata
             allowed = f"{rule['least']} to {rule['most']}" if rule["least"] is not None else ", ".join(rule["among"]) or "text"
-            lines.append(f"| `{one.name}` | `{one.default!r}` | {allowed} | {rule['words']} |")
+            lines.append(f"| `{one.name}` | `{one.default!r}` | {allowed} | {'yes' if rule['live'] else ''} | {rule['words']} |")
         lines.append("")
     return "\n".join(lines)
 

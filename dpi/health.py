@@ -41,6 +41,7 @@ class StoreHealth:
     spool_bytes: int = 0            # on disk
     lag: float = 0.0                # s since the oldest row that waits was made
     away: str = ""                  # why it can't be reached, '' where it can
+    expired: int = 0                # rows dropped because they were older, or the store larger, than its budget says
 
 
 @dataclass(frozen=True)

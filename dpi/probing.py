@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ from dpi.jit import Entry
 from dpi.native import warm
 from dpi.replaying import limits
 from dpi.rules import RuleSet, load
-from dpi.settings import Settings
+from dpi.settings import Settings, changes
 from dpi.shard import Limits, Origin, Shard
 from dpi.sides import Sides
 
@@ -55,6 +55,15 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a worker takes over between two blocks. program: the filter `words` as the kernel has it, None for all frames."""
+    rules: RuleSet
+    limits: Limits
+    program: Any
+    words: str
+
+
 class Worker:
     """One ring of one interface and what becomes of its packets."""
 
@@ -67,7 +76,7 @@ class Worker:
         self._copies, self._core, self.duplicates, self._duplicates_told = Duplicates() if dedup else None, core, 0, 0
         self._sides = Sides({"interface": interface, "worker": number})
         self.level, self._inspect = 0, int(shard.counters.inspect)
-        self.next_rules: RuleSet | None = None      # to be adopted between two blocks
+        self.next: Change | None = None             # to be taken over between two blocks
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
         self._rows_lost, self._began = 0, now_us()
@@ -93,9 +102,9 @@ class Worker:
         drained = time.monotonic()
         while not self._stop.is_set():
             self._step(PATIENCE)
-            if self.next_rules is not None:
-                rules, self.next_rules = self.next_rules, None
-                self.shard.adopt(rules)
+            if self.next is not None:
+                change, self.next = self.next, None
+                self._take(change)
             moment = time.monotonic()
             if moment - drained >= DRAIN_SECONDS:
                 drained = moment
@@ -113,6 +122,13 @@ class Worker:
         self.shard.finish()
         self._cover(ended // _MINUTE, True)
         self._tell(ended)
+
+    def _take(self, change: Change) -> None:
+        self.live.filter(change.program, change.words)
+        self.shard.adopt(change.rules)
+        self.shard.limit(change.limits)
+        self._inspect = change.limits.inspect
+        self.shard.counters.inspect = self._inspect if self.level < 2 else 0
 
     def _step(self, timeout: float) -> bool:
         block = self.live.next(timeout)
@@ -152,13 +168,16 @@ class Worker:
 
     def missed(self, since: int) -> None:
         """Say of the time from `since`, us, to the minute in which reading begins that nothing was read; of that minute its own row says it. 0: not known."""
-        begin = self._minute * _MINUTE
-        self._since = min(max(since, begin), self._began)
-        for minute in range(max(since // _MINUTE, self._minute - _MISSED), self._minute) if since else ():
+        if self.number:
+            self._since = self._began           # the first worker of an interface tells it
+        elif since:
+            self._since = min(max(since, self._since), self._began)
+        for minute in range(max(since // _MINUTE, self._minute - _MISSED), self._minute) if since and not self.number else ():
             self._write(Batch("coverage", 1, {
                 "time": np.array([minute * _MINUTE], np.int64), "probe": Coded.same(self.shard.origin.probe, 1), "source": Coded.same(self.interface, 1),
                 "capture_id": np.zeros(1, np.uint64), "busiest_second": np.array([minute * _MINUTE], np.int64),
                 "unread_us": np.array([min((minute + 1) * _MINUTE - since, _MINUTE)], np.uint64), "stored_time": np.array([now_us()], np.int64)}))
+        self._tell(self._since)
 
     def _cover(self, minute: int, ended: bool = False) -> None:
         """Rows of `coverage` for the minutes before `minute`; with `ended` for that one as well. Their flows' rows have been written."""
@@ -230,23 +249,23 @@ class Probe:
         asked = settings.probe
         self.places = places_of(asked.interfaces)
         self.interfaces = [place.interface for place in self.places]
-        programs = {link: _program(asked.filter, link) for link in {place.link for place in self.places if not place.libpcap}}
+        self.workers: list[Worker] = []
+        programs = self._programs(settings)
         cores = processors(asked.cores)
         self.reloads, self.reload_failed = 0, ""
-        self.rules: RuleSet = self._load()
+        self.rules: RuleSet = _load(settings)
         wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         wanted = [walk_ring, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
         warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
+        self.expired: Callable[[], int] = lambda: 0         # rows that the store has dropped for their age or for want of room
         self.name = asked.name or socket.gethostname()
         self.boot, self.began = secrets.randbits(24), time.time()
-        usual = limits(settings)
         workers = [(place, number) for place in self.places for number in range(1 if place.libpcap else asked.workers)]
-        part: Limits = replace(usual, cut=1, flows=max(usual.flows // len(workers), 1024), seconds=600)
+        part = self._limits(settings, len(workers))
         self.table_flows = part.flows
         resolutions, lock = Resolutions(), threading.Lock()
         seed = Intake(part.key_vlan, 1).seed
-        self.workers: list[Worker] = []
         for nth, (place, number) in enumerate(workers):
             name = place.interface
             fanout = (os.getpid() + self.interfaces.index(name)) & 0xFFFF if asked.workers > 1 else None
@@ -283,17 +302,36 @@ class Probe:
             worker.shard.forget()
             worker.live.close()
 
-    def reload(self) -> None:
-        """Read the rules anew; each worker takes them between two blocks. Rules with an error are refused whole, and those in force stay."""
+    def reload(self, read: Callable[[], Settings]) -> list[str]:
+        """Read settings and rules anew; each worker takes them between two blocks. The settings that changed, as 'section.name'.
+
+        With an error in them, or a setting that needs a restart, all are refused and those in force stay: `reload_failed` says why."""
         try:
-            rules = self._load()
+            settings = read()
+            differing = changes(self.settings, settings)
+            if fixed := [name for name, live in differing.items() if not live]:
+                raise UserError(f"{', '.join(fixed)} can't be changed while it runs, and nothing else was", settings.origin,
+                                "restart the probe, or change it back")
+            programs, rules = self._programs(settings), _load(settings)
         except UserError as error:
             self.reload_failed = str(error)
-            return
-        self.reload_failed, self.rules = "", rules
+            return []
+        self.reload_failed, self.rules, self.settings = "", rules, settings
         self.reloads += 1
         for worker in self.workers:
-            worker.next_rules = rules
+            worker.next = Change(rules, self._limits(settings, len(self.workers)), programs[worker.live.link], settings.probe.filter)
+        return list(differing)
+
+    def _programs(self, settings: Settings) -> dict[int, Any]:
+        """The filter for each link type that is read."""
+        links = {place.link for place in self.places if not place.libpcap} | {worker.live.link for worker in self.workers}
+        return {link: _program(settings.probe.filter, link) for link in links}
+
+    @staticmethod
+    def _limits(settings: Settings, workers: int) -> Limits:
+        """Of one worker's shard."""
+        usual = limits(settings)
+        return replace(usual, cut=1, flows=max(usual.flows // workers, 1024), seconds=600)
 
     def _callbacks(self) -> list[Entry]:
         """Kernels that only libpcap calls, where it is used."""
@@ -303,18 +341,18 @@ class Probe:
 
         return [take]
 
-    def _load(self) -> RuleSet:
-        directory = self.settings.rules.directory
-        return load([directory] if directory else [])
-
     def health(self) -> Health:
         """See dpi.health."""
         from dpi import __version__
 
         asked = next((sink.health for sink in self._sinks if hasattr(sink, "health")), None)
-        store: StoreHealth = asked() if asked is not None else StoreHealth()
+        store: StoreHealth = replace(asked() if asked is not None else StoreHealth(), expired=self.expired())
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed)
+
+
+def _load(settings: Settings) -> RuleSet:
+    return load([settings.rules.directory] if settings.rules.directory else [])
 
 
 def _program(words: str, link: int) -> Any:

@@ -16,39 +16,45 @@ from dpi.errors import UserError
 _RESERVED = ("FULLSPAN_CONFIG", "FULLSPAN_CACHE", "FULLSPAN_JIT")
 
 
-def _value(default: Any, words: str, least: int | None = None, most: int | None = None, among: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"words": words, "least": least, "most": most, "among": among})
+def _value(default: Any, words: str, least: int | None = None, most: int | None = None, among: tuple[str, ...] = (), live: bool = False) -> Any:
+    """live: SIGHUP changes it in a probe that runs; others need a restart."""
+    return field(default=default, metadata={"words": words, "least": least, "most": most, "among": among, "live": live})
 
 
 @dataclass(frozen=True)
 class Flow:
     """The flow table and the inspection of first bytes."""
     max_flows: int = _value(1 << 20, "flows held at once; beyond, the least useful is evicted and counted", 1024, 1 << 27)
-    idle_tcp: int = _value(300, "seconds without a packet after which an established TCP flow ends", 1, 86400)
-    idle_half_open: int = _value(30, "seconds for a TCP flow whose handshake did not end", 1, 86400)
-    idle_closed: int = _value(5, "seconds a closed TCP flow is kept for late segments", 0, 3600)
-    idle_udp: int = _value(120, "seconds without a packet after which a UDP flow ends", 1, 86400)
-    idle_other: int = _value(60, "seconds without a packet after which any other flow ends", 1, 86400)
+    idle_tcp: int = _value(300, "seconds without a packet after which an established TCP flow ends", 1, 86400, live=True)
+    idle_half_open: int = _value(30, "seconds for a TCP flow whose handshake did not end", 1, 86400, live=True)
+    idle_closed: int = _value(5, "seconds a closed TCP flow is kept for late segments", 0, 3600, live=True)
+    idle_udp: int = _value(120, "seconds without a packet after which a UDP flow ends", 1, 86400, live=True)
+    idle_other: int = _value(60, "seconds without a packet after which any other flow ends", 1, 86400, live=True)
     key_vlan: int = _value(1, "1: the outer VLAN id is part of a flow's key; 0: it is not, for links where the two directions have different VLANs", 0, 1)
-    inspect: int = _value(1, "1: first bytes are looked at; 0: flows are only counted, and named by networks and ports", 0, 1)
+    inspect: int = _value(1, "1: first bytes are looked at; 0: flows are only counted, and named by networks and ports", 0, 1, live=True)
 
 
 @dataclass(frozen=True)
 class Store:
     """Where rows are kept."""
     url: str = _value("chdb:///fullspan.chdb", "chdb:///path (a bare name: in the working directory), clickhouse://user@host:9000/database or none")
+    max_mb: int = _value(0, "MB of rows that an embedded store keeps; beyond, the oldest go: flows and messages first, then rollups and coverage; 0: no limit",
+                         0, 1 << 30, live=True)
+    max_days: int = _value(0, "days that an embedded store keeps rows of flows, counted from when they were stored; 0: no limit", 0, 36500, live=True)
+    max_days_messages: int = _value(0, "days that it keeps rows of dns, tls, http and files", 0, 36500, live=True)
+    max_days_rollups: int = _value(0, "days that it keeps rollups and coverage", 0, 36500, live=True)
 
 
 @dataclass(frozen=True)
 class Report:
     """What people see."""
-    lang: str = _value("en", "language of the report: en or zh", among=("en", "zh"))
+    lang: str = _value("en", "language of the report: en or zh", among=("en", "zh"), live=True)
 
 
 @dataclass(frozen=True)
 class Rules:
     """Rule files beside those that come with Fullspan."""
-    directory: str = _value("", "directory of further rule files")
+    directory: str = _value("", "directory of further rule files", live=True)
 
 
 @dataclass(frozen=True)
@@ -56,17 +62,17 @@ class Probe:
     """The daemon that reads interfaces."""
     name: str = _value("", "what its rows say in `probe`; empty: the host's name")
     interfaces: str = _value("", "interfaces to read, separated by commas")
-    filter: str = _value("", "only packets that match, in tcpdump's language; the kernel leaves out the others")
+    filter: str = _value("", "only packets that match, in tcpdump's language; the kernel leaves out the others", live=True)
     workers: int = _value(1, "threads for each interface, which share its packets by conversation", 1, 64)
     cores: str = _value("", "processors that workers keep to, one each in turn, as in 2,3 or 2-5; empty: wherever the system puts them")
     ring_mb: int = _value(64, "MB of packets that may wait, for each worker", 2, 4096)
     promiscuous: int = _value(1, "1: frames for other machines are read as well, as a mirrored port needs", 0, 1)
     dedup: int = _value(0, "1: what a mirror sent twice on one interface within 50 ms is counted as a duplicate, and is in no flow", 0, 1)
     listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
-    log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"))
-    flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300)
+    log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"), live=True)
+    flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300, live=True)
     spool: str = _value("", "directory of rows that wait for the store; empty: beside a chdb store, for a server fullspan.spool in the working directory")
-    spool_mb: int = _value(1024, "MB it may hold; beyond, the newest rows are refused and counted", 16, 1 << 20)
+    spool_mb: int = _value(1024, "MB it may hold; beyond, the newest rows are refused and counted", 16, 1 << 20, live=True)
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,12 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
         if section in _SECTIONS and name:       # other FULLSPAN_* names belong to others
             given[section][name] = _checked(section, name, text, variable)
     return Settings(**{name: kind(**given[name]) for name, kind in _SECTIONS.items()}, origin=str(file) if found else "")
+
+
+def changes(old: Settings, new: Settings) -> dict[str, bool]:
+    """The settings that differ, as 'section.name', and whether a running probe takes them."""
+    return {f"{section}.{one.name}": bool(one.metadata["live"]) for section, kind in _SECTIONS.items() for one in fields(kind)
+            if getattr(getattr(old, section), one.name) != getattr(getattr(new, section), one.name)}
 
 
 def _read(file: Path) -> dict[str, Any]:

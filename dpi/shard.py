@@ -115,12 +115,10 @@ class Shard:
         self._no_frames = records(0, FRAME)
         self._pipeline = Bound(pipeline)
         row = self.table.shard[0]
-        for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
-            row[name] = getattr(limits, name) * 1_000_000
-        row.inspect, row.cut = limits.inspect, limits.cut
+        self.limit(limits)
+        row.cut = limits.cut
         row.shared = 1 if lock is not None else 0
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
-        row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
         self.origin = Origin("")
         self.naming = _naming(rules)
         self._outputs = [Output(limits) for _ in range(outputs)]
@@ -175,6 +173,14 @@ class Shard:
     def number_flows(self, first: int, step: int) -> None:
         """Flows are numbered first + step, first + 2 step ..., not by their first packets."""
         self.counters.serial, self.counters.step = first, step
+
+    def limit(self, limits: Limits) -> None:
+        """Flows end after these times from now on, and are inspected or not; the sizes stay what they are."""
+        row, self.limits = self.table.shard[0], limits
+        for name in ("idle_tcp", "idle_half_open", "idle_closed", "idle_udp", "idle_other"):
+            row[name] = getattr(limits, name) * 1_000_000
+        row.idle_least = min(row.idle_tcp, row.idle_half_open, row.idle_closed, row.idle_udp, row.idle_other)
+        row.inspect = limits.inspect
 
     def adopt(self, rules: RuleSet) -> None:
         """Name by other rules from now on. Flows keep what they were named, where the rule that did is still there."""

@@ -193,6 +193,17 @@ class Libpcap:
 
     # ---- as Live
 
+    @property
+    def link(self) -> int:
+        """LINKTYPE of its frames."""
+        return int(self._filling[0].link)
+
+    def filter(self, program: Any, words: str) -> None:
+        """Only frames that match from now on; program: not wanted, libpcap assembles its own."""
+        self._asked = *self._asked[:2], words
+        if self._handle is not None:
+            self._filter(self._handle, words)
+
     def next(self, timeout: float) -> Block | None:
         """The next block of frames, None where none came within `timeout` seconds."""
         if self._ended or (self._handle is None and not self._again()):

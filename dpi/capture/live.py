@@ -117,6 +117,15 @@ class Live:
         self._status[self._at] = 0
         self._at = (self._at + 1) % self.socket.blocks
 
+    @property
+    def link(self) -> int:
+        """LINKTYPE of its frames."""
+        return self.socket.link
+
+    def filter(self, program: Any, words: str) -> None:
+        """Only frames that match from now on. program: the filter `words`, assembled; None for all frames."""
+        self.socket.filter(program)
+
     def detach(self) -> None:
         """No further frame comes; what is in the ring stays."""
         self.socket.detach()

@@ -24,6 +24,7 @@ RETIRE_MS = 60                  # a block that is not full is handed over after 
 HEADROOM = 16                   # bytes before each frame, where a VLAN tag finds room (and the frame stays aligned)
 SIOCGIFFLAGS, SIOCGIFHWADDR = 0x8913, 0x8927
 UP, RUNNING = 0x1, 0x40
+EVERYTHING = struct.pack("HBBI", 6, 0, 0, 0xFFFFFFFF)       # a filter's program: return the whole packet
 NOTHING = struct.pack("HBBI", 6, 0, 0, 0)       # a filter's program: return 0
 #: ARPHRD_* of an interface -> LINKTYPE of what the socket gives
 LINKS = {1: 1, 772: 1, 65534: 101, 768: 101, 776: 101, 778: 101}
@@ -68,6 +69,10 @@ class PacketSocket:
     def _attach(self, program: bytes) -> None:
         raw = ctypes.create_string_buffer(program)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(raw)))
+
+    def filter(self, program: Any) -> None:
+        """Take frames by another program from now on, None for all; what is in the ring stays, and no frame is missed between the two."""
+        self._attach(EVERYTHING if program is None else program.tobytes())
 
     def statistics(self) -> tuple[int, int, int]:
         """Since the ring was bound: packets for this socket, those dropped ones among them; the drops; how often the queue was frozen."""

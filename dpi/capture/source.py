@@ -33,6 +33,15 @@ class Source(Protocol):
         """Give everything back. Arrays of its blocks must be gone."""
         ...
 
+    def filter(self, program: Any, words: str) -> None:
+        """Only frames that match from now on. program: the filter `words` for its link type, assembled; None for all frames."""
+        ...
+
+    @property
+    def link(self) -> int:
+        """LINKTYPE of its frames."""
+        ...
+
     @property
     def drops(self) -> int:
         """Frames that the kernel dropped because nobody took them in time."""

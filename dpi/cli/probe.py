@@ -8,12 +8,16 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dpi.errors import UserError
+
+if TYPE_CHECKING:
+    from dpi.settings import Settings
 
 log = logging.getLogger("dpi.probe")
 _ORPHAN = 30        # s that the engine of a killed probe may take to end
@@ -33,22 +37,31 @@ _ORPHAN = 30        # s that the engine of a killed probe may take to end
 @click.option("--check", is_flag=True, help="Say whether it could start, and end.")
 @click.option("--dump", is_flag=True, help="Print the settings in force as JSON, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was seen and lost as JSON at the end.")
-def command(interfaces: str | None, store_url: str, packet_filter: str | None, workers: int | None, ring_mb: int | None, cores: str | None, dedup: bool, name: str | None, seconds: float | None,
+@click.pass_context
+def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_filter: str | None, workers: int | None, ring_mb: int | None, cores: str | None, dedup: bool, name: str | None, seconds: float | None,
             listen: str | None, check: bool, dump: bool, as_json: bool) -> None:
     """Read interfaces (a mirrored port, a tap) and keep every flow, named, with a row of `coverage` each minute for what was seen and lost.
 
-    SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads the rules anew, without a gap. Needs CAP_NET_RAW.
+    SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads rules and settings anew, without a gap. Needs CAP_NET_RAW.
     """
     from dpi import settings as settings_of
     from dpi.capture.source import places_of
     from dpi.logs import configure
+    from dpi.store.budget import Keeping, budget_of
 
-    loaded = settings_of.load()
     given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "cores": cores,
                              "dedup": 1 if dedup else None, "name": name, "listen": listen}
-    loaded = replace(loaded, probe=replace(loaded.probe, **{key: value for key, value in given.items() if value is not None}))
+    given = {key: value for key, value in given.items() if value is not None}
+    named = ctx.get_parameter_source("store_url") == click.core.ParameterSource.COMMANDLINE
+
+    def read() -> Settings:
+        """The settings as they are now; what the command line says comes first."""
+        found = settings_of.load()
+        return replace(found, probe=replace(found.probe, **given), store=replace(found.store, url=store_url) if named else found.store)
+
+    loaded = read()
     if dump:
-        click.echo(json.dumps({**asdict(loaded), "store": {"url": store_url}}, indent=2))
+        click.echo(json.dumps(asdict(loaded), indent=2))
         return
     places_of(loaded.probe.interfaces)       # before anything is made for them
     ahead = None if check else _open_ahead(store_url)
@@ -62,10 +75,23 @@ def command(interfaces: str | None, store_url: str, packet_filter: str | None, w
         return
     configure(loaded.probe.log)
     store, delivery, covered = _deliver(store_url, loaded.probe, ahead)
+    keeping = None if store is None else Keeping(store, budget_of(loaded.store))
+
+    def adopt(settings: Settings) -> None:
+        """Settings that are not the workers' own."""
+        configure(settings.probe.log)
+        if delivery is not None:
+            delivery.pace(float(settings.probe.flush_seconds))
+            delivery.room(settings.probe.spool_mb << 20)
+        if keeping is not None:
+            keeping.budget = budget_of(settings.store)
+
     try:
         probe = Probe(loaded, [] if delivery is None else [delivery], covered)
-        with _answering(store):
-            _run(probe, loaded.probe, seconds)
+        if keeping is not None:
+            probe.expired = lambda: keeping.rows
+        with _answering(store), keeping or contextlib.nullcontext():
+            _run(probe, loaded.probe, seconds, read, adopt)
     finally:
         if delivery is not None:
             delivery.close()
@@ -107,8 +133,8 @@ def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any, Any]:
     return own, delivery, Covered(directory / "covered.json")
 
 
-def _run(probe: Any, asked: Any, seconds: float | None) -> None:
-    """Read until told to end; systemd and whoever asks over HTTP are told how it goes."""
+def _run(probe: Any, asked: Any, seconds: float | None, read: Callable[[], Settings], adopt: Callable[[Settings], None]) -> None:
+    """Read until told to end; systemd and whoever asks over HTTP are told how it goes. At SIGHUP `read` gives the settings anew, `adopt` takes them over."""
     from dpi.notify import Notifier, Watchdog
 
     hung_up, notifier = threading.Event(), Notifier()
@@ -120,12 +146,13 @@ def _run(probe: Any, asked: Any, seconds: float | None) -> None:
         if hung_up.is_set():
             hung_up.clear()
             notifier.reloading()
-            probe.reload()
-            notifier.ready()
+            changed = probe.reload(read)
             if probe.reload_failed:
-                log.error("rules not reloaded", extra={"reason": probe.reload_failed})
+                log.error("not reloaded", extra={"reason": probe.reload_failed})
             else:
-                log.info("rules reloaded", extra={"version": probe.rules.version})
+                adopt(probe.settings)
+                log.info("reloaded", extra={"rules": probe.rules.version, "changed": ", ".join(changed)})
+            notifier.ready()
 
     with _watch(probe, asked.listen):
         log.info("reading", extra={"interfaces": ",".join(probe.interfaces), "workers": len(probe.workers)})

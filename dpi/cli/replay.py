@@ -73,6 +73,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
         took = outcome.seconds or time.perf_counter() - started
         figures = summary.figures(outcome)
         written = _write_report(report_path, figures, lang)
+        _keep_to_budget(store, store_url)
     except BaseException:
         for out in files_out:
             out.discard()
@@ -84,6 +85,20 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     else:
         _say(figures, lang, store.url, written, outs, took)
     sys.exit(_status(figures))
+
+
+def _keep_to_budget(store: Any, url: str) -> None:
+    """Drop what is beyond the days and bytes of [store], where there is such a limit: once the rows of this replay are in."""
+    from dpi.settings import load
+    from dpi.store import address
+    from dpi.store.budget import Keeping, budget_of
+
+    budget = budget_of(load().store)
+    if budget and address(url).scheme == "chdb":
+        store.flush()
+        keeping = Keeping(store, budget)
+        if keeping.look():
+            click.echo(f"fullspan: {keeping.rows:,} rows ({keeping.bytes:,} bytes) were older, or the store larger, than [store] says, and were dropped", err=True)
 
 
 def _status(figures: Any) -> int:

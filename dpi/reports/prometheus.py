@@ -34,6 +34,7 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_rows_given_up", "", _WORKER, "Rows of dns, tls, http and files that were not made under pressure."),
     ("fullspan_store_rows", "", (), "Rows the store accepted."),
     ("fullspan_store_rows_lost", "", (), "Rows the store refused for good."),
+    ("fullspan_store_rows_expired", "", (), "Rows dropped by the store's budget of days and bytes."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
 #: Gauges, likewise.
@@ -139,6 +140,7 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
             yield "fullspan_refused", (*labels, reason), count
     yield "fullspan_store_rows", (), health.store.rows
     yield "fullspan_store_rows_lost", (), health.store.lost
+    yield "fullspan_store_rows_expired", (), health.store.expired
     yield "fullspan_reloads", (), health.reloads
 
 

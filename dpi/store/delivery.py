@@ -77,6 +77,17 @@ class Delivery:
             if self._packing.full or self._packing.rows >= self._most // 2:
                 self._changed.notify_all()
 
+    def pace(self, wait: float) -> None:
+        """Rows go after that many seconds at the latest from now on."""
+        with self._changed:
+            self._wait = wait
+            self._changed.notify_all()
+
+    def room(self, bound: int) -> None:
+        """The spool may hold so many bytes from now on."""
+        if self._spool is not None:
+            self._spool.room(bound)
+
     def after(self, call: Callable[[], None]) -> None:
         """Call it, in another thread, once all rows taken so far are where a killed process does not lose them: on disk, where each goes there first. That is
         done now, without waiting for more to come."""

@@ -108,6 +108,11 @@ class DiskSpool:
         """Of the newest parcel; 0 where there is none."""
         return self._orders[-1][0] if self._orders else 0
 
+    def room(self, bound: int) -> None:
+        """Hold so many bytes at most from now on; what is there stays."""
+        with self._lock:
+            self._bound = bound
+
     def put(self, parcel: Parcel) -> None:
         """Keep a parcel: when this returns it is on disk. Raises Full; what was kept before stays as it was."""
         self._write(parcel, PARCEL)
