@@ -18,7 +18,7 @@ WORKER = WorkerHealth("span0", 1, packets=11, wire_bytes=12, refused={"cut": 13,
                       folded=19, level=2, given_up=22, duplicates=27, tcp_packets=28, one_sided_packets=29, one_sided_flows=30)
 OTHER = WorkerHealth('odd "name"\n\\', 0, packets=1, refused={"cut": 100})
 HEALTH = Health("p1", "0.1.0", "r7", began=1000.5, now=2000.25, workers=(WORKER, OTHER), reloads=21,
-                store=StoreHealth(rows=22, lost=23, waiting=24, spool_bytes=25, lag=26.5))
+                store=StoreHealth(rows=22, lost=23, waiting=24, spool_bytes=25, lag=26.5, expired=27))
 ONE = {"interface": "span0", "worker": "1"}
 
 
@@ -40,7 +40,8 @@ def test_every_figure_is_told() -> None:
     assert {name: value(HEALTH, f"fullspan_{name}", **ONE) for name in want} == want
     assert {where: value(HEALTH, "fullspan_lost_total", **ONE, where=where) for where in LOSSES} == dict.fromkeys(LOSSES, 0) | {"kernel": 15, "table": 16}
     assert (value(HEALTH, "fullspan_refused_total", reason="cut"), value(HEALTH, "fullspan_refused_total", reason="arp")) == (113, 14)
-    want = {"store_rows_total": 22, "store_rows_lost_total": 23, "store_rows_waiting": 24, "store_spool_bytes": 25, "store_lag_seconds": 26.5, "store_up": 1,
+    want = {"store_rows_total": 22, "store_rows_lost_total": 23, "store_rows_expired_total": 27, "store_rows_waiting": 24,
+            "store_spool_bytes": 25, "store_lag_seconds": 26.5, "store_up": 1,
             "reloads_total": 21, "reload_failed": 0, "ready": 1, "start_time_seconds": 1000.5, "clock_seconds": 2000.25}
     assert {name: value(HEALTH, f"fullspan_{name}") for name in want} == want
     assert value(HEALTH, "fullspan_build_info", probe="p1", version="0.1.0", rules_version="r7") == 1
@@ -49,7 +50,7 @@ def test_every_figure_is_told() -> None:
     assert value(replace(HEALTH, workers=()), "fullspan_ready") == 0
     assert value(replace(HEALTH, workers=(WORKER, replace(OTHER, trouble="is down"))), "fullspan_ready") == 0
     # a figure that is added to Health must come here too
-    assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth)} == {Health: 9, WorkerHealth: 16, StoreHealth: 6}
+    assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth)} == {Health: 9, WorkerHealth: 16, StoreHealth: 7}
 
 
 def test_counters_never_go_back_within_a_run_and_gauges_do() -> None:
