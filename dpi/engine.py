@@ -23,10 +23,11 @@ from dpi.classify.settle import settle
 from dpi.classify.transactions import find_text
 from dpi.flow import memory as flow_memory
 from dpi.flow.community import identify
-from dpi.flow.expiry import drop, expired, flush, set_clock, sweep
+from dpi.flow.expiry import drop, expired, set_clock
 from dpi.flow.lookup import look_up
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import unpack
+from dpi.flow.sweep import flush, sweep
 from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, find
 from dpi.flow.tcp import TCP, UDP
 from dpi.flow.texts import gather, spell

@@ -22,9 +22,9 @@ class WorkerHealth:
     lost: dict[str, int] = field(default_factory=dict)          # by LOSSES
     flows: int = 0                  # opened
     live: int = 0                   # in the table now
-    folded: int = 0                 # half-open flows folded into one of their server
+    folded: int = 0                 # half-open flows folded into one of their server, port and client prefix or a coarser one
     level: int = 0                  # of pressure: 0 all work is done; each further one gives up more
-    given_up: int = 0               # rows of dns, tls, http and files that were not made under pressure
+    given_up: int = 0               # rows of dns, tls, http and files that were not made, under pressure or for want of room
     trouble: str = ""               # why the interface gives nothing, '' where it does
     duplicates: int = 0             # frames left out as copies by a mirror, not among `packets`
     tcp_packets: int = 0            # of rows that left, and

@@ -81,6 +81,7 @@ class Worker:
         self._told = self._losses()
         self._rows_lost, self._began = 0, now_us()
         self.covered: Callable[[int, int], None] | None = None      # is told until when this worker's minutes are told
+        self._pressed, self._table_told = 0, shard.shortages()      # the highest level since the last row of coverage
         self._refused_told: dict[str, int] = {}
         self._minute = self._began // _MINUTE
         self._seconds: Any = np.zeros(0, SECOND)    # of the minute that is not over
@@ -154,6 +155,7 @@ class Worker:
             else:
                 log.info("all is done again", extra=about)
             self.level = level
+            self._pressed = max(self._pressed, level)
             self.shard.transactions = level < 1
             self.shard.counters.inspect = self._inspect if level < 2 else 0
 
@@ -189,9 +191,11 @@ class Worker:
         fresh = {name: count - self._refused_told.get(name, 0) for name, count in refused.items() if count > self._refused_told.get(name, 0)}
         given_up = self._given_up()
         rows_lost, self._rows_lost = given_up - self._rows_lost, given_up
-        self._told, self._refused_told = losses, refused
         counted = {"duplicates": self.duplicates - self._duplicates_told, **self._sides.take(self.shard.counters)}
         self._duplicates_told = self.duplicates
+        shortages, told_short, pressed = self.shard.shortages(), self._table_told, self._pressed
+        short = {name: shortages[name] - told_short[name] for name in shortages}
+        self._told, self._refused_told, self._table_told, self._pressed = losses, refused, shortages, self.level
         passed = range(max(self._minute, minute - _MISSED), minute + ended)
         minutes = sorted({*passed, *(seconds["second"] // 60).tolist()}) or [minute]
         for one in minutes:
@@ -208,7 +212,9 @@ class Worker:
                 "busiest_frames": np.array([mine["packets"].max() if len(mine) else 0], np.uint64),
                 **{f"dropped_{name}": np.array([lost[name] if last else 0], np.uint64) for name in ("nic", "kernel", "ring")},
                 **{name: np.array([count if last else 0], np.uint64) for name, count in counted.items()},
-                "unread_us": np.array([self._began - self._since if one == self._began // _MINUTE else 0], np.uint64),
+                **{name: np.array([short[name] if last else 0], np.uint64) for name in short},
+                "pressure": np.array([pressed if last else 0], np.uint8), "worker": np.array([self.number], np.uint16),
+                "unread_us": np.array([self._began - self._since if one == self._began // _MINUTE and not self.number else 0], np.uint64),
                 "dropped_store": np.array([rows_lost if last else 0], np.uint64),
                 "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
                 "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([fresh[reason] for reason in reasons], np.uint64)),
@@ -232,9 +238,10 @@ class Worker:
     def health(self) -> WorkerHealth:
         """See dpi.health."""
         row, timeline = self.shard.counters, self.shard.intake.timeline.row
-        lost = {**self._told, "table": int(row.evicted), "arena": int(row.streams_full) + int(row.facts_full)}
+        short = self.shard.shortages()
+        lost = {**self._told, "table": short["evicted"], "arena": short["arena_refused"]}
         return WorkerHealth(self.interface, self.number, int(timeline.packets), int(timeline.wire_bytes), self.shard.intake.refusals(), lost,
-                            int(row.flows), int(row.live), int(row.folded), self.level, self.shard.given_up, self.live.trouble,
+                            int(row.flows), int(row.live), short["folded"], self.level, short["rows_given_up"], self.live.trouble,
                             self.duplicates, int(row.tcp_packets), int(row.one_sided_packets), int(row.one_sided_flows))
 
 

@@ -92,7 +92,8 @@ class Outcome:
 
 
 #: Counters that are shown to people, in their order: of the shards, and of the packet clock.
-COUNTERS = ("flows", "evicted", "folded", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "answers_full", "stream_gaps")
+COUNTERS = ("flows", "evicted", "folded", "folded_coarser", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "answers_full",
+            "stream_gaps")
 BESIDE = ("duplicates", *COUNTS)        # of a capture, told with the last minute of its coverage
 CLOCK_COUNTERS = ("epochs", "seconds_missed")
 
@@ -123,6 +124,7 @@ class Replay:
         self._crew: Crew | None = None
         self._numbered = 0              # packets in the capture before
         self._told = dict.fromkeys(BESIDE, 0)
+        self._short: dict[str, int] = {}        # Shard.shortages of all, as told in coverage
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
@@ -282,14 +284,18 @@ class Replay:
             busiest = seconds[order[np.flatnonzero(np.diff(at[order], append=n))]]
             frames = np.zeros(n, np.uint64)
             np.maximum.at(frames, at, seconds["packets"].astype(np.uint64))
+            short = self._shortages()
             store.write(Batch("coverage", n, {
                 "time": minute * 60_000_000, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
                 "busiest_second": busiest["second"] * 1_000_000, "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames,
                 **{name: np.array([0] * (n - 1) + [count], np.uint64) for name, count in self._beside().items()},
+                # what has no time of its own is told with the last minute
+                **{name: np.array([*[0] * (n - 1), count - self._short.get(name, 0)], np.uint64) for name, count in short.items()},
                 "stored_time": np.full(n, self.shards[0].stored_time, np.int64)}))
             self._seconds.append(seconds)
+            self._short = short
         self._write_capture(captured)
 
     def _beside(self) -> dict[str, int]:
@@ -298,6 +304,11 @@ class Replay:
         fresh = {name: now[name] - self._told[name] for name in BESIDE}
         self._told = now
         return fresh
+
+    def _shortages(self) -> dict[str, int]:
+        """Of all shards together."""
+        every = [shard.shortages() for shard in self.shards]
+        return {name: sum(one[name] for one in every) for name in every[0]}
 
     def _finish(self) -> None:
         outcome = self.outcome

@@ -155,6 +155,12 @@ class Shard:
         """The SHARD record: clock and counters."""
         return self.table.shard[0]
 
+    def shortages(self) -> dict[str, int]:
+        """What there was no room for so far, by columns of `coverage`."""
+        row = self.counters
+        return {"evicted": int(row.evicted), "folded": int(row.folded), "folded_coarser": int(row.folded_coarser),
+                "arena_refused": int(row.streams_full) + int(row.facts_full), "rows_given_up": self.given_up + int(row.outbox_full)}
+
     def begin(self, origin: Origin) -> None:
         """The next blocks are of this origin. Flows of another one must have been finished before."""
         self.origin = origin

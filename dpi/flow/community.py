@@ -72,7 +72,7 @@ def identify(rows: Any, blocks: Any, digests: Any, out: Any, offsets: Any) -> An
     waiting = np.int64(0)
     for k in range(rows.size):
         offsets[k] = to + waiting * LENGTH
-        if rows[k].folded != 0:         # the fold of a flood is no conversation
+        if rows[k].fold != 0:         # the fold of a flood is no conversation
             continue
         message(rows[k], words)
         for i in range(16):

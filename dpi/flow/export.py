@@ -32,7 +32,8 @@ EXTRA = np.dtype((np.record, [
     ("reason", "u4"),
     ("protocol", "u2"), ("application", "u2"),
     ("response", "u4"), ("client_rtt", "u4"), ("server_rtt", "u4"),
-    ("end", "u1"), ("final", "u1"), ("confidence", "u1"), ("folded", "u1"),
+    ("end", "u1"), ("final", "u1"), ("confidence", "u1"), ("fold", "u1"),      # fold: FOLD_TAGS, 0 for a flow of its own
+    ("folded", "u4"),                           # flows that a fold stands for
 ]))
 
 
@@ -75,7 +76,12 @@ def export(number: Any, end: Any, final: Any, flows: Any, details: Any, addresse
             row.one_sided_flows += final
     extra.end = np.uint8(end)
     extra.final = np.uint8(final)
-    extra.folded = 1 if flow.key1 & np.uint64(FOLD) else 0
+    extra.fold = 0
+    extra.folded = 0
+    if flow.key1 & np.uint64(FOLD):
+        extra.fold = flow.parser
+        extra.folded = flow.next_seq[0]
+        flow.next_seq[0] = 0
     extra.protocol = flow.protocol
     extra.application = flow.application
     extra.reason = np.uint32(0) if (flow.phase & PHASE_SINGLE) == PHASE_CANDIDATE else flow.reason

@@ -207,6 +207,30 @@ class CaptureLine:
 
 
 @dataclass
+class Coverage:
+    """What was read, lost and given up; of captures what the replay gave up (what a capture missed before it was written nobody knows)."""
+    frames: int = 0             # read live
+    nic: int = 0                # frames lost, by place
+    kernel: int = 0
+    ring: int = 0
+    store: int = 0              # rows that did not reach the store
+    evicted: int = 0            # flows, for want of room in the table
+    folded: int = 0             # of them: without a row of their own
+    folded_coarser: int = 0     # of them: more coarsely than by server, port and client prefix
+    arena_refused: int = 0      # flows that may lack a name for want of room
+    rows_given_up: int = 0      # of dns, tls, http and files
+    pressed: int = 0            # minutes in which work was given up to keep pace
+    unread: int = 0             # us in which nothing was read
+    minutes: int = 0            # of live reading, of each interface, that are told
+    unknown: int = 0            # likewise: that nobody tells of
+
+    @property
+    def lost(self) -> int:
+        """Frames."""
+        return self.nic + self.kernel + self.ring
+
+
+@dataclass
 class Figures:
     """Everything the summary and the report say."""
     captures: list[CaptureLine] = field(default_factory=list)
@@ -249,6 +273,7 @@ class Figures:
     distinct: dict[str, int] = field(default_factory=dict)      # how many there are of what a ranking shows the top of
     capped: dict[str, int] = field(default_factory=dict)        # keys dropped from a ranking for want of room
     refused: dict[str, int] = field(default_factory=dict)
+    coverage: Coverage = field(default_factory=Coverage)
     counters: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False

@@ -20,17 +20,17 @@ ROW = np.dtype((np.record, [
     *((f"{side}_{what}", "u8") for what in ("packets", "bytes", "wire_bytes", "payload_bytes") for side in _SIDES),
     ("interval", "u4"), ("client_mss", "u4"), ("client_rtt_us", "u4"), ("server_rtt_us", "u4"), ("server_response_us", "u4"),
     *((f"{side}_{what}", "u4") for what in ("retransmissions", "out_of_order", "zero_windows") for side in _SIDES),
-    ("reason", "u4"), ("facts", "u4"), ("around", "u4"),          # evidence; record of FACTS; record of TUNNEL, 0 none
+    ("folded", "u4"), ("reason", "u4"), ("facts", "u4"), ("around", "u4"),          # evidence; record of FACTS; record of TUNNEL, 0 none
     ("vlan", "u2"), ("inner_vlan", "u2"), ("client_port", "u2"), ("server_port", "u2"), ("interface", "u2"), ("tunnel", "u2"), ("end_reason", "u2"),
     ("protocol", "u2"), ("application", "u2"), ("category", "u2"), ("confidence", "u2"),
     ("final", "u1"), ("midstream", "u1"), ("ip_protocol", "u1"), ("icmp_type", "u1"), ("icmp_code", "u1"),
     *((f"{side}_{what}", "u1") for what in ("ttl", "dscp", "tcp_flags") for side in _SIDES),
-    ("folded", "u1"), ("one_sided", "u1"), ("named", "u1"), ("pad", "u1", (4,)),          # named: 1 where there is a server name
+    ("fold", "u1"), ("one_sided", "u1"), ("named", "u1"),          # fold: bits of dpi.flow.table.FOLD_TAGS; named: 1 where there is a server name
 ]))
 assert ROW.itemsize == 256, ROW.itemsize
 
 ONE_SIDED = "one_sided"     # among a row's tags
-INNER = ("risks", "reason", "facts", "around", "folded", "one_sided", "named", "pad")       # fields that are no columns
+INNER = ("risks", "reason", "facts", "around", "fold", "one_sided", "named")       # fields that are no columns
 ENDS = ("client_ip", "server_ip")
 CODED = ("interface", "tunnel", "end_reason", "protocol", "application", "category", "confidence")
 

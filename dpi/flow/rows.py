@@ -12,7 +12,7 @@ from dpi.flow.community import community_ids
 from dpi.flow.export import EXTRA, Exports
 from dpi.flow.facts import FACTS, RISKS
 from dpi.flow.row import CODED, ENDS, INNER, ONE_SIDED, ROW
-from dpi.flow.table import ADDRESSES, DETAIL, END_CLOSED, END_REASONS, END_RESET, FLOW, MIDSTREAM, NOT_MEASURED, RESET, TUNNEL, one_sided
+from dpi.flow.table import ADDRESSES, DETAIL, END_CLOSED, END_REASONS, END_RESET, FLOW, FOLD_TAGS, MIDSTREAM, NOT_MEASURED, RESET, TUNNEL, one_sided
 from dpi.flow.texts import hex_texts, texts
 from dpi.jit import I64, U64, entry, kernel, records
 
@@ -108,6 +108,7 @@ def unpack(flows: Any, details: Any, addresses: Any, extras: Any, facts: Any, tu
         row.server_dscp = detail.dscp[1]
         row.client_tcp_flags = flow.tcp_flags[0]
         row.server_tcp_flags = flow.tcp_flags[1]
+        row.fold = extra.fold
         row.folded = extra.folded
         row.one_sided = np.uint8(one_sided(flow))
         row.named = np.uint8(0)
@@ -172,7 +173,7 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
         "capture_id": lambda: np.full(count, capture_id, np.uint64), "stored_time": lambda: np.full(count, stored_time, np.int64),
         "sampling_rate": lambda: np.ones(count, np.uint32), "community_id": lambda: community_ids(rows),
         "evidence": lambda: _evidence(plain["reason"], naming),
-        "tags": lambda: _bits_list(plain["folded"].astype(np.uint64) | plain["one_sided"].astype(np.uint64) << np.uint64(1), ("folded", ONE_SIDED)),
+        "tags": lambda: _bits_list(plain["fold"].astype(np.uint64) | plain["one_sided"].astype(np.uint64) << np.uint64(len(FOLD_TAGS)), (*FOLD_TAGS, ONE_SIDED)),
         "tunnel_id": lambda: _around(exports, plain["around"], "id"),
         "outer_client_ip": lambda: _around(exports, plain["around"], "outer_client"),
         "outer_server_ip": lambda: _around(exports, plain["around"], "outer_server"),

@@ -259,6 +259,10 @@ def _take_outcome(out: Figures, outcome: Any) -> None:
         for reason, count in line.refused.items():
             out.refused[reason] = out.refused.get(reason, 0) + count
     out.counters = {name: int(value) for name, value in outcome.counters.items() if value}
+    for name in ("evicted", "folded", "folded_coarser"):
+        setattr(out.coverage, name, out.counters.get(name, 0))
+    out.coverage.arena_refused = out.counters.get("streams_full", 0) + out.counters.get("facts_full", 0)
+    out.coverage.rows_given_up = out.counters.get("outbox_full", 0)
     out.skipped, out.interrupted = list(outcome.skipped), bool(outcome.interrupted)
     if outcome.per_second is not None:
         out.peak(outcome.per_second)

@@ -4,7 +4,8 @@ A slot is tag (high 32 bits: the low 32 bits of the key's hash) and record numbe
 tag masked, so that deletion can shift slots back and growth can re-place them without touching a record. The index array has its final
 size from the start (untouched pages cost nothing); `shard.mask` says how much of it is in use and grows by doubling.
 
-Record 0 of flows and details is never used: 0 means none. Free records are chained through `stream`.
+Record 0 of flows and details is never used: 0 means none. Free records are chained through `stream`. Behind the `cap` records of flows lie those of
+folds (dpi/flow/eviction.py), which no flow can take and no fold can leave.
 """
 from __future__ import annotations
 
@@ -67,9 +68,22 @@ TUNNEL = np.dtype((np.record, [
 
 assert FLOW.itemsize == 128 and DETAIL.itemsize == 64, (FLOW.itemsize, DETAIL.itemsize)
 
-# Bits of FLOW.key1 that an IPv4 flow's key does not have: of a fold (dpi/flow/expiry.py), of IPv6 (dpi/capture/key.py)
+# Bits of FLOW.key1 that an IPv4 flow's key does not have: of a fold (dpi/flow/eviction.py), of IPv6 (dpi/capture/key.py)
 FOLD = 0x4000
 HASHED = FOLD | VERSION_6
+#: What a row stands for that is the fold of several flows, bit by bit: FLOW.parser of a fold, ROW.fold, and its words in `tags`.
+FOLD_TAGS = ("folded", "client_prefix_24", "client_prefix_48", "any_client", "any_port", "any_server")
+FOLDED, PREFIX_24, PREFIX_48, ANY_CLIENT, ANY_PORT, ANY_SERVER = 1, 2, 4, 8, 16, 32
+#: How coarsely is folded: by server, port and the client's prefix; by server and port; by server; by nothing but the version of IP.
+LEVELS = 4
+LAST_FOLDS = 16             # of the coarsest, which need few: a minute, an interface and a VLAN have one for each version of IP
+FOLDS = 1 << 16             # of each other level at most
+
+
+def folds_of(cap: int) -> int:
+    """Folds of each level but the last that a table of `cap` flows holds at most: a thirty-second of its flows."""
+    return min(max(cap // 32, 8), FOLDS)
+
 
 # FLOW.state
 SYN, SYN_ACK, ESTABLISHED, FIN_CLIENT, FIN_SERVER, RESET, SYN_TWICE, CLOSED = 1, 2, 4, 8, 16, 32, 64, 128
@@ -96,6 +110,9 @@ SHARD = np.dtype((np.record, [
     ("serial", "i8"), ("step", "i8"),           # where `step` is not 0 a flow's number is `serial`, which grows by it
     ("live", "i8"), ("high", "i8"), ("cap", "i8"), ("free", "i8"),
     ("sweep", "i8"), ("sweep_due", "i8"), ("hand", "i8"),
+    ("flooded", "i8"),                          # 1: the table was full when the sweep under way began, and had evicted since the last one
+    ("evicted_before", "i8"),                   # `evicted` when the last sweep ended
+    ("folds", "i8", (LEVELS,)), ("fold_cap", "i8"), ("fold_high", "i8"), ("fold_free", "i8"),     # live by level; of each but the last; as of flows
     ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("answers", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
@@ -108,7 +125,7 @@ SHARD = np.dtype((np.record, [
     ("idle_tcp", "i8"), ("idle_half_open", "i8"), ("idle_closed", "i8"), ("idle_udp", "i8"), ("idle_other", "i8"),
     ("idle_least", "i8"),                       # the least of them: before it no flow is looked at more closely
     # counters
-    ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"),
+    ("flows", "i8"), ("evicted", "i8"), ("folded", "i8"), ("folded_coarser", "i8"),     # folded: of those evicted; coarser: of them, not by prefix
     ("streams_full", "i8"), ("streams_reclaimed", "i8"), ("facts_full", "i8"), ("tunnels_full", "i8"), ("outbox_full", "i8"), ("stream_gaps", "i8"),
     ("answers_full", "i8"), ("inspected", "i8"), ("parser_calls", "i8"),
     ("tcp_packets", "i8"), ("one_sided_packets", "i8"), ("one_sided_flows", "i8"),         # of exported rows, of last rows
@@ -116,18 +133,21 @@ SHARD = np.dtype((np.record, [
 
 
 class Table:
-    """The memory of one shard's flows. `cap` records at most; pages are touched as flows come."""
+    """The memory of one shard's flows. `cap` records at most, and those of folds; pages are touched as flows come."""
 
     def __init__(self, cap: int, tunnels: int = 65536) -> None:
         size = 1 << max(10, (2 * cap - 1).bit_length())
         self.slots: np.ndarray[Any, Any] = np.zeros(size, np.uint64)
-        self.flows = records(cap + 1, FLOW)
-        self.details = records(cap + 1, DETAIL)
-        self.addresses = records(cap + 1, ADDRESSES)
+        folds = folds_of(cap)
+        every = cap + 1 + (LEVELS - 1) * folds + LAST_FOLDS
+        self.flows = records(every, FLOW)
+        self.details = records(every, DETAIL)
+        self.addresses = records(every, ADDRESSES)
         self.tunnels = records(tunnels, TUNNEL)
         self.shard = records(1, SHARD)
         row = self.shard[0]
         row.cap, row.mask, row.high, row.streams_high, row.facts_high, row.tunnels_high = cap, min(size, 1 << 14) - 1, 1, 1, 1, 1
+        row.fold_cap, row.fold_high = folds, cap + 1
 
     def touch(self) -> None:
         """Touch every page now, so that no first touch falls into the measured time."""
@@ -137,7 +157,7 @@ class Table:
 
 @kernel
 def find(slots: Any, flows: Any, mask: Any, tag: Any, key0: Any, key1: Any) -> Any:
-    """Record number of the key, 0 if absent. Probes are bounded by the first empty slot (the index is never more than half full)."""
+    """Record number of the key, 0 if absent. Probes are bounded by the first empty slot (flows fill half of the index at most, folds a twentieth)."""
     at = tag & mask
     while True:
         slot = slots[at]

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.octets import be32
-from dpi.flow.expiry import emit, evict
+from dpi.flow.eviction import evict
+from dpi.flow.expiry import emit
 from dpi.flow.export import put_v4, reopen
 from dpi.flow.memory import addresses_of, details_of, flows_of, shard_of, slots_of, tunnels_of
 from dpi.flow.table import CLIENT_LOW, END_ACTIVE, HEARD, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, SEQ_CLIENT, UNSEEN, grow, place, take

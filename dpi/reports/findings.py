@@ -28,8 +28,10 @@ def _share(part: float, whole: float) -> float:
 
 def _coverage(f: Figures, say: Language) -> list[Finding]:
     out = []
-    if f.counters.get("evicted"):
-        out.append(Finding(say("finding.evicted", count=say.count(f.counters["evicted"])), True))
+    if f.coverage.evicted > f.coverage.folded:
+        out.append(Finding(say("finding.evicted", count=say.count(f.coverage.evicted - f.coverage.folded)), True))
+    if f.coverage.folded:
+        out.append(Finding(say("finding.folded", count=say.count(f.coverage.folded)), True))
     real = f.refused_packets - f.refused.get("not_ip", 0) - f.refused.get("not_data", 0)
     if _share(real, f.read_packets) > 0.001:
         out.append(Finding(say("finding.refused", share=say.percent(_share(real, f.read_packets))), True))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from dpi.flow.figures import Delays, Figures, Host, Share
+from dpi.reports.completeness import sentences, verdict
 from dpi.reports.findings import findings
 from dpi.reports.language import Language
 
@@ -73,14 +74,14 @@ def sections(f: Figures, say: Language) -> list[Section]:
     if found:
         out.append(Section(say("title.findings"), lines=[clean(one.text) for one in found], marked=True, grave=sum(one.grave for one in found)))
     if not f.rows:
-        return [*out, *_refused(f, say)]
+        return [*out, *_refused(f, say), _coverage(f, say)]
     out.append(_applications(f, say))
     out.append(Section(say("title.protocols"), lines=[" · ".join(f"{clean(share.name) or say('label.unknown')} {say.percent(share.bytes / max(1, f.bytes))}"
                                                           for share in f.protocols[:_ROWS])]))
     carried = [f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in carriers(f)]
     out.append(Section(say("title.carriers"), lines=[" · ".join(carried)]))
     out += [_hosts(say("title.clients"), f.clients, f, say), _hosts(say("title.servers"), f.servers, f, say)]
-    out += [*_quality(f, say), *_services(f, say), *_unknown(f, say), *_refused(f, say)]
+    out += [*_quality(f, say), *_services(f, say), *_unknown(f, say), *_refused(f, say), _coverage(f, say)]
     return [section for section in out if section.rows or section.lines]
 
 
@@ -103,6 +104,7 @@ def _head(f: Figures, say: Language) -> list[Sequence[str]]:
     if f.rows:
         same_day = f.last // 86_400_000_000 == f.first // 86_400_000_000
         rows.append((say("fact.span"), f"{say.span(f.seconds)}: {say('fact.from_to', first=say.time(f.first), last=say.time(f.last, clock=same_day))}"))
+    rows.append((say("fact.coverage"), clean(verdict(f, say).text)))
     rows.append((say("fact.packets"), say("fact.packets_read", packets=say.count(f.read_packets), refused=say.count(f.refused_packets))))
     if f.rows:
         rows.append((say("fact.bytes"), say("fact.bytes_detail", bytes=say.bytes(f.bytes), up=say.bytes(f.client_bytes),
@@ -201,6 +203,12 @@ def _unknown(f: Figures, say: Language) -> list[Section]:
         return []
     shares = " · ".join(f"{clean(share.name)} {say.percent(share.bytes / max(1, f.bytes))}" for share in f.unknown_ports[:8])
     return [Section(say("title.unknown"), lines=[shares])]
+
+
+def _coverage(f: Figures, say: Language) -> Section:
+    """What was lost, not read or given up, bad news first."""
+    told = sorted(sentences(f, say), key=lambda one: one.state != "bad")
+    return Section(say("title.coverage"), lines=[one.text for one in told], marked=True, grave=sum(one.state == "bad" for one in told))
 
 
 def _refused(f: Figures, say: Language) -> list[Section]:

@@ -54,7 +54,7 @@ def identified(packets: list[Sent]) -> list[str]:
         row["ip_protocol"] = protocol
         ports = ("icmp_type", "icmp_code") if protocol in (1, 58) else ("client_port", "server_port")
         row[ports[0]], row[ports[1]] = one, other
-        row["folded"] = protocol == 6 and one == other == 0
+        row["fold"] = protocol == 6 and one == other == 0
     return list(community_ids(rows))
 
 
