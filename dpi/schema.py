@@ -117,7 +117,6 @@ FLOWS = (
     C("interval_end", "time", "last packet of this row; never in another minute than interval_start", "us", "IPFIX 155 flowEndMicroseconds"),
     C("flow_start_time", "time", "first packet of the flow", "us"),
     C("final", "flag", "the flow's last row"),
-    C("folded", "u32", "half-open TCP connections that this row stands for, evicted under a flood and folded (see `tags`); 0: a flow of its own", "flows"),
     C("end_reason", "code", "why the row ended: active (the minute ended), idle, fin, reset, evicted, end (of the capture)", "",
       "IPFIX 136 flowEndReason"),
     C("midstream", "flag", "picked up after its beginning"),
@@ -177,6 +176,7 @@ FLOWS = (
     C("tags", "codes", "labels: one_sided (TCP of which one direction was never seen), those of rules; of a row that stands for many connections of a flood: "
       "folded, and client_prefix_24 or client_prefix_48 (client_ip is the network's address), any_client (client_ip is 0.0.0.0 or ::), any_port "
       "(server_port is 0), any_server (server_ip likewise)"),
+    C("folded", "u32", "half-open TCP connections that this row stands for, evicted under a flood and folded (see `tags`); 0: a flow of its own", "flows"),
     C("client_asn", "u32", "autonomous system of the client, 0 unknown", "", "IPFIX 16 bgpSourceAsNumber"),
     C("server_asn", "u32", "autonomous system of the server, 0 unknown", "", "IPFIX 17 bgpDestinationAsNumber"),
     C("client_country", "code", "ISO 3166 code of the client's network, empty unknown"),

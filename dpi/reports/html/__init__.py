@@ -62,7 +62,8 @@ def _views(f: Figures, say: Language) -> dict[str, Any]:
     trust = [{"word": word, "colour": TRUST.get(word, REST), "share": share.bytes / every, "flows": share.flows}
              for word in CONFIDENCES for share in f.confidences if share.name == word]
     return {
-        "findings": findings(f, say), "verdict": verdict(f, say), "coverage": sentences(f, say), "named": named(f), "label": lambda share: label(share, say), "delays": delay_lines(f), "trust": trust,
+        "findings": findings(f, say), "verdict": verdict(f, say), "coverage": sentences(f, say),
+        "named": named(f), "label": lambda share: label(share, say), "delays": delay_lines(f), "trust": trust,
         "colour": lambda share: shown.get(share.name, REST), "mix": _mix, "trust_colours": TRUST,
         "timeline": chart.area(f.timeline, colours, names, say), "legend": list(zip(names, colours, (sum(row) for row in f.timeline.series), strict=True)),
         "histogram": chart.histogram, "carriers": carriers(f), "read": max(1, f.read_packets), "ratio": lambda part, whole: part / whole if whole else 0.0,
