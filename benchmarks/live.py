@@ -1,18 +1,17 @@
-"""python -m benchmarks.live [--seconds 60] [--store]: how fast the probe reads, and what it loses, beside tcpdump on the same cable.
+"""python -m benchmarks.live [--seconds 60] [--kinds small,imix]: how fast the probe reads, and what it loses, beside tcpdump on the same cable.
 
 A sender in one network namespace writes frames to a veth pair as fast as AF_PACKET takes them; at the other end the probe reads, then tcpdump. Sent is
-what the sender's calls took; it must be what was read and what was lost, to the packet.
+what the sender's calls took; it must be what was read and what was lost, to the packet. Last the probe is overloaded on purpose: a small ring, and the
+sender's own core.
 """
 from __future__ import annotations
 
 import argparse
-import ctypes
 import datetime
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,42 +19,24 @@ import time
 from pathlib import Path
 
 from benchmarks.measure import commit, machine, ordinary
+from benchmarks.sender import Ring
 from tests.live.wire import FAR, NEAR, Wire, frames, wire
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCH = 512                     # frames in one call
 IMIX = (18, 18, 18, 18, 18, 18, 18, 534, 534, 534, 534, 1458)      # UDP payload bytes: frames of 60, 576 and 1500 bytes, 7 : 4 : 1
 
-
-class _Vector(ctypes.Structure):
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t))
-
-
-class _Message(ctypes.Structure):
-    _fields_ = (("name", ctypes.c_void_p), ("name_size", ctypes.c_uint), ("vector", ctypes.POINTER(_Vector)), ("vectors", ctypes.c_size_t),
-                ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t), ("flags", ctypes.c_int), ("sent", ctypes.c_uint))
+KINDS = {"small": "60-byte frames (64 with FCS), 10 000 flows", "imix": "60, 576 and 1500 bytes, 7 : 4 : 1"}
 
 
 def sender(seconds: float, flows: int, kind: str) -> None:
     """Send for so long; prints how many frames went out and how many there were a second."""
     sizes = IMIX if kind == "imix" else (18,)
-    made = [one for k, size in enumerate(sizes) for one in frames(flows // len(sizes), flows // len(sizes), size)]
-    out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    out.setsockopt(263, 20, 1)          # PACKET_QDISC_BYPASS
-    out.bind((FAR, 0))
-    kept = [ctypes.create_string_buffer(one, len(one)) for one in made]
-    vectors = (_Vector * len(kept))(*(_Vector(ctypes.addressof(one), len(one)) for one in kept))
-    messages = (_Message * len(kept))()
-    for k in range(len(kept)):
-        messages[k].vector, messages[k].vectors = ctypes.pointer(vectors[k]), 1
-    call = ctypes.CDLL(None, use_errno=True).sendmmsg
-    call.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
-    step, sent, at = ctypes.sizeof(_Message), 0, 0
+    each = [frames(flows // len(sizes), flows // len(sizes), size) for size in sizes]
+    ring = Ring(FAR, [one for together in zip(*each, strict=True) for one in together])
+    sent = 0
     begin = time.monotonic()
     while time.monotonic() - begin < seconds:
-        done = call(out.fileno(), ctypes.addressof(messages) + at * step, min(BATCH, len(kept) - at), 0)
-        if done > 0:
-            sent, at = sent + done, (at + done) % len(kept)
+        sent += ring.send()
     print(sent, sent / (time.monotonic() - begin))
 
 
@@ -82,10 +63,10 @@ def offered(one: Wire, seconds: float, kind: str, reader: int) -> tuple[int, flo
     return sent, rate, processor(reader) - before
 
 
-def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR) -> str:
+def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, core: int = 1, ring: int = 256) -> str:
     """The probe's line. name: of the interface, as --interface takes it."""
-    child = one.run(one.near, ["taskset", "-c", "1", sys.executable, "-m", "dpi.cli.main", "probe", "-i", name, "--store", store, "--json", "--ring-mb", "256"],
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=ordinary(None))
+    child = one.run(one.near, ["taskset", "-c", str(core), sys.executable, "-m", "dpi.cli.main", "probe", "-i", name, "--store", store, "--json",
+                               "--ring-mb", str(ring)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=ordinary(None))
     assert child.stderr is not None
     while b"reading" not in child.stderr.readline():
         pass
@@ -116,22 +97,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--send", type=float)
     parser.add_argument("--kind", default="small")
+    parser.add_argument("--kinds", default="small,imix", help="small, imix: with one of them the raw output is added to what is there")
     asked = parser.parse_args()
     if asked.send:
         sender(asked.send, 10_000, asked.kind)
         return
+    kinds = asked.kinds.split(",")
     lines = [f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(),
-             f"command: python -m benchmarks.live --seconds {asked.seconds:g}; the sender on one core, the reader on the other"]
+             f"command: python -m benchmarks.live --seconds {asked.seconds:g} --kinds {asked.kinds}; the sender on one core, the reader on the other"]
     with wire() as one, tempfile.TemporaryDirectory() as work:
-        for kind, words in (("small", "60-byte frames (64 with FCS), 10 000 flows"), ("imix", "60, 576 and 1500 bytes, 7 : 4 : 1")):
-            lines.append(f"\n== {words}, for {asked.seconds:g} s")
+        for kind in kinds:
+            lines.append(f"\n== {KINDS[kind]}, for {asked.seconds:g} s")
             for run in (lambda kind=kind: probe(one, asked.seconds, kind, "none"), lambda kind=kind: tcpdump(one, asked.seconds, kind),
                         lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}"),
-                        lambda kind=kind: probe(one, asked.seconds, kind, "none", f"pcap:{NEAR}")):
+                        lambda kind=kind: probe(one, asked.seconds, kind, "none", f"pcap:{NEAR}"),
+                        lambda kind=kind: ("overloaded on purpose, for 10 s, on the sender's core with a ring of 2 MB:\n"
+                                           + probe(one, 10, kind, "none", NEAR, 0, 2))):
                 lines.append(run())
                 print(lines[-1], flush=True)
     place = ROOT / "benchmarks" / "results" / f"{datetime.date.today()}-live.txt"
-    place.write_text("\n".join(lines) + "\n")
+    before = place.read_text() + "\n" if len(kinds) == 1 and place.exists() else ""
+    place.write_text(before + "\n".join(lines) + "\n")
     print(f"written: {place}")
 
 
