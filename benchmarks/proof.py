@@ -1,7 +1,8 @@
 """python -m benchmarks.proof [NAME...] [--captures DIR]: what takes longer than the suite may; raw output to benchmarks/results/proof-*.txt.
 
 Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
-of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR); the whole probe through outages of its store, its disk and itself (root).
+of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself; floods
+replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for namespaces.
 """
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ PROOFS = (
     ("captures", ["-m", "tests.hostile.replays", "--count", "200000"]),
     ("exactness", ["-m", "benchmarks.exactness", "pcaps"]),
     ("outages", ["-m", "benchmarks.outages"]),
+    ("flood", ["-m", "benchmarks.flood"]),
+    ("soak", ["-m", "benchmarks.soak"]),
 )
 
 
@@ -29,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *(name for name, _ in PROOFS)], metavar="NAME")
     parser.add_argument("--captures", metavar="DIR", help="more captures for the proof of exactness")
+    parser.add_argument("--minutes", metavar="N", type=int, help="of the soak, where not 30")
     asked = parser.parse_args()
     failed = False
     for name, command in PROOFS:
@@ -38,6 +42,9 @@ def main() -> None:
         if name == "exactness" and asked.captures:
             command = [*command, str(Path(asked.captures).resolve())]
             said += f" {Path(asked.captures).name}"         # where it lies is this machine's business
+        if name == "soak" and asked.minutes:
+            command = [*command, "--minutes", str(asked.minutes)]
+            said = " ".join(command)
         began = time.perf_counter()
         done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
         head = (f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}\n{machine()}\ncommand: python {said}\n"

@@ -37,7 +37,7 @@ class Ring:
         ring = mmap.mmap(self._socket.fileno(), self.count * self.slot, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self.slots: np.ndarray[Any, Any] = np.frombuffer(ring, np.uint8).reshape(self.count, self.slot)
         self._status: np.ndarray[Any, Any] = np.frombuffer(ring, np.uint32)[::self.slot // 4]
-        self._length: np.ndarray[Any, Any] = np.frombuffer(ring, np.uint32)[1::self.slot // 4]
+        self.lengths: np.ndarray[Any, Any] = np.frombuffer(ring, np.uint32)[1::self.slot // 4]
         for k in range(self.count):
             self.put(k, frames[k % len(frames)])
         self._call = ctypes.CDLL(None, use_errno=True).send
@@ -46,7 +46,7 @@ class Ring:
 
     def put(self, place: int, frame: bytes) -> None:
         """Another frame in a slot that is not being sent."""
-        self._length[place] = len(frame)
+        self.lengths[place] = len(frame)
         self.slots[place, HEADER:HEADER + len(frame)] = np.frombuffer(frame, np.uint8)
 
     @property

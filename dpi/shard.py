@@ -133,7 +133,7 @@ class Shard:
         t, r, d = self.table, self.rules, self.resolutions
         return {
             **self.intake.arrays(), "cursor": self.cursor,
-            "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels,
+            "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels, "births": t.births,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,

@@ -15,7 +15,7 @@ import numpy as np
 from dpi.capture.key import VERSION_6, fold
 from dpi.flow.expiry import drop, emit, protocol_of, tag_of
 from dpi.flow.export import put_v4
-from dpi.flow.memory import addresses_of, details_of, flows_of, seed_of, shard_of, slots_of
+from dpi.flow.memory import addresses_of, births_of, details_of, flows_of, seed_of, shard_of, slots_of
 from dpi.flow.table import (
     ANY_CLIENT,
     ANY_PORT,
@@ -43,8 +43,7 @@ from dpi.flow.table import (
 from dpi.flow.tcp import F_ACK, TCP
 from dpi.jit import kernel
 
-EVICTION_SCAN = 64          # records looked at for the best one to evict
-ENOUGH = 8                  # half-open flows among them that are compared: the hand comes round, so that those it meets are the oldest anyway
+EVICTION_SCAN = 64          # records looked at for the best one to evict, where no flow is half-open or cheap
 
 
 @kernel
@@ -61,12 +60,45 @@ def half_open(flow: Any) -> Any:
 
 
 @kernel
+def cheap(flow: Any) -> Any:
+    """Whether little is lost with a flow's place: it is closed, or no packet followed its first one."""
+    return (flow.state & CLOSED) != 0 or (flow.interval == 0 and np.int64(flow.packets[0]) + np.int64(flow.packets[1]) == 1)
+
+
+@kernel
+def note_birth(births: Any, row: Any, number: Any) -> Any:
+    """Keep a new flow's place in the order of births; the oldest one goes where there is no room."""
+    if row.births_tail - row.births_head == births.size:
+        row.births_head += 1
+    births[row.births_tail & (births.size - 1)] = np.uint64(row.clock & 0xFFFFFFFF) << np.uint64(32) | np.uint64(number)
+    row.births_tail += 1
+    return 0
+
+
+@kernel
 def evict(w: Any) -> Any:
-    """Make room: among a few records a half-open flow, else one that is closed, else one of a single packet, else the one that is silent the longest."""
+    """Make room: end the oldest flow that is half-open or cheap, else of a few records the one that is silent the longest.
+
+    Whatever else was born before is not asked again: each birth is looked at once, so that a flood pays for its own flows only.
+    """
     row = shard_of(w)[0]
+    births = births_of(w)
+    row.evicted += 1
+    while row.births_head != row.births_tail:
+        birth = births[row.births_head & (births.size - 1)]
+        row.births_head += 1
+        number = np.int64(birth & np.uint64(0xFFFFFFFF))
+        flow = flows_of(w)[number]
+        if flow.start == -1 or details_of(w)[number].flow_start & 0xFFFFFFFF != np.int64(birth >> np.uint64(32)):
+            continue                    # it ended, and its record may be another's
+        if half_open(flow):
+            fold_away(w, number)
+            return 0
+        if cheap(flow):
+            drop(w, number, END_RESOURCES)
+            return 0
     best = np.int64(0)
-    best_score = np.int64(-1)
-    met = np.int64(0)
+    best_silent = np.int64(-1)
     for _ in range(EVICTION_SCAN):
         row.hand += 1
         if row.hand >= row.high:
@@ -74,24 +106,13 @@ def evict(w: Any) -> Any:
         flow = flows_of(w)[row.hand]
         if flow.start == -1:
             continue
-        score = min(max(row.clock - flow.last, 0), 1 << 49)
-        if half_open(flow):
-            score += 1 << 52
-            met += 1
-        elif flow.state & CLOSED:
-            score += 1 << 51
-        elif flow.interval == 0 and np.int64(flow.packets[0]) + np.int64(flow.packets[1]) == 1:
-            score += 1 << 50
-        if score > best_score:
-            best_score = score
+        silent = max(row.clock - flow.last, 0)
+        if cheap(flow):
+            silent += 1 << 52
+        if silent > best_silent:
+            best_silent = silent
             best = row.hand
-        if met == ENOUGH:
-            break
-    row.evicted += 1
-    if half_open(flows_of(w)[best]):
-        fold_away(w, best)
-    else:
-        drop(w, best, END_RESOURCES)
+    drop(w, best, END_RESOURCES)
     return 0
 
 

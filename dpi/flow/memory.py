@@ -11,7 +11,7 @@ from dpi.flow.table import ADDRESSES, DETAIL, FLOW, SHARD, TUNNEL
 from dpi.jit import pointed
 
 U1, U8, I8 = np.dtype("u1"), np.dtype("u8"), np.dtype("i8")
-ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "addresses": ADDRESSES, "tunnels": TUNNEL, "streams": STREAM,
+ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "addresses": ADDRESSES, "tunnels": TUNNEL, "births": U8, "streams": STREAM,
           "pools": POOL, "arena": U1, "facts": FACTS,
           "out_head": I8, "out_flows": FLOW, "out_details": DETAIL, "out_addresses": ADDRESSES, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
 
@@ -22,6 +22,7 @@ flows_of = pointed("flows", FLOW)
 details_of = pointed("details", DETAIL)
 addresses_of = pointed("addresses", ADDRESSES)
 tunnels_of = pointed("tunnels", TUNNEL)
+births_of = pointed("births", U8)
 streams_of = pointed("streams", STREAM)
 pools_of = pointed("pools", POOL)
 arena_of = pointed("arena", U1)

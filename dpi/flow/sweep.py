@@ -103,6 +103,8 @@ def flush(w: Any, room: Any) -> Any:
     row.free = 0
     row.high = 1
     row.live = 0
+    row.births_head = 0
+    row.births_tail = 0
     row.fold_free = 0
     row.fold_high = row.cap + 1
     return 1

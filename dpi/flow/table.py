@@ -110,6 +110,7 @@ SHARD = np.dtype((np.record, [
     ("serial", "i8"), ("step", "i8"),           # where `step` is not 0 a flow's number is `serial`, which grows by it
     ("live", "i8"), ("high", "i8"), ("cap", "i8"), ("free", "i8"),
     ("sweep", "i8"), ("sweep_due", "i8"), ("hand", "i8"),
+    ("births_head", "i8"), ("births_tail", "i8"),       # of Table.births, never wrapped: the oldest that is kept, and where the next one goes
     ("flooded", "i8"),                          # 1: the table was full when the sweep under way began, and had evicted since the last one
     ("evicted_before", "i8"),                   # `evicted` when the last sweep ended
     ("folds", "i8", (LEVELS,)), ("fold_cap", "i8"), ("fold_high", "i8"), ("fold_free", "i8"),     # live by level; of each but the last; as of flows
@@ -144,6 +145,8 @@ class Table:
         self.details = records(every, DETAIL)
         self.addresses = records(every, ADDRESSES)
         self.tunnels = records(tunnels, TUNNEL)
+        #: The flows in the order of their births: record number, and above it the low half of the time; for eviction (dpi/flow/eviction.py).
+        self.births: np.ndarray[Any, Any] = np.zeros(1 << (cap - 1).bit_length(), np.uint64)
         self.shard = records(1, SHARD)
         row = self.shard[0]
         row.cap, row.mask, row.high, row.streams_high, row.facts_high, row.tunnels_high = cap, min(size, 1 << 14) - 1, 1, 1, 1, 1
@@ -151,7 +154,7 @@ class Table:
 
     def touch(self) -> None:
         """Touch every page now, so that no first touch falls into the measured time."""
-        for array in (self.slots, self.flows, self.details):
+        for array in (self.slots, self.flows, self.details, self.births):
             array.view(np.uint8)[::4096] = 0
 
 

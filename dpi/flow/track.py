@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.octets import be32
-from dpi.flow.eviction import evict
+from dpi.flow.eviction import evict, note_birth
 from dpi.flow.expiry import emit
 from dpi.flow.export import put_v4, reopen
-from dpi.flow.memory import addresses_of, details_of, flows_of, shard_of, slots_of, tunnels_of
+from dpi.flow.memory import addresses_of, births_of, details_of, flows_of, shard_of, slots_of, tunnels_of
 from dpi.flow.table import CLIENT_LOW, END_ACTIVE, HEARD, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, SEQ_CLIENT, UNSEEN, grow, place, take
 from dpi.flow.tcp import F_ACK, F_SYN, ICMP, ICMPV6, TCP, UDP, tcp
 from dpi.jit import kernel
@@ -54,6 +54,7 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
     else:
         detail.serial = np.uint64(row.before + np.int64(p.number))
     detail.flow_start = row.clock
+    note_birth(births_of(w), row, number)
     detail.first_packet = p.number
     detail.vlan = p.vlan
     detail.inner_vlan = p.inner_vlan

@@ -197,9 +197,10 @@ def conversation(number: int, steps: int, time: int) -> list[Frame]:
 
 
 def test_established_flows_keep_their_place_and_their_counters() -> None:
-    """A table of 64 under eighty times as many half-open connections, answered ones and one-packet flows among them: no conversation is touched."""
-    talks, steps = 20, 70
-    frames = [frame for number in range(talks) for frame in conversation(number, steps, START + 40 * number)]
+    """A table of 256 under twenty times as many half-open connections, answered ones and one-packet flows among them: no conversation is touched,
+    though they lie side by side and take most of it."""
+    talks, steps = 200, 70
+    frames = [frame for number in range(talks) for frame in conversation(number, steps, START + 4 * number)]
     first, last = START + 1000, max(frame.time for frame in frames)
     for k in range(5000):
         at = first + (last - first) * k // 5000
@@ -210,8 +211,8 @@ def test_established_flows_keep_their_place_and_their_counters() -> None:
         if k % 7 == 0:
             frames.append(framed(Attempt(k & 1023, k % 3, k & 1, "udp", 0), at))
     frames.sort(key=lambda frame: frame.time)
-    rows, shard = engine(frames, [256], flows=64)
-    alone, _ = engine(sorted((frame for number in range(talks) for frame in conversation(number, steps, START + 40 * number)), key=lambda one: one.time), [256])
+    rows, shard = engine(frames, [256], flows=256)
+    alone, _ = engine(sorted((frame for number in range(talks) for frame in conversation(number, steps, START + 4 * number)), key=lambda one: one.time), [256])
 
     def talk(some: list[dict[str, Any]]) -> list[dict[str, Any]]:
         told = [{name: value for name, value in row.items() if name not in ("flow_id", "first_packet", "stored_time", "end_reason")}
