@@ -1,6 +1,6 @@
 """python -m benchmarks.soak [--minutes 30] [--rate 50000]: the whole probe with its store under load for long, its rules read anew ten times meanwhile.
 
-Conversations of TCP (half of them end and begin anew each minute), DNS questions with answers, and UDP go across a veth pair. Memory of the probe and of its
+Conversations of TCP (half of them end and begin anew all the time), DNS questions with answers, and UDP go across a veth pair. Memory of the probe and of its
 engine is sampled each ten seconds. It fails where memory grows after warm-up by more than GROWTH, where a frame is lost or in no row, where a minute has
 no row of coverage or tells of a gap, where a rule set that was read anew is not in force, or where a row waits or is lost at the end.
 """
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +95,7 @@ def memory(process: int) -> int:
     return total
 
 
-def metric(wired: Wire, page: str, name: str) -> float:
+def metric(page: str, name: str) -> float:
     """A figure of the probe's metrics, of all its labels together."""
     return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
@@ -112,13 +111,13 @@ def soak(minutes: float, rate: int, work: Path) -> None:
     """All of it."""
     store, rules, warm = f"chdb://{work}/store", work / "rules", min(5.0, minutes / 3) * 60
     rules.mkdir()
+    (work / "fullspan.toml").write_text(f'[rules]\ndirectory = "{rules}"\n')
     (rules / "soak.toml").write_text(RULES.format(number=0))
     with wire() as one:
-        probe = one.run(one.near, [sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", store, "--rules", str(rules), "--json",
-                                   "--listen", "127.0.0.1:9469"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=work, env=ordinary({"PYTHONPATH": str(ROOT)}))
-        assert probe.stderr is not None
-        while (line := probe.stderr.readline()) and b"reading" not in line:
-            pass
+        probe = one.run(one.near, [sys.executable, "-m", "dpi.cli.main", "probe", "-i", NEAR, "--store", store, "--json", "--listen", "127.0.0.1:9469"],
+                        stdout=subprocess.PIPE, stderr=(work / "said").open("wb"), cwd=work, env=ordinary({"PYTHONPATH": str(ROOT)}))
+        while b"reading" not in (work / "said").read_bytes() and probe.poll() is None:
+            time.sleep(0.1)
         began = time.monotonic()
         source = one.run(one.far, [sys.executable, "-m", "benchmarks.soak", "--send", str(minutes * 60), "--rate", str(rate)], stdout=subprocess.PIPE, cwd=ROOT,
                          env=ordinary(None))
@@ -139,24 +138,27 @@ def soak(minutes: float, rate: int, work: Path) -> None:
         page = metrics(one, 9469)
         ended = time.monotonic() - began
         probe.send_signal(signal.SIGTERM)
-        out, complaints = probe.communicate(timeout=120)
-    said = complaints.decode().splitlines()
+        out, _ = probe.communicate(timeout=120)
+    said = (work / "said").read_text().splitlines()
     check(probe.returncode == 0, f"the probe ended well after {ended:.0f} s")
     worker = json.loads(out)["workers"][0]
     lost = {where: count for where, count in worker["lost"].items() if count}
-    check(not lost and worker["packets"] == sent, f"{sent:,} frames sent ({sent / (minutes * 60):,.0f} a second), {worker['packets']:,} read, lost {lost or 'none'}")
-    check(metric(one, page, "fullspan_reloads_total") == reloads == RELOADS and not metric(one, page, "fullspan_reload_failed"),
+    check(not lost and worker["packets"] == sent,
+          f"{sent:,} frames sent ({sent / (minutes * 60):,.0f} a second), {worker['packets']:,} read, lost {lost or 'none'}")
+    check(metric(page, "fullspan_reloads_total") == reloads == RELOADS and not metric(page, "fullspan_reload_failed"),
           f"rules were read anew {reloads} times under load, none was refused")
-    check(metric(one, page, "fullspan_store_rows_lost_total") == 0, "no row was lost on the way to the store")
+    check(metric(page, "fullspan_store_rows_lost_total") == 0, "no row was lost on the way to the store")
     check(not worker["given_up"] and not [line for line in said if "pressure" in line], "nothing was given up")
     flows = asked(store, "SELECT sum(client_packets + server_packets) AS packets, count() AS rows, uniqExact(flow_id) AS flows, "
                          "uniqExact(rules_version) AS versions FROM flows")[0]
-    check(int(flows["packets"]) == sent, f"packets in rows: {int(flows['packets']):,} of {sent:,}; {int(flows['rows']):,} rows of {int(flows['flows']):,} flows")
+    check(int(flows["packets"]) == sent,
+          f"packets in rows: {int(flows['packets']):,} of {sent:,}; {int(flows['rows']):,} rows of {int(flows['flows']):,} flows")
     check(int(flows["versions"]) == RELOADS + 1, f"rows were named by {int(flows['versions'])} versions of the rules")
-    covered = asked(store, "SELECT sum(frames) AS read, sum(dropped_nic + dropped_kernel + dropped_ring + dropped_store + evicted + arena_refused + rows_given_up) "
-                           "AS gone, sum(unread_us) AS unread, count() AS minutes, uniqExact(time) AS told, "
+    gone = "dropped_nic + dropped_kernel + dropped_ring + dropped_store + evicted + arena_refused + rows_given_up"
+    covered = asked(store, f"SELECT sum(frames) AS read, sum({gone}) AS gone, sum(unread_us) AS unread, count() AS minutes, uniqExact(time) AS told, "
                            "dateDiff('minute', min(time), max(time)) + 1 AS span FROM coverage")[0]
-    check(int(covered["read"]) == sent and int(covered["gone"]) == 0, f"coverage: {int(covered['read']):,} frames, {int(covered['gone'])} lost, evicted or refused")
+    check(int(covered["read"]) == sent and int(covered["gone"]) == 0,
+          f"coverage: {int(covered['read']):,} frames, {int(covered['gone'])} lost, evicted or refused")
     # of the first and the last minute a part was not read
     unread = int(covered["unread"]) / 1e6
     check(int(covered["told"]) == int(covered["span"]) and unread <= int(covered["span"]) * 60 - ended + 2,
