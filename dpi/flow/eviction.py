@@ -127,6 +127,8 @@ def fold_away(w: Any, number: Any) -> Any:
         first, second = np.int64(flow.key0 >> np.uint64(32)), np.int64(flow.key0 & np.uint64(0xFFFFFFFF))
         put_v4(ends.client, first if flow.marks & CLIENT_LOW else second)
         put_v4(ends.server, second if flow.marks & CLIENT_LOW else first)
+    client_high, client_low = words(ends.client)
+    server_high, server_low = words(ends.server)
     port = np.int64(details_of(w)[number].server_port)
     tags = np.int64(0)
     whole = np.int64(0)
@@ -143,7 +145,19 @@ def fold_away(w: Any, number: Any) -> Any:
         add(w, whole, flow, details_of(w)[number])
         for d in range(2):
             flow.packets[d] = 0
+    else:                               # its own row has its own addresses
+        put_words(ends.client, client_high, client_low)
+        put_words(ends.server, server_high, server_low)
     drop(w, number, END_RESOURCES)
+    return 0
+
+
+@kernel
+def put_words(address: Any, high: Any, low: Any) -> Any:
+    """The inverse of `words`."""
+    for i in range(8):
+        address[i] = np.uint8(high >> np.uint64(56 - 8 * i) & np.uint64(255))
+        address[8 + i] = np.uint8(low >> np.uint64(56 - 8 * i) & np.uint64(255))
     return 0
 
 

@@ -236,3 +236,24 @@ def test_folds_have_a_cap_and_then_are_coarser() -> None:
     assert by_level[0] == caps and by_level[1] == 600 - 64 - caps and not by_level[2] and not by_level[3], by_level
     assert sum(level(row) == 0 for row in rows) == caps and sum(level(row) == 1 for row in rows) == 2
     assert int(shard.counters.folded) == 600 - 64 and int(shard.counters.folded_coarser) == 600 - 64 - caps
+
+
+def test_where_no_fold_has_room_a_flow_has_its_own_row() -> None:
+    """Each VLAN has folds of its own: there are more of them than folds of every level together, of both versions of IP."""
+    frames, sent = [], Counter()
+    for k in range(400):
+        whole = framed(Attempt(k & 255, (0, 3)[k & 1], 0, "syn", 0), START + k)
+        data = whole.data[:12] + struct.pack(">HH", 0x8100, 1 + k // 4) + whole.data[12:]
+        frames.append(Frame(whole.time, data, len(data)))
+        sent[1 + k // 4] += 1
+    rows, shard = engine(frames, [256], flows=64)
+    levels = Counter(level(row) for row in rows)
+    caps = table.folds_of(64)
+    assert (levels[0], levels[1], levels[2], levels[3]) == (caps, caps, caps, table.LAST_FOLDS) and levels[-1] > 64, levels
+    found: Counter[int] = Counter()
+    for row in rows:
+        found[row["vlan"]] += row["client_packets"]
+        if not row["tags"]:
+            six = ":" in row["client_ip"]
+            assert row["client_ip"].startswith("2001:db8:ff" if six else "10.0.") and row["server_ip"] in ("2001:db8::1", "198.51.100.0"), row
+    assert found == sent and sum(row["folded"] for row in rows) == int(shard.counters.folded) < int(shard.counters.evicted) == 400 - 64
