@@ -1,4 +1,4 @@
-"""Delivery: what stands between a probe and its store. Taking rows never fails and never waits; storing them is retried until it is done.
+"""Delivery: what stands between a probe and its store. Taking rows never fails and waits for no store; storing them is retried until it is done.
 
 Rows are gathered, encoded as parcels by one thread and sent by another, strictly in their order. A parcel that can't be stored for a reason that may
 pass stays, in memory and then in a spool on disk, and is sent again after a pause that grows. It may be sent twice but counts once: see
@@ -25,6 +25,7 @@ from dpi.store.parcel import ROWS, Packing, Parcel
 MEMORY = 256 << 20      # bytes of encoded parcels
 GATHERED = 4 * ROWS     # rows that may wait to be encoded
 WAIT = 1.0              # s after which rows go though few have come together
+PATIENCE = 20.0         # s that rows wait to be taken while others are encoded: a table of a million flows that ends is encoded in a few
 PAUSES = (0.1, 30.0)    # s: the first pause after a failure, doubled each time, and the longest
 CLOSING = 10.0          # s that `close` gives the store to take what is left
 log = logging.getLogger("dpi.store")
@@ -36,7 +37,7 @@ class Delivery:
     kernels = KERNELS
 
     def __init__(self, open: Callable[[], Store], probe: str, spool: DiskSpool | None = None, *, ahead: bool = False, rows: int = ROWS,
-                 memory: int = MEMORY, gathered: int = GATHERED, wait: float = WAIT, pauses: tuple[float, float] = PAUSES) -> None:
+                 memory: int = MEMORY, gathered: int = GATHERED, wait: float = WAIT, pauses: tuple[float, float] = PAUSES, patience: float = PATIENCE) -> None:
         """ahead: each parcel is on disk before it is sent, so that a killed process loses none that was encoded.
 
         Without a spool only `memory` bytes wait for a store that is away."""
@@ -44,7 +45,7 @@ class Delivery:
         self._ahead, self._memory, self._wait, self._pauses = ahead and spool is not None, memory, wait, pauses
         boot = time.time_ns() // 1000
         self._packing = Packing(probe, rows, max(boot, spool.last_boot + 1) if spool is not None else boot)
-        self._most = gathered
+        self._most, self._patience = gathered, patience
         self._changed = threading.Condition()       # guards all below
         self._kept: deque[Parcel] = deque()         # in memory, in their order
         self._bytes = 0                             # of those
@@ -65,9 +66,10 @@ class Delivery:
     # ---- taking
 
     def write(self, batch: Batch) -> None:
-        """Take rows; never raises. Where no more can be held they are counted as lost."""
+        """Take rows; never raises. Waits for those before to be encoded, however the store stands; where that takes too long they are counted as lost."""
         with self._changed:
-            if self._closing or self._packing.rows + batch.count > self._most and self._packing.rows:
+            room = self._changed.wait_for(lambda: self._closing or not self._packing.rows or self._packing.rows + batch.count <= self._most, self._patience)
+            if self._closing or not room:
                 self._give_up(batch.count, "rows come faster than they can be encoded" if not self._closing else "it is closed")
                 return
             try:

@@ -25,6 +25,7 @@ from dpi.health import StoreHealth
 from dpi.store import Away, Store, open_store
 from dpi.store.delivery import Delivery
 from dpi.store.disk_spool import DiskSpool
+from dpi.store.parcel import Packing
 from tests.delivery.servers import Server, Wire, ZooKeeper, asked, free_port, until
 
 ROOM = 1 << 30
@@ -268,6 +269,7 @@ from pathlib import Path
 from dpi.store import open_store
 from dpi.store.delivery import Delivery
 from dpi.store.disk_spool import DiskSpool
+from dpi.store.parcel import Packing
 from tests.delivery.test_delivery import rows
 url, spool, first = sys.argv[1], sys.argv[2], int(sys.argv[3])
 delivery = Delivery(lambda: open_store(url), "p1", DiskSpool(Path(spool), 1 << 30), ahead=True, rows=500, wait=0.02, pauses=(0.05, 0.4))
@@ -403,3 +405,45 @@ def test_rows_that_nobody_will_have_are_told_at_the_end() -> None:
     with pytest.raises(UserError, match="700 rows were lost.*can't be reached"):
         delivery.close()
     assert delivery.health().lost == 700
+
+
+def nowhere() -> Store:
+    """No store is there."""
+    raise Away("there is none")
+
+
+def test_rows_wait_for_those_before_to_be_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a table of a million flows ends: more rows at once than may wait, and the encoder slower than they come."""
+    plain = Packing.pack
+
+    def slowly(self: Packing, gathering: Any) -> Any:
+        time.sleep(0.05)
+        return plain(self, gathering)
+    monkeypatch.setattr(Packing, "pack", slowly)
+    delivery = Delivery(nowhere, "p1", rows=500, gathered=1000, wait=0.05, pauses=(0.05, 0.4))
+    for at in range(0, 20_000, 500):
+        delivery.write(rows(at, 500))
+    health = delivery.health()
+    assert (health.lost, health.waiting) == (0, 20_000) and health.away
+    with pytest.raises(UserError, match="20000 rows were lost"):
+        delivery.close()
+
+
+def test_an_encoder_that_stands_still_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    going = threading.Event()
+    plain = Packing.pack
+
+    def held(self: Packing, gathering: Any) -> Any:
+        going.wait(30)
+        return plain(self, gathering)
+    monkeypatch.setattr(Packing, "pack", held)
+    delivery = Delivery(nowhere, "p1", rows=500, gathered=1000, wait=0.05, pauses=(0.05, 0.4), patience=0.2)
+    begin = time.monotonic()
+    for at in range(0, 4000, 500):
+        delivery.write(rows(at, 500))
+    assert 0.2 <= time.monotonic() - begin < 10
+    health = delivery.health()
+    assert health.lost > 0 and health.lost + health.waiting == 4000 and "faster than they can be encoded" in delivery.refused
+    going.set()
+    with contextlib.suppress(UserError):
+        delivery.close()
