@@ -67,7 +67,7 @@ def network(address: str) -> str:
 
 def level(row: dict[str, Any]) -> int:
     """How coarse a fold's row is; -1: a flow's own."""
-    return max(k for k, tag in enumerate(COARSE) if not tag or tag in row["tags"]) if row["tags"] else -1
+    return max(k for k, tag in enumerate(COARSE) if not tag or tag in row["tags"]) if "folded" in row["tags"] else -1
 
 
 def key(row: dict[str, Any], coarse: int) -> tuple[Any, ...]:
@@ -109,13 +109,13 @@ def test_a_full_table_loses_nothing(attempts: list[Attempt], room: int, sizes: l
     for row in rows:
         assert row["interval_start"][:16] == row["interval_end"][:16] and row["flow_start_time"] <= row["interval_start"] <= row["interval_end"]
         assert row["client_packets"] or row["server_packets"] or (row["final"] and row["interval"])
-        assert bool(row["folded"]) == bool(row["tags"]) and (not row["tags"] or folded_well(row))
+        assert bool(row["folded"]) == ("folded" in row["tags"]) and (not row["folded"] or folded_well(row))
         flows.setdefault(row["flow_id"], []).append(row)
     for found in flows.values():
         found.sort(key=lambda row: row["interval"])
         assert [row["interval"] for row in found] == list(range(len(found)))
         assert [row["final"] for row in found] == [False] * (len(found) - 1) + [True]
-    own = [row for row in rows if not row["tags"]]
+    own = [row for row in rows if not row["folded"]]
     assert sum(row["folded"] for row in rows) == int(count.folded)
     assert sum(row["folded"] for row in rows if level(row) > 0) == int(count.folded_coarser)
     assert sum(row["end_reason"] == "evicted" for row in own) + int(count.folded) == int(count.evicted)
@@ -163,11 +163,11 @@ def test_folds_are_those_of_the_twin(syns: list[tuple[int, int, int, int, int]],
     with patch.object(table, "folds_of", lambda cap: 4096):
         rows, shard = engine(frames, [1], flows=room)
     wide, _ = engine(frames, [1], flows=4096)
-    there = {(row["first_packet"]) for row in rows if not row["tags"]}
+    there = {(row["first_packet"]) for row in rows if not row["folded"]}
     want = twin_of_folds([(row, row["first_packet"] not in there) for row in wide if row["interval"] == 0])
     mine: Folds = {}
     for row in rows:
-        if row["tags"]:
+        if row["folded"]:
             assert level(row) == 0
             one = mine.setdefault(key(row, 0), [0, Counter(), "~", "", 0, 0])
             one[0] += row["folded"]
@@ -216,7 +216,7 @@ def test_established_flows_keep_their_place_and_their_counters() -> None:
 
     def talk(some: list[dict[str, Any]]) -> list[dict[str, Any]]:
         told = [{name: value for name, value in row.items() if name not in ("flow_id", "first_packet", "stored_time", "end_reason")}
-                for row in some if row["client_ip"].startswith("192.0.2.") and not row["tags"]]
+                for row in some if row["client_ip"].startswith("192.0.2.") and not row["folded"]]
         return sorted(told, key=lambda row: (row["client_ip"], row["interval"]))
     assert talk(rows) == talk(alone) and len(talk(alone)) >= 2 * talks
     assert int(shard.counters.folded) > 4000 and int(shard.counters.evicted) < 7000
@@ -253,7 +253,7 @@ def test_where_no_fold_has_room_a_flow_has_its_own_row() -> None:
     found: Counter[int] = Counter()
     for row in rows:
         found[row["vlan"]] += row["client_packets"]
-        if not row["tags"]:
+        if not row["folded"]:
             six = ":" in row["client_ip"]
             assert row["client_ip"].startswith("2001:db8:ff" if six else "10.0.") and row["server_ip"] in ("2001:db8::1", "198.51.100.0"), row
     assert found == sent and sum(row["folded"] for row in rows) == int(shard.counters.folded) < int(shard.counters.evicted) == 400 - 64
