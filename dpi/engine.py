@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from dpi.capture import intake as intakes
+from dpi.capture import ring as packet_ring
 from dpi.capture.decode import decode_any, decode_batch
 from dpi.capture.frame import FRAME, PACKET
 from dpi.capture.intake import BATCH, deal, decoder_of, fragments_of
+from dpi.capture.ring import keep, ring_of
 from dpi.capture.timeline import pass_time, seconds_of, timeline_of
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
@@ -37,7 +39,7 @@ from dpi.rules import RuleSet
 
 ANSWERS = 4 * BATCH         # that are noted before they are learned; a packet rarely holds one
 U1, I8 = np.dtype("u1"), np.dtype("i8")
-ARRAYS = {**intakes.ARRAYS, **flow_memory.ARRAYS, **classify_memory.ARRAYS, "cursor": I8}
+ARRAYS = {**intakes.ARRAYS, **packet_ring.ARRAYS, **flow_memory.ARRAYS, **classify_memory.ARRAYS, "cursor": I8}
 WORLD = world_dtype(tuple(ARRAYS))
 cursor_of = pointed("cursor", I8)
 AT, END, DEALT = range(3)               # of the cursor: the next packet, their number, 1 if they were dealt
@@ -66,6 +68,8 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
             decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
             pass_time(timeline_of(w), seconds_of(w), packets, many)
             first = 0
+            if ring_of(w).size != 0:
+                keep(data, packets, many, ring_of(w))
         look_up(w, data, packets, first, first + many, dealt)
         for i in range(first, first + many):
             one_packet(w, data, packets[i])
@@ -166,8 +170,8 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, flush_all, flow_ends, settle_rows, learn_all, clock_at, pass_idle, renumber, deal, unpack, identify, gather, spell,
-                                find_text, decode_any, *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, keep, flush_all, flow_ends, settle_rows, learn_all, clock_at, pass_idle, renumber, deal, unpack, identify, gather,
+                                spell, find_text, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -30,6 +30,19 @@ class WorkerHealth:
     tcp_packets: int = 0            # of rows that left, and
     one_sided_packets: int = 0      # those of them whose flow was seen in one direction only
     one_sided_flows: int = 0        # such flows that ended
+    kept: int = 0                   # packets in the ring on disk, also those that have left it
+    unkept: int = 0                 # packets that were not kept: the disk was slow, full or failing
+    opened: int = 0                 # packets kept with their content, for a case
+
+
+@dataclass(frozen=True)
+class RingHealth:
+    """The packet ring on disk."""
+    bytes: int = 0                  # on disk
+    limit: int = 0                  # bytes it may hold; 0: there is no ring
+    oldest: float = 0.0             # s since the epoch, its oldest packet; 0: it is empty
+    cases: int = 0                  # that open content now
+    trouble: str = ""               # why packets are not kept, '' where they are
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class Health:
     store: StoreHealth = StoreHealth()
     reloads: int = 0                # of rules and settings, since it began
     reload_failed: str = ""         # why the last one was refused
+    ring: RingHealth = RingHealth()
 
     @property
     def trouble(self) -> str:

@@ -11,25 +11,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Sink
 from dpi.behind import Behind
+from dpi.capture import cases
 from dpi.capture.bpf import BadFilter, assemble
 from dpi.capture.duplicates import Duplicates, unique
 from dpi.capture.intake import Intake
 from dpi.capture.live import walk_ring
 from dpi.capture.packet_socket import card_drops, queue_drops
 from dpi.capture.processors import processors
+from dpi.capture.ring import Keeper, Ring
+from dpi.capture.segments import Segments
 from dpi.capture.source import Source, open_source, places_of
 from dpi.capture.timeline import SECOND
 from dpi.classify.resolutions import Resolutions
 from dpi.covered import Covered
 from dpi.engine import entries
 from dpi.errors import UserError
-from dpi.health import Health, StoreHealth, WorkerHealth
+from dpi.health import Health, RingHealth, StoreHealth, WorkerHealth
 from dpi.jit import Entry
 from dpi.native import warm
 from dpi.replaying import limits
@@ -68,9 +72,11 @@ class Worker:
     """One ring of one interface and what becomes of its packets."""
 
     def __init__(self, interface: str, number: int, live: Source, shard: Shard, sinks: Sequence[Sink], stop: threading.Event,
-                 first: bool = False, dedup: bool = False, core: int | None = None) -> None:
-        """first: it tells what is lost behind all workers. dedup: copies by a mirror are left out. core: the processor it keeps to."""
-        self.interface, self.number, self.live, self.shard, self.first = interface, number, live, shard, first
+                 first: bool = False, dedup: bool = False, core: int | None = None, keeper: Keeper | None = None) -> None:
+        """first: it tells what is lost behind all workers. dedup: copies by a mirror are left out. core: the processor it keeps to.
+
+        keeper: of its packets, where there is a ring on disk."""
+        self.interface, self.number, self.live, self.shard, self.first, self.keeper = interface, number, live, shard, first, keeper
         self._sinks, self._stop = sinks, stop
         self.failed: BaseException | None = None
         self._copies, self._core, self.duplicates, self._duplicates_told = Duplicates() if dedup else None, core, 0, 0
@@ -134,6 +140,9 @@ class Worker:
     def _step(self, timeout: float) -> bool:
         block = self.live.next(timeout)
         self._ease()
+        if self.keeper is not None:
+            self.keeper.adopt()
+            self.keeper.hand_over()
         if block is None:
             return False
         if self._copies is not None and block.count:
@@ -242,7 +251,8 @@ class Worker:
         lost = {**self._told, "table": short["evicted"], "arena": short["arena_refused"]}
         return WorkerHealth(self.interface, self.number, int(timeline.packets), int(timeline.wire_bytes), self.shard.intake.refusals(), lost,
                             int(row.flows), int(row.live), short["folded"], self.level, short["rows_given_up"], self.live.trouble,
-                            self.duplicates, int(row.tcp_packets), int(row.one_sided_packets), int(row.one_sided_flows))
+                            self.duplicates, int(row.tcp_packets), int(row.one_sided_packets), int(row.one_sided_flows),
+                            *((self.keeper.kept, self.keeper.lost, self.keeper.opened) if self.keeper is not None else ()))
 
 
 class Probe:
@@ -273,6 +283,7 @@ class Probe:
         self.table_flows = part.flows
         resolutions, lock = Resolutions(), threading.Lock()
         seed = Intake(part.key_vlan, 1).seed
+        self.ring, self.cases = self._make_ring(len(workers)), self._read_cases(settings)
         for nth, (place, number) in enumerate(workers):
             name = place.interface
             fanout = (os.getpid() + self.interfaces.index(name)) & 0xFFFF if asked.workers > 1 else None
@@ -280,11 +291,14 @@ class Probe:
                 log.warning("read through libpcap, by one worker", extra={"interface": name, "why": place.why or "asked for"})
             live = open_source(place, ring_bytes=asked.ring_mb << 20, promiscuous=bool(asked.promiscuous), fanout=fanout,
                                program=programs.get(place.link), words=asked.filter)
-            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock)
+            keeper = self.ring.keeper(name, number, live.link) if self.ring is not None else None
+            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock, keeper)
             shard.number_flows(nth, len(workers))
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
             self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not nth, bool(asked.dedup),
-                                       cores[nth % len(cores)] if cores else None))
+                                       cores[nth % len(cores)] if cores else None, keeper))
+        if self.ring is not None:
+            self.ring.tables(self.cases)        # what is wrong with them is told before anything is read
         if covered is not None:
             for worker in self.workers:
                 worker.covered = partial(covered.note, worker.interface, asked.workers)
@@ -292,6 +306,9 @@ class Probe:
 
     def run(self, seconds: float | None, each: Callable[[], None]) -> None:
         """Read until `stop` is set or so many seconds have passed, then write what is left. each: called about once a second."""
+        if self.ring is not None:
+            self.ring.open(self.cases)
+            self.ring.start()
         for worker in self.workers:
             worker.thread.start()
         end = None if seconds is None else time.monotonic() + seconds
@@ -302,6 +319,8 @@ class Probe:
         self.stop.set()
         for worker in self.workers:
             worker.thread.join()
+        if self.ring is not None:
+            self.ring.close()
         for worker in self.workers:
             if worker.failed is not None:
                 raise worker.failed
@@ -320,6 +339,9 @@ class Probe:
                 raise UserError(f"{', '.join(fixed)} can't be changed while it runs, and nothing else was", settings.origin,
                                 "restart the probe, or change it back")
             programs, rules = self._programs(settings), _load(settings)
+            if self.ring is not None:
+                self.cases = self._read_cases(settings)
+                self.ring.open(self.cases)
         except UserError as error:
             self.reload_failed = str(error)
             return []
@@ -348,6 +370,26 @@ class Probe:
 
         return [take]
 
+    @staticmethod
+    def _read_cases(settings: Settings) -> tuple[cases.Case, ...]:
+        return cases.read(settings.probe.case_file) if settings.probe.case_file else ()
+
+    def _make_ring(self, workers: int) -> Ring | None:
+        asked = self.settings.probe
+        if not asked.ring_directory:
+            if asked.case_file:
+                raise UserError("content is to be opened, but no packet is kept", "[probe] case_file", "name a directory in [probe] ring_directory")
+            return None
+        return Ring(Segments(Path(asked.ring_directory), budget=asked.ring_disk_mb << 20, seconds=asked.ring_seconds, boot=self.boot, series=workers),
+                    asked.ring_header_bytes)
+
+    def close(self) -> None:
+        """Let go of what `run` was not called for."""
+        for worker in self.workers:
+            worker.live.close()
+        if self.ring is not None:
+            self.ring.close()
+
     def health(self) -> Health:
         """See dpi.health."""
         from dpi import __version__
@@ -355,7 +397,8 @@ class Probe:
         asked = next((sink.health for sink in self._sinks if hasattr(sink, "health")), None)
         store: StoreHealth = replace(asked() if asked is not None else StoreHealth(), expired=self.expired())
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
-                      self.reloads, self.reload_failed)
+                      self.reloads, self.reload_failed, RingHealth() if self.ring is None else
+                      RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble))
 
 
 def _load(settings: Settings) -> RuleSet:

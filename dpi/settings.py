@@ -72,6 +72,11 @@ class Probe:
     log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"), live=True)
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300, live=True)
     spool: str = _value("", "directory of rows that wait for the store; empty: beside a chdb store, for a server fullspan.spool in the working directory")
+    ring_directory: str = _value("", "directory of the packet ring on disk; empty: no packet is kept")
+    ring_disk_mb: int = _value(1024, "MB of packets it may hold, of all workers; beyond, the oldest are deleted", 16, 1 << 24)
+    ring_seconds: int = _value(86400, "age at which a packet has left it at the latest", 60, 31 * 86400)
+    ring_header_bytes: int = _value(256, "bytes of a frame it keeps at most where no case opens content: headers, never more than those", 64, 1024)
+    case_file: str = _value("", "file of the cases that open content, read at the start and at SIGHUP; empty: none", live=True)
     spool_mb: int = _value(1024, "MB it may hold; beyond, the newest rows are refused and counted", 16, 1 << 20, live=True)
 
 

@@ -18,6 +18,7 @@ from dpi.behind import Behind
 from dpi.capture.block import Block, Bound
 from dpi.capture.frame import FRAME, PACKET
 from dpi.capture.intake import BATCH, Dealt, Intake
+from dpi.capture.ring import RING, Keeper
 from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.renumber import moved, renumber
 from dpi.classify.resolutions import ANSWER, Resolutions
@@ -97,12 +98,13 @@ class Shard:
 
     Alone: `process` blocks, then `finish`. In a crew: `take` what the intake dealt, and where that returns False, write what is `drained`; then `flush`.
     outputs: more than one where the next fills while another is written: `behind`, or by a crew. lock: held to learn answers or ask for them, where
-    `resolutions` are those of other shards as well that work on their own.
+    `resolutions` are those of other shards as well that work on their own. keeper: where packets that it decodes itself are kept on disk.
     """
 
     def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], intake: Intake | None = None, resolutions: Resolutions | None = None,
-                 outputs: int = 1, behind: Behind | None = None, lock: threading.Lock | None = None) -> None:
+                 outputs: int = 1, behind: Behind | None = None, lock: threading.Lock | None = None, keeper: Keeper | None = None) -> None:
         self.rules, self.limits, self.sinks, self.behind, self._lock = rules, limits, list(sinks), behind, lock
+        self._ring = records(0, RING) if keeper is None else keeper.world
         self.intake = intake or Intake(limits.key_vlan, limits.seconds)
         self.table = Table(limits.flows)
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
@@ -132,7 +134,7 @@ class Shard:
         """Every array of the world but the output's."""
         t, r, d = self.table, self.rules, self.resolutions
         return {
-            **self.intake.arrays(), "cursor": self.cursor,
+            **self.intake.arrays(), "cursor": self.cursor, "ring": self._ring,
             "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels, "births": t.births,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),

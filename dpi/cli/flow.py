@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ _LAYERS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 @click.argument("flow_id", metavar="ID")
 @click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="The store to ask (default: fullspan.chdb in this directory).")
 @click.option("--capture", metavar="NAME|ID", help="The capture it is in, where several hold a flow of that number.")
+@click.option("--ring", "ring", metavar="DIRECTORY", help="The probe's packet ring, for a flow of live traffic (default: [probe] ring_directory).")
 @click.option("--pcap", "pcap", metavar="OUT", help="Write the flow's packets to this file instead of showing them.")
 @click.option("--packets", type=click.IntRange(0), default=50, show_default=True, metavar="N", help="Show at most so many packets; 0 only the row.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, and the packets as tshark's JSON.")
-def command(flow_id: str, store_url: str, capture: str | None, pcap: str | None, packets: int, as_json: bool) -> None:
-    """Show every column of a flow's rows, then its packets in full detail from the capture they came from."""
+def command(flow_id: str, store_url: str, capture: str | None, ring: str | None, pcap: str | None, packets: int, as_json: bool) -> None:
+    """Show every column of a flow's rows, then its packets in full detail from the capture they came from, or from the probe's packet ring."""
     from dpi.store import open_store
 
     if not flow_id.isascii() or not flow_id.isdigit():
@@ -45,32 +47,35 @@ def command(flow_id: str, store_url: str, capture: str | None, pcap: str | None,
         captured = store.query("SELECT path, sha256, size FROM captures FINAL WHERE capture_id = {id:UInt64}", {"id": int(rows[0]["capture_id"])}).dicts()
     finally:
         store.close()
-    path, gone = _file(captured)
-    flow_filter = display_filter(rows)
+    flow_filter, said = display_filter(rows), ""
     with tempfile.TemporaryDirectory(prefix="fullspan-") as scratch:
-        _show(rows, _narrowed(path, rows, scratch), path, gone, flow_filter, pcap, packets, as_json)
+        if captured or rows[0]["capture_id"] != "0":
+            path, gone = _file(captured)
+        else:
+            path, gone, said = from_ring(rows, ring, Path(scratch), bool(pcap or packets))
+        _show(rows, _narrowed(path, rows, scratch), path, gone, flow_filter, said, pcap, packets, as_json)
 
 
-def _show(rows: list[dict[str, Any]], narrowed: str, path: str, gone: str, flow_filter: str, pcap: str | None, packets: int, as_json: bool) -> None:
-    """Print the rows and the packets, or write these."""
+def _show(rows: list[dict[str, Any]], narrowed: str, path: str, gone: str, flow_filter: str, said: str, pcap: str | None, packets: int, as_json: bool) -> None:
+    """Print the rows and the packets, or write these. said: what there is to say of the packets."""
     shown: list[Any] = []
     if not as_json:
         _print_rows(rows)
-        click.echo(f"\npackets: {path or gone}\nfilter:  {flow_filter}\n")
+        click.echo(f"\npackets: {said or path or gone}\nfilter:  {flow_filter}\n")
     if path and pcap:
         os.replace(_extract(narrowed, flow_filter, pcap), pcap)
         click.echo(f"written: {pcap}", err=as_json)
     elif path and packets:
         how = ("-T", "json", "--no-duplicate-keys") if as_json else ("-V",)
-        said = _tshark(narrowed, flow_filter, packets, *how)
-        if said in ("", "[]"):      # replayed with --time-shift: the file's clock is another
-            said = _tshark(path, flow_filter.split(" && frame.time_epoch")[0], packets, *how)
+        told = _tshark(narrowed, flow_filter, packets, *how)
+        if told in ("", "[]"):      # replayed with --time-shift: the file's clock is another
+            told = _tshark(path, flow_filter.split(" && frame.time_epoch")[0], packets, *how)
         if as_json:
-            shown = json.loads(said or "[]")
+            shown = json.loads(told or "[]")
         else:
-            click.echo(said or "no packet of the capture matches")
+            click.echo(told or "no packet of the capture matches")
     if as_json:
-        click.echo(json.dumps({"rows": rows, "capture": path, "filter": flow_filter, "packets": shown}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({"rows": rows, "capture": said or path, "filter": flow_filter, "packets": shown}, ensure_ascii=False, indent=2))
     if not path and (packets or pcap):
         if as_json:
             click.echo(gone, err=True)
@@ -107,7 +112,7 @@ def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
 def _file(capture: Sequence[dict[str, Any]]) -> tuple[str, str]:
     """(path of the capture, '') or ('', why it can't be read)."""
     if not capture:
-        return "", "this flow came from live traffic or its capture is no longer listed: there are no packets to show"
+        return "", "its capture is no longer listed: there are no packets to show"
     path = str(capture[0]["path"])
     if not path or path == "-":
         return "", "the capture came by standard input: there is no file to read its packets from"
@@ -116,6 +121,36 @@ def _file(capture: Sequence[dict[str, Any]]) -> tuple[str, str]:
     if int(capture[0]["size"]) and os.path.getsize(path) != int(capture[0]["size"]):
         return "", f"the file at {path} is not the capture that was read (its size differs): put the old one back to see its packets"
     return path, ""
+
+
+def from_ring(rows: Sequence[dict[str, Any]], directory: str | None, scratch: Path, wanted: bool) -> tuple[str, str, str]:
+    """(a capture of the packets that a probe's ring has of a live flow, why there is none, what there is to say of them)."""
+    from dpi import settings
+
+    asked = settings.load()
+    directory = directory or asked.probe.ring_directory
+    if not directory:
+        return "", "this flow came from live traffic, and no packet ring is named (--ring DIRECTORY, or [probe] ring_directory)", ""
+    if not wanted:
+        return "", directory, ""
+    from dpi.capture.excerpt import Conversation, excerpt
+
+    row = rows[0]
+    ends = [ip_address(str(row[name])) for name in ("client_ip", "server_ip")]
+    ends = [(end.ipv4_mapped if isinstance(end, IPv6Address) else None) or end for end in ends]
+    sought = Conversation(int(row["flow_id"]) >> 40, str(row["interface"]), ends[0], ends[1], int(row["client_port"]), int(row["server_port"]),
+                          int(row["ip_protocol"]), int(row["vlan"]) if asked.flow.key_vlan else -1, min(int(one["start_us"]) for one in rows), max(int(one["end_us"]) for one in rows))
+    target = scratch / "flow.pcap"
+    found = excerpt(Path(directory), sought, target)
+    counted = sum(int(one["client_packets"]) + int(one["server_packets"]) for one in rows)
+    if not found.packets:
+        return "", f"{directory}: none of its {counted} packets {'has been kept' if found.begins <= sought.since else 'is in the ring any more'}", ""
+    said = f"{directory}: {found.packets} of {counted}"
+    if found.packets < counted:
+        said += ", the others have left the ring" if found.begins > sought.since else ", the others were not kept"
+    if found.cut:
+        said += f"; {'all' if found.cut == found.packets else found.cut} without content: headers are kept, content where a case opens it"
+    return str(target), "", said
 
 
 def display_filter(rows: Sequence[dict[str, Any]]) -> str:

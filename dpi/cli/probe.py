@@ -42,7 +42,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
             listen: str | None, check: bool, dump: bool, as_json: bool) -> None:
     """Read interfaces (a mirrored port, a tap) and keep every flow, named, with a row of `coverage` each minute for what was seen and lost.
 
-    SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads rules and settings anew, without a gap. Needs CAP_NET_RAW.
+    SIGTERM and Ctrl-C end it: what was read is stored first. SIGHUP reads rules, cases and settings anew, without a gap. Needs CAP_NET_RAW.
     """
     from dpi import settings as settings_of
     from dpi.capture.source import places_of
@@ -69,8 +69,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
 
     if check:
         probe = Probe(loaded, [])
-        for worker in probe.workers:
-            worker.live.close()
+        probe.close()
         click.echo(f"ready: {', '.join(map(str, probe.places))}")
         return
     configure(loaded.probe.log)
@@ -199,4 +198,5 @@ def _say(probe: Any, as_json: bool) -> None:
         click.echo(f"{worker.interface} {worker.number}: {worker.packets:,} packets, {worker.wire_bytes:,} bytes, {worker.flows:,} flows; lost: {lost}; refused: {refused}"
                    + (f"; duplicates: {worker.duplicates:,}" if worker.duplicates else "")
                    + (f"; TCP seen in one direction only: {worker.one_sided_packets / worker.tcp_packets:.0%} of its packets" if worker.one_sided_packets else "")
-                   + (f"; given up under pressure: {worker.given_up:,} rows" if worker.given_up else ""))
+                   + (f"; given up under pressure: {worker.given_up:,} rows" if worker.given_up else "")
+                   + (f"; kept on disk: {worker.kept:,}, not kept: {worker.unkept:,}" if probe.ring is not None else ""))

@@ -32,6 +32,9 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_flows_opened", "", _WORKER, "Flows opened in the table, since the probe began."),
     ("fullspan_flows_folded", "", _WORKER, "Half-open flows evicted and folded: by server, port and client prefix or more coarsely."),
     ("fullspan_rows_given_up", "", _WORKER, "Rows of dns, tls, http and files that were not made, under pressure or for want of room."),
+    ("fullspan_ring_packets", "", _WORKER, "Packets written to the ring on disk."),
+    ("fullspan_ring_lost", "", _WORKER, "Packets not kept in the ring on disk, which was too slow, full or failing; they are counted in flows all the same."),
+    ("fullspan_ring_opened", "", _WORKER, "Packets kept with their content, for a case."),
     ("fullspan_store_rows", "", (), "Rows the store accepted."),
     ("fullspan_store_rows_lost", "", (), "Rows the store refused for good."),
     ("fullspan_store_rows_expired", "", (), "Rows dropped by the store's budget of days and bytes."),
@@ -42,6 +45,10 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_flows_live", "", _WORKER, "Flows in the table now."),
     ("fullspan_flows_limit", "", _WORKER, "Flows the table has room for; beyond, the least useful is evicted."),
     ("fullspan_pressure_level", "", _WORKER, "How much work is given up to keep pace: 0 none, each further level more."),
+    ("fullspan_ring_bytes", "bytes", (), "Bytes of packets kept on disk."),
+    ("fullspan_ring_limit_bytes", "bytes", (), "Bytes of packets that may be kept on disk; 0 where there is no ring."),
+    ("fullspan_ring_span_seconds", "seconds", (), "Age of the oldest packet kept on disk; 0 where there is none."),
+    ("fullspan_ring_cases", "", (), "Cases that open content now."),
     ("fullspan_store_rows_waiting", "", (), "Rows not yet accepted by the store, in memory or in the spool."),
     ("fullspan_store_spool_bytes", "bytes", (), "Bytes of rows that wait on disk."),
     ("fullspan_store_lag_seconds", "seconds", (), "Time since the oldest row that waits was made; 0 where none waits."),
@@ -94,8 +101,10 @@ class Figures(Collector):
             values["fullspan_flows_live"][labels] = worker.live
             values["fullspan_flows_limit"][labels] = self._table_flows
             values["fullspan_pressure_level"][labels] = worker.level
-        store = health.store
-        for name, value in (("fullspan_store_rows_waiting", store.waiting), ("fullspan_store_spool_bytes", store.spool_bytes),
+        store, ring = health.store, health.ring
+        for name, value in (("fullspan_ring_bytes", ring.bytes), ("fullspan_ring_limit_bytes", ring.limit), ("fullspan_ring_cases", ring.cases),
+                            ("fullspan_ring_span_seconds", max(health.now - ring.oldest, 0.0) if ring.oldest else 0.0),
+                            ("fullspan_store_rows_waiting", store.waiting), ("fullspan_store_spool_bytes", store.spool_bytes),
                             ("fullspan_store_lag_seconds", store.lag), ("fullspan_store_up", not store.away),
                             ("fullspan_reload_failed", bool(health.reload_failed)), ("fullspan_ready", not health.trouble),
                             ("fullspan_start_time_seconds", health.began), ("fullspan_clock_seconds", health.now)):
@@ -134,6 +143,9 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
         yield "fullspan_tcp_packets", labels, worker.tcp_packets
         yield "fullspan_one_sided_packets", labels, worker.one_sided_packets
         yield "fullspan_one_sided_flows", labels, worker.one_sided_flows
+        yield "fullspan_ring_packets", labels, worker.kept
+        yield "fullspan_ring_lost", labels, worker.unkept
+        yield "fullspan_ring_opened", labels, worker.opened
         for where in {**dict.fromkeys(LOSSES), **dict.fromkeys(worker.lost)}:
             yield "fullspan_lost", (*labels, where), worker.lost.get(where, 0)
         for reason, count in worker.refused.items():
