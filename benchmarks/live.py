@@ -1,8 +1,9 @@
-"""python -m benchmarks.live [--seconds 60] [--kinds small,imix]: how fast the probe reads, and what it loses, beside tcpdump on the same cable.
+"""python -m benchmarks.live [--seconds 60] [--kinds small,imix] [--ring DIRECTORY]: how fast the probe reads, and what it loses, beside
+tcpdump on the same cable.
 
 A sender in one network namespace writes frames to a veth pair as fast as AF_PACKET takes them; at the other end the probe reads, then tcpdump. Sent is
 what the sender's calls took; it must be what was read and what was lost, to the packet. Last the probe is overloaded on purpose: a small ring, and the
-sender's own core.
+sender's own core. With --ring: the probe alone, without and with a packet ring on disk there.
 """
 from __future__ import annotations
 
@@ -63,10 +64,11 @@ def offered(one: Wire, seconds: float, kind: str, reader: int) -> tuple[int, flo
     return sent, rate, processor(reader) - before
 
 
-def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, core: int = 1, ring: int = 256) -> str:
-    """The probe's line. name: of the interface, as --interface takes it."""
+def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, core: int = 1, ring: int = 256, disk: str = "") -> str:
+    """The probe's line. name: of the interface, as --interface takes it; ring: its MB; disk: the directory of a packet ring on disk."""
     child = one.run(one.near, ["taskset", "-c", str(core), sys.executable, "-m", "dpi.cli.main", "probe", "-i", name, "--store", store, "--json",
-                               "--ring-mb", str(ring)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=ordinary(None))
+                               "--ring-mb", str(ring)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+                    env={**ordinary(None), "FULLSPAN_PROBE_RING_DIRECTORY": disk})
     assert child.stderr is not None
     while b"reading" not in child.stderr.readline():
         pass
@@ -77,7 +79,8 @@ def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, co
     missing = sent - worker["packets"] - lost
     how = "libpcap    " if name != NEAR else f"store {store.split(':')[0]:5}"
     return (f"fullspan probe, {how} sent {sent:,} ({rate / 1e6:.2f} M/s)  read {worker['packets']:,}  lost {lost:,} "
-            f"({100 * lost / sent:.2f} %)  unaccounted {missing}  cpu {1e6 * spent / max(worker['packets'], 1):.3f} us a packet")
+            f"({100 * lost / sent:.2f} %)  unaccounted {missing}  cpu {1e6 * spent / max(worker['packets'], 1):.3f} us a packet"
+            + (f"  on disk {worker['kept']:,} packets, not kept {worker['unkept']:,}" if ring else ""))
 
 
 def tcpdump(one: Wire, seconds: float, kind: str) -> str:
@@ -98,24 +101,29 @@ def main() -> None:
     parser.add_argument("--send", type=float)
     parser.add_argument("--kind", default="small")
     parser.add_argument("--kinds", default="small,imix", help="small, imix: with one of them the raw output is added to what is there")
+    parser.add_argument("--ring")
     asked = parser.parse_args()
     if asked.send:
         sender(asked.send, 10_000, asked.kind)
         return
     kinds = asked.kinds.split(",")
     lines = [f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(),
-             f"command: python -m benchmarks.live --seconds {asked.seconds:g} --kinds {asked.kinds}; the sender on one core, the reader on the other"]
+             f"command: python -m benchmarks.live --seconds {asked.seconds:g} --kinds {asked.kinds}{' --ring DIRECTORY' if asked.ring else ''}; "
+             "the sender on one core, the reader on the other"]
     with wire() as one, tempfile.TemporaryDirectory() as work:
         for kind in kinds:
             lines.append(f"\n== {KINDS[kind]}, for {asked.seconds:g} s")
-            for run in (lambda kind=kind: probe(one, asked.seconds, kind, "none"), lambda kind=kind: tcpdump(one, asked.seconds, kind),
-                        lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}"),
-                        lambda kind=kind: probe(one, asked.seconds, kind, "none", f"pcap:{NEAR}"),
-                        lambda kind=kind: ("overloaded on purpose, for 10 s, on the sender's core with a ring of 2 MB:\n"
-                                           + probe(one, 10, kind, "none", NEAR, 0, 2))):
+            runs = (lambda kind=kind: probe(one, asked.seconds, kind, "none"), lambda kind=kind: tcpdump(one, asked.seconds, kind),
+                    lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}"),
+                    lambda kind=kind: probe(one, asked.seconds, kind, "none", f"pcap:{NEAR}"),
+                    lambda kind=kind: ("overloaded on purpose, for 10 s, on the sender's core with a ring of 2 MB:\n"
+                                       + probe(one, 10, kind, "none", NEAR, 0, 2)))
+            if asked.ring:
+                runs = (runs[0], lambda kind=kind: probe(one, asked.seconds, kind, "none", disk=asked.ring)) * 2
+            for run in runs:
                 lines.append(run())
                 print(lines[-1], flush=True)
-    place = ROOT / "benchmarks" / "results" / f"{datetime.date.today()}-live.txt"
+    place = ROOT / "benchmarks" / "results" / f"{datetime.date.today()}-{'ring' if asked.ring else 'live'}.txt"
     before = place.read_text() + "\n" if len(kinds) == 1 and place.exists() else ""
     place.write_text(before + "\n".join(lines) + "\n")
     print(f"written: {place}")
