@@ -80,7 +80,7 @@ def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, co
     how = "libpcap    " if name != NEAR else f"store {store.split(':')[0]:5}"
     return (f"fullspan probe, {how} sent {sent:,} ({rate / 1e6:.2f} M/s)  read {worker['packets']:,}  lost {lost:,} "
             f"({100 * lost / sent:.2f} %)  unaccounted {missing}  cpu {1e6 * spent / max(worker['packets'], 1):.3f} us a packet"
-            + (f"  on disk {worker['kept']:,} packets, not kept {worker['unkept']:,}" if ring else ""))
+            + (f"  on disk {worker['kept']:,} packets, not kept {worker['unkept']:,}" if disk else ""))
 
 
 def tcpdump(one: Wire, seconds: float, kind: str) -> str:

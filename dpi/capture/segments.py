@@ -64,6 +64,7 @@ class _Open:
     first: int
     last: int
     size: int = 0
+    spoiled: bool = False           # part of a record is at its end, and can't be taken away
 
 
 class Segments:
@@ -119,7 +120,7 @@ class Segments:
     def _append(self, key: tuple[str, int], link: int, data: Any, first: int, last: int) -> tuple[str, bool]:
         """(why not, whether the disk is full)"""
         one = self._open.get(key)
-        if one is not None and (one.size + len(data) > self.segment or first - one.first > self._span or first < one.last - 1_000_000):
+        if one is not None and (one.spoiled or one.size + len(data) > self.segment or first - one.first > self._span or first < one.last - 1_000_000):
             self._finish(key)       # the last of these: the clock was set back
             one = None
         while self.bytes + len(data) + HEADER > self.budget:
@@ -163,8 +164,10 @@ class Segments:
             while done < len(view):
                 done += os.write(one.file, view[done:])
         except OSError:
-            with contextlib.suppress(OSError):
+            try:
                 os.ftruncate(one.file, one.size)
+            except OSError:
+                one.spoiled = True
             raise
         one.size += done
         self.bytes += done

@@ -144,7 +144,7 @@ def from_ring(rows: Sequence[dict[str, Any]], directory: str | None, scratch: Pa
     found = excerpt(Path(directory), sought, target)
     counted = sum(int(one["client_packets"]) + int(one["server_packets"]) for one in rows)
     if not found.packets:
-        return "", f"{directory}: none of its {counted} packets {'has been kept' if found.begins <= sought.since else 'is in the ring any more'}", ""
+        return "", f"{directory}: none of its {counted} packets {'was kept' if 0 < found.begins <= sought.since else 'is in the ring any more'}", ""
     said = f"{directory}: {found.packets} of {counted}"
     if found.packets < counted:
         said += ", the others have left the ring" if found.begins > sought.since else ", the others were not kept"

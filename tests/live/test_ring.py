@@ -116,7 +116,7 @@ def test_a_ring_that_is_not_named_or_has_nothing_is_one_line(cable: Wire, tmp_pa
     for one in listed(ring):
         (ring / one.name).unlink()
     done = flow(tmp_path, number)
-    assert done.returncode == 1 and "none of its 10 packets has been kept" in done.stdout
+    assert done.returncode == 1 and "none of its 10 packets is in the ring any more" in done.stdout
     monkeypatch.delenv("FULLSPAN_PROBE_RING_DIRECTORY")
     done = flow(tmp_path, number, "--pcap", "out.pcap")
     assert done.returncode == 1 and "no packet ring is named" in done.stdout and not (tmp_path / "out.pcap").exists()
