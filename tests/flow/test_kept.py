@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from tests.oracle.ring import Kept as Twin
 
 CAPTURES = ["dns.pcap", "ssh.pcap"] if BUILD == "off" else ["dns.pcap", "nfs.pcap", "sip-rtp.pcap", "ssh.pcap", "web-users.pcap"]
 BOOT = 0xABCDEF
+
+
+def micro(text: str) -> int:
+    """us since the epoch of a row's time."""
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("name", CAPTURES)
@@ -51,7 +57,7 @@ def test_every_flow_is_cut_from_the_ring_to_the_packet(tmp_path: Path, name: str
     firsts = {row["flow_id"]: row for row in reversed(kept.rows)}
     assert sum(sums.values()) == keeper.kept
     for number, row in list(firsts.items())[:60]:
-        spans = [(int(one["interval_start"]), int(one["interval_end"])) for one in kept.rows if one["flow_id"] == number]
+        spans = [(micro(one["interval_start"]), micro(one["interval_end"])) for one in kept.rows if one["flow_id"] == number]
         client, server = (ip_address(row[end]) for end in ("client_ip", "server_ip"))
         sought = Conversation(int(number) >> 40, row["interface"], client, server, row["client_port"], row["server_port"], row["ip_protocol"], row["vlan"],
                               min(one[0] for one in spans), max(one[1] for one in spans))
