@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN := tshark libpcap0.8 iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live test check parts proof bench golden docs clean
+.PHONY: help demo demo-live test suite-off suite-checked suite-programs suite-rest check parts proof bench golden docs clean
 
 help: ## say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,9 +31,20 @@ check: $(VENV)/.made ## lint, types, import rules, generated docs
 	$(BIN)/python docs/generate.py --check
 
 test: $(VENV)/.made parts check ## everything CI runs: checks, then the suite with the JIT on, checked and off
-	FULLSPAN_JIT=off $(BIN)/pytest -m 'not compiled'
-	FULLSPAN_JIT=checked $(BIN)/pytest -m 'not compiled'
-	$(BIN)/pytest
+	$(MAKE) -j2 --output-sync=target suite-off suite-checked
+	$(BIN)/fullspan replay pcaps/demo.pcap --store none
+	$(MAKE) -j2 --output-sync=target suite-programs suite-rest
+
+suite-off suite-checked: suite-%:
+	FULLSPAN_JIT=$* $(BIN)/pytest -m 'not compiled'
+
+PROGRAMS := tests/live tests/delivery tests/watch
+
+suite-programs: # real servers, wires and daemons: mostly waiting, so beside the rest
+	$(BIN)/pytest $(PROGRAMS)
+
+suite-rest:
+	$(BIN)/pytest $(PROGRAMS:%=--ignore=%)
 
 proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures), outages of the probe's store (root); raw output to benchmarks/results/
 	$(BIN)/python -m benchmarks.proof $(if $(CAPTURES),--captures $(CAPTURES))
