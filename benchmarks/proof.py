@@ -1,8 +1,9 @@
 """python -m benchmarks.proof [NAME...] [--captures DIR]: what takes longer than the suite may; raw output to benchmarks/results/proof-*.txt.
 
 Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
-of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself; floods
-replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for namespaces.
+of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself, its
+unit under a systemd of its own; floods replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for
+namespaces.
 """
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ PROOFS = (
     ("captures", ["-m", "tests.hostile.replays", "--count", "200000"]),
     ("exactness", ["-m", "benchmarks.exactness", "pcaps"]),
     ("outages", ["-m", "benchmarks.outages"]),
+    ("service", ["-m", "benchmarks.service"]),
     ("flood", ["-m", "benchmarks.flood"]),
     ("soak", ["-m", "benchmarks.soak"]),
 )
