@@ -51,6 +51,7 @@ class EmbeddedStore:
         self._rewritten = False             # a row of `captures` was written a second time
         self._keep, self._readonly, self._where = where.database == "default", readonly, where
         self._new = self._ready = False
+        self._unopened: UserError | None = None     # why it did not open: it is not tried again
         self._writer = Writer(self._insert)
         if ahead is None and str(where.path) not in _OPEN:
             check(where.path, create)
@@ -66,9 +67,11 @@ class EmbeddedStore:
     @property
     def _engine(self) -> Engine:
         """The engine, open and with its tables: where it opens beside this process, that is waited for when it is first asked."""
-        if not self._ready:
+        if self._unopened is None and not self._ready:
             self._prepare()
-        elif self._connection.ended and self._merging:
+        if self._unopened is not None:
+            raise UserError(self._unopened.what, self._unopened.where, self._unopened.mend)
+        if self._connection.ended and self._merging:
             with self._lock:
                 if self._connection.ended:
                     self._restart(ENDED)
@@ -89,13 +92,14 @@ class EmbeddedStore:
 
     def _prepare(self) -> None:
         with self._lock:
-            if self._ready:
+            if self._ready or self._unopened is not None:
                 return
             try:
                 begun = self._connection.begun
             except Exception as error:
                 self._let_go()
-                raise self._refused(error) from None
+                self._unopened = self._refused(error)
+                raise self._unopened from None
             self._new, self._ready = begun != OLD, True
             try:
                 if self._where.database != "default":
@@ -106,8 +110,9 @@ class EmbeddedStore:
                     Blank(str(library)).keep(self._path)
                 if self._readonly:
                     self._run("SET readonly = 2")
-            except BaseException:
+            except BaseException as error:
                 self._let_go()
+                self._unopened = self._told(error)
                 raise
 
     # ---- writing
@@ -157,8 +162,10 @@ class EmbeddedStore:
                     # a token may have been noted for rows that then could not be stored (see dpi.store.tokens)
                     self._restart("rows could not be stored for a while")
                     self._send(parcel, file)
-        except UserError:
-            raise
+        except UserError as error:
+            if self._unopened is None:
+                raise
+            raise Away(error.what, error.where, error.mend) from None       # nothing was said of these rows
         except Exception as error:
             told = self._told(error)
             if any(word in str(error) for word in _FINAL):
