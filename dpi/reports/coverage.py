@@ -23,8 +23,8 @@ def answer(ask: Question, out: Figures) -> None:
     live = "capture_id = 0"
     row = ask.store.query(f"SELECT sumIf(frames, {live}), {', '.join(f'sum({name})' for name in _SUMS)} FROM coverage {where}").rows[0]
     found = Coverage(*(int(value) for value in row))
-    # a minute in which a probe was started again has two rows of worker 0: each tells all but its own part as not read
-    unread = f"greatest(0, toInt64(sumIf(unread_us, worker = 0)) - {MINUTE} * (toInt64(countIf(worker = 0)) - 1))"
+    # each row of worker 0 tells what was not read before it and that no other tells: a minute in which a probe was started again has one for each start
+    unread = f"least({MINUTE}, sumIf(unread_us, worker = 0))"
     each = (f"SELECT probe, source, {minute} AS minute, {unread} AS unread, max(pressure) AS level FROM coverage "
             f"{where} {'AND' if where else 'WHERE'} {live} GROUP BY probe, source, minute")
     for first, last, told, missing, pressed in ask.store.query(

@@ -33,8 +33,8 @@ def minute(number: int, **columns: int) -> Batch:
 LIVE = [
     minute(0, frames=100, unread_us=20_000_000), minute(0, frames=10, worker=1),
     minute(1, frames=200, dropped_nic=1, evicted=9, folded=7, folded_coarser=2), minute(1, frames=20, dropped_kernel=30, worker=1, arena_refused=5, pressure=2),
-    # started again within this minute: 40 s before and 10 s after were read
-    minute(2, frames=300, unread_us=20_000_000), minute(2, frames=30, unread_us=50_000_000, dropped_store=4, rows_given_up=6),
+    # started again within this minute, 10 s after it had ended, and another time at once; a packet of it was told late
+    minute(2, frames=300), minute(2, frames=20, unread_us=10_000_000, dropped_store=4, rows_given_up=6), minute(2, frames=9), minute(2, frames=1),
     # of two minutes there is nothing, of one that nothing was read
     minute(5, unread_us=60_000_000), minute(6, frames=400, dropped_ring=3, pressure=1),
 ]
