@@ -88,7 +88,7 @@ class Probe:
             self.ring.tables(self.cases)        # what is wrong with them is told before anything is read
         if covered is not None:
             for worker in self.workers:
-                worker.covered = partial(covered.note, worker.interface, asked.workers)
+                worker.covered = partial(covered.note, worker.interface, sum(one.interface == worker.interface for one in self.workers))
                 worker.missed(covered.until(worker.interface))
 
     def run(self, seconds: float | None, each: Callable[[], None]) -> None:
@@ -126,13 +126,13 @@ class Probe:
                 raise UserError(f"{', '.join(fixed)} can't be changed while it runs, and nothing else was", settings.origin,
                                 "restart the probe, or change it back")
             programs, rules = self._programs(settings), _load(settings)
+            opened = self._read_cases(settings)
             if self.ring is not None:
-                self.cases = self._read_cases(settings)
-                self.ring.open(self.cases)
+                self.ring.open(opened)
         except UserError as error:
             self.reload_failed = str(error)
             return []
-        self.reload_failed, self.rules, self.settings = "", rules, settings
+        self.reload_failed, self.rules, self.settings, self.cases = "", rules, settings, opened
         self.reloads += 1
         for worker in self.workers:
             worker.next = Change(rules, self._limits(settings, len(self.workers)), programs[worker.live.link], settings.probe.filter)
@@ -159,13 +159,14 @@ class Probe:
 
     @staticmethod
     def _read_cases(settings: Settings) -> tuple[cases.Case, ...]:
-        return cases.read(settings.probe.case_file) if settings.probe.case_file else ()
+        asked = settings.probe
+        if asked.case_file and not asked.ring_directory:
+            raise UserError("content is to be opened, but no packet is kept", "[probe] case_file", "name a directory in [probe] ring_directory")
+        return cases.read(asked.case_file) if asked.case_file else ()
 
     def _make_ring(self, workers: int) -> Ring | None:
         asked = self.settings.probe
         if not asked.ring_directory:
-            if asked.case_file:
-                raise UserError("content is to be opened, but no packet is kept", "[probe] case_file", "name a directory in [probe] ring_directory")
             return None
         return Ring(Segments(Path(asked.ring_directory), budget=asked.ring_disk_mb << 20, seconds=asked.ring_seconds, boot=self.boot, series=workers),
                     asked.ring_header_bytes)

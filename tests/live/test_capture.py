@@ -157,6 +157,8 @@ def test_libpcap_filters_and_puts_tags_back(cable: Wire, tmp_path: Path) -> None
     told(cable, MIRROR, "500", FAR, FAR)
     assert probe.end()["packets"] == 10 and len(probe.workers) == 1
     assert probe.ask("SELECT vlan, uniqExact(client_port), sum(client_packets) FROM flows GROUP BY vlan") == [(7, 1, 10)]
+    # it has one worker whatever was asked for, and that one has told all
+    assert json.loads((tmp_path / "store.spool" / "covered.json").read_text())[NEAR] > 1e6 * (time.time() - 60)
 
 
 def test_what_libpcap_drops_is_counted_to_the_packet(cable: Wire, tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_no_frame_is_missed(cable: Wire, tmp_path: Path, monkeypatch: pytest.Mon
     ({"flow": {"idle_tpc": 7}, "probe": {"filter": "", "log": "json"}}, "no setting"),
     ({"probe": {"workers": 2, "filter": "", "log": "json"}}, "probe.workers can't be changed while it runs, and nothing else was"),
     ({"probe": {"filter": "", "log": "json"}, "rules": {"directory": "/nowhere/at/all"}}, "/nowhere/at/all"),
+    ({"probe": {"case_file": "cases.toml", "filter": "", "log": "json"}}, "content is to be opened, but no packet is kept"),
     ({"flow": {"max_flows": 4096, "idle_udp": 1}, "probe": {"ring_mb": 4, "log": "json"}}, "flow.max_flows, probe.ring_mb can't be changed"),
 ])
 def test_what_is_wrong_is_refused_whole(cable: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, dict[str, str | int]],
