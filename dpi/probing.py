@@ -135,12 +135,14 @@ class Probe:
         self.reload_failed, self.rules, self.settings, self.cases = "", rules, settings, opened
         self.reloads += 1
         for worker in self.workers:
-            worker.next = Change(rules, self._limits(settings, len(self.workers)), programs[worker.live.link], settings.probe.filter)
+            worker.next = Change(rules, self._limits(settings, len(self.workers)), programs.get(worker.live.link), settings.probe.filter)
         return list(differing)
 
     def _programs(self, settings: Settings) -> dict[int, Any]:
-        """The filter for each link type that is read."""
-        links = {place.link for place in self.places if not place.libpcap} | {worker.live.link for worker in self.workers}
+        """The filter for each link type that a ring reads. What libpcap reads has its own, which knows more words: a new one is looked at all the same."""
+        links = {place.link for place in self.places if not place.libpcap}
+        if settings.probe.filter != self.settings.probe.filter:
+            links |= {worker.live.link for worker in self.workers}
         return {link: _program(settings.probe.filter, link) for link in links}
 
     @staticmethod

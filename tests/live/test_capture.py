@@ -161,6 +161,13 @@ def test_libpcap_filters_and_puts_tags_back(cable: Wire, tmp_path: Path) -> None
     assert json.loads((tmp_path / "store.spool" / "covered.json").read_text())[NEAR] > 1e6 * (time.time() - 60)
 
 
+def test_a_filter_that_only_libpcap_knows_does_not_keep_rules_from_being_read(cable: Wire, tmp_path: Path) -> None:
+    probe = Run(cable, tmp_path, "-i", f"pcap:{NEAR}", "--filter", "inbound", store=False)
+    probe.process.send_signal(signal.SIGHUP)
+    assert probe.process.stderr is not None and b"msg=reloaded" in probe.process.stderr.readline()
+    probe.end()
+
+
 def test_what_libpcap_drops_is_counted_to_the_packet(cable: Wire, tmp_path: Path) -> None:
     probe = Run(cable, tmp_path, "-i", f"pcap:{NEAR}", "--ring-mb", "2", store=False)
     probe.process.send_signal(signal.SIGSTOP)
