@@ -71,7 +71,7 @@ class Probe:
     listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
     log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"), live=True)
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300, live=True)
-    spool: str = _value("", "directory of rows that wait for the store; empty: beside a chdb store, for a server fullspan.spool in the working directory")
+    spool: str = _value("", "directory of rows that wait for the store; empty: beside a chdb store, else fullspan.spool in $STATE_DIRECTORY or here")
     ring_directory: str = _value("", "directory of the packet ring on disk; empty: no packet is kept")
     ring_disk_mb: int = _value(1024, "MB of packets it may hold, of all workers; beyond, the oldest are deleted", 16, 1 << 24)
     ring_seconds: int = _value(86400, "age at which a packet has left it at the latest", 60, 31 * 86400)

@@ -295,8 +295,11 @@ class Ring:
                 self._write(piece)
             if time.monotonic() - looked >= _TICK:
                 looked = time.monotonic()
-                self.segments.expire(time.time_ns() // 1000)
-                self._close_cases()
+                try:
+                    self.segments.expire(time.time_ns() // 1000)
+                    self._close_cases()
+                except Exception:       # as in _write: a disk that fails must not end this thread
+                    log.exception("the packet ring can't be kept in order")
 
     def _write(self, piece: _Piece) -> None:
         keeper = piece.keeper

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -124,8 +125,8 @@ def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any, Any]:
     if where.scheme == "none":
         return None, None, None
     own = open_store(url, ahead=ahead, merging=True) if where.scheme == "chdb" else None
-    beside = where.path.with_name(where.path.name + ".spool") if own is not None else Path("fullspan.spool")
-    directory = Path(asked.spool) if asked.spool else beside
+    beside = where.path.with_name(where.path.name + ".spool") if own is not None else Path(os.environ.get("STATE_DIRECTORY", ".")) / "fullspan.spool"
+    directory = Path(asked.spool) if asked.spool else beside        # systemd names STATE_DIRECTORY: a unit's working directory may be read-only
     spool = DiskSpool(directory, asked.spool_mb << 20)
     name = asked.name or socket.gethostname()
     delivery = Delivery((lambda: own) if own is not None else lambda: open_store(url), name, spool, ahead=True, wait=float(asked.flush_seconds))
