@@ -66,6 +66,26 @@ def test_a_probe_counts_what_a_replay_counts(name: str) -> None:
         Counter((row["protocol"], row["application"]) for row in replayed).keys() | {("", "")}
 
 
+def test_rows_leave_with_their_minute_whatever_sweep_is_under_way() -> None:
+    """Their coverage is told after `idle`: a sweep that had passed a flow before the minute turned must be followed by one that has not."""
+    kept = Kept()
+    shard = Shard(RULES, Limits(**SMALL, cut=1), [kept])
+    trace = open_trace(find([str(PCAPS / "ssh.pcap")])[0])
+    shard.begin(Origin("ssh.pcap"))
+    for block in trace.blocks(1):
+        shard.process(Block(block.data, block.frames, block.count, block.first_number))
+        if int(shard.intake.timeline.row.packets) == 3:
+            break
+    trace.close()
+    before = int(shard.counters.clock) // MINUTE
+    assert int(shard.counters.live) == 1 and not kept.rows, (int(shard.counters.live), len(kept.rows))
+    shard.counters.sweep = shard.counters.high
+    shard.idle((before + 1) * MINUTE)
+    shard.drain()
+    assert [row["client_packets"] + row["server_packets"] for row in kept.rows] == [3 - int(shard.intake.timeline.row.refused)]
+    shard.finish()
+
+
 @pytest.mark.skipif(BUILD == "off", reason="a minute of frames takes long in plain Python")
 def test_rows_leave_with_their_minute() -> None:
     probed, looked = rows("demo.pcap", True)
