@@ -4,7 +4,8 @@ A flood opens more connections than there is room for, and none is ever establis
 second. They are folded instead: what they counted goes to one row for each minute, server, port and client prefix (/24 of IPv4, /48 of IPv6), with
 VLAN and interface. Folds have records of their own behind those of flows, so that a flood of folds evicts nobody. Where there is no room for one more
 fold, as with clients made up at random, a flow goes to the fold of its server and port, of its server, or of all; beyond that it has its own row. What
-is folded coarser than by prefix is counted (`folded_coarser`). A fold is a flow of one minute: it ends with the sweep after it.
+is folded coarser than by prefix is counted (`folded_coarser`). A fold is a flow of one minute: it ends with the sweep after it, or once what was still
+in the table of that minute is folded and the folds of the next one want its room.
 """
 from __future__ import annotations
 
@@ -210,8 +211,13 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
     found = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, key0, key1))
     if found != 0:
         return found
+    late = np.int64(flow.minute) != row.minute
     if row.folds[level] >= (LAST_FOLDS if level == LEVELS - 1 else row.fold_cap):
+        if row.folds_over != 0 and row.folds_look == 0 and not late:
+            row.folds_look = 1
         return np.int64(0)
+    if late:
+        row.folds_over = 1
     fresh = row.fold_free
     if fresh != 0:
         row.fold_free = np.int64(flows_of(w)[fresh].stream)

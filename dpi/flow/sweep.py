@@ -29,18 +29,24 @@ def places(row: Any) -> Any:
 
 @kernel
 def sweep(w: Any, room: Any) -> Any:
-    """A bounded step of the sweep: end what is idle, and folds whose minute is over. `room`: rows that still fit.
+    """A bounded step of the sweep: end what is idle, and folds whose minute is over (between two sweeps these alone, where they hold the room of
+    others). `room`: rows that still fit.
 
     In a replay what is silent only keeps its row: were it cut at the minute, three flows in four of a mixed capture would need one more to say how
     they ended. A probe's rows leave with their minute (`cut`); under a flood half-open flows are folded then, not given a row each.
     """
     row = shard_of(w)[0]
     if row.sweep == 0:
-        if row.clock < row.sweep_due:
+        if row.clock >= row.sweep_due:
+            row.sweep = 1
+            row.sweep_due = row.clock + SWEEP_EVERY
+            row.flooded = 1 if row.live >= row.cap and row.evicted != row.evicted_before else 0
+        elif row.folds_look != 0:
+            row.sweep = row.high            # folds only: those of a minute that is over hold the room of others
+            row.folds_over = 0
+            row.folds_look = 2
+        else:
             return 0
-        row.sweep = 1
-        row.sweep_due = row.clock + SWEEP_EVERY
-        row.flooded = 1 if row.live >= row.cap and row.evicted != row.evicted_before else 0
     end = places(row)
     stop = min(row.sweep + SWEEP_STEP, end)
     at = row.sweep
@@ -67,7 +73,10 @@ def sweep(w: Any, room: Any) -> Any:
     row.sweep = at
     if at >= end:
         row.sweep = 0
-        row.evicted_before = row.evicted
+        if row.folds_look == 2:
+            row.folds_look = 0
+        else:
+            row.evicted_before = row.evicted
     return 0
 
 
@@ -100,6 +109,8 @@ def flush(w: Any, room: Any) -> Any:
     for i in range(np.int64(row.mask) + 1):
         slots[i] = np.uint64(0)
     row.sweep = 0
+    row.folds_over = 0
+    row.folds_look = 0
     row.free = 0
     row.high = 1
     row.live = 0

@@ -114,6 +114,8 @@ SHARD = np.dtype((np.record, [
     ("flooded", "i8"),                          # 1: the table was full when the sweep under way began, and had evicted since the last one
     ("evicted_before", "i8"),                   # `evicted` when the last sweep ended
     ("folds", "i8", (LEVELS,)), ("fold_cap", "i8"), ("fold_high", "i8"), ("fold_free", "i8"),     # live by level; of each but the last; as of flows
+    ("folds_over", "i8"),                       # 1: since the last look at folds one of a minute that was over was made
+    ("folds_look", "i8"),                       # 1: such folds may hold the room of this minute's; 2: they are being looked for
     ("exports", "i8"), ("export_facts", "i8"), ("export_tunnels", "i8"), ("outbox", "i8"), ("answers", "i8"),
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),

@@ -238,6 +238,29 @@ def test_folds_have_a_cap_and_then_are_coarser() -> None:
     assert int(shard.counters.folded) == 600 - 64 and int(shard.counters.folded_coarser) == 600 - 64 - caps
 
 
+def test_folds_of_a_minute_that_is_over_make_room_for_those_of_the_next() -> None:
+    """What is in the table when a minute turns is folded after it, and takes the room of every fold by prefix: it is given back at once, not in the next
+    sweep."""
+    room, turn = 64, START + 3_000_000
+    frames: list[Frame] = []
+    caps = table.folds_of(room)
+
+    def one(network: int, host: int, at: int) -> None:
+        whole = framed(Attempt(0, 0, 0, "syn", 0), at)
+        data = bytearray(whole.data)
+        data[26:30] = bytes((11, 0, network, host))
+        frames.append(Frame(at, bytes(data), len(data)))
+    for k in range(room):
+        one(k % caps, 1 + k, turn - 1000 + k)
+    for k in range(600):
+        one(100 + k % caps, 1 + k // caps, turn + 1000 * k)
+    rows, shard = engine(frames, [16], flows=room)
+    assert sum(row["client_packets"] for row in rows) == len(frames)
+    assert int(shard.counters.folded) == 600 and int(shard.counters.folded_coarser) <= 32, shard.counters.folded_coarser
+    late = [row for row in rows if level(row) == 0 and int(row["client_ip"].split(".")[2]) < caps]
+    assert sum(row["folded"] for row in late) == room and len(late) <= 2 * caps
+
+
 def test_where_no_fold_has_room_a_flow_has_its_own_row() -> None:
     """Each VLAN has folds of its own: there are more of them than folds of every level together, of both versions of IP."""
     frames, sent = [], Counter()
