@@ -61,6 +61,8 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
         room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
         if room < 0 or row.outbox + 4096 > outbox_of(w).size or row.answers + 2 * BATCH > answers_of(w).size:
             return DRAIN
+        if row.sweep > 0 and ((room == 0 and row.exports != 0) or row.outbox > max(row.outbox_limit, 0)):
+            return DRAIN        # the sweep has filled the room: under a flood that is folded nothing else would have it emptied
         start = cursor[AT]
         many = min(total - start, BATCH)
         first = start

@@ -261,6 +261,27 @@ def test_folds_of_a_minute_that_is_over_make_room_for_those_of_the_next() -> Non
     assert sum(row["folded"] for row in late) == room and len(late) <= 2 * caps
 
 
+def test_a_sweep_that_fills_the_rows_goes_on_under_a_flood() -> None:
+    """More folds end with a minute than rows have room at once, and a flood that is folded makes no row: the sweep must go on all the same."""
+    room, turn = 16384, START + 3_000_000
+    frames: list[Frame] = []
+    caps = table.folds_of(room)
+
+    def one(network: int, at: int) -> None:
+        data = bytearray(framed(Attempt(0, 0, 0, "syn", 0), at).data)
+        data[26:30] = struct.pack(">I", 0x0B000001 + (network << 8))
+        frames.append(Frame(at, bytes(data), len(data)))
+    for k in range(room + caps):
+        one(k, turn - 100_000 + k)
+    for k in range(room + 4000):
+        one(100_000 + k % 8, turn + 10 * k)
+        frames[-1] = Frame(frames[-1].time, frames[-1].data[:34] + struct.pack(">H", 1024 + k // 8) + frames[-1].data[36:], len(frames[-1].data))
+    rows, shard = engine(frames, [4096], flows=room, exports=1024 + 64)
+    assert sum(row["client_packets"] for row in rows) == len(frames) and int(shard.counters.folded) == caps + room + 4000
+    late = sum(row["folded"] for row in rows if level(row) == 0 and row["interval_start"][:16] == max(row["interval_start"] for row in rows)[:16])
+    assert late > 3000, late
+
+
 def test_where_no_fold_has_room_a_flow_has_its_own_row() -> None:
     """Each VLAN has folds of its own: there are more of them than folds of every level together, of both versions of IP."""
     frames, sent = [], Counter()
