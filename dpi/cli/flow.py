@@ -49,7 +49,9 @@ def command(flow_id: str, store_url: str, capture: str | None, ring: str | None,
         store.close()
     flow_filter, said = display_filter(rows), ""
     with tempfile.TemporaryDirectory(prefix="fullspan-") as scratch:
-        if captured or rows[0]["capture_id"] != "0":
+        if folded := sum(int(row["folded"]) for row in rows):
+            path, gone = "", f"this row stands for {folded} half-open connections (its tags say what they share): packets of one of them can't be told apart"
+        elif captured or rows[0]["capture_id"] != "0":
             path, gone = _file(captured)
         else:
             path, gone, said = from_ring(rows, ring, Path(scratch), bool(pcap or packets))

@@ -97,6 +97,24 @@ def test_flow_of_several_captures(tmp_path: Path) -> None:
     assert "no flow" in refused(run(flow, str(1 << 60), "--store", url, "--capture", "c.pcap"))
 
 
+def test_flow_of_a_fold_says_what_it_is(tmp_path: Path) -> None:
+    """A flood against a small table: the rows of its folds are no single conversation."""
+    frames = b""
+    for k in range(3000):
+        tcp = struct.pack(">HHIIBBHHH", 1024 + k, 443, 1, 0, 0x50, 2, 500, 0, 0)
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, bytes([10, 0, 0, 5]), bytes([10, 0, 0, 9]))
+        frames += struct.pack("<IIII", 1_700_000_000, k, 54, 54) + b"\x02\0\0\0\0\1\x02\0\0\0\0\2\x08\0" + ip + tcp
+    (tmp_path / "flood.pcap").write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + frames)
+    url = f"chdb://{tmp_path}/store"
+    assert run(replay, str(tmp_path / "flood.pcap"), "--store", url, "--max-flows", "1024").exit_code == 0
+    store = open_store(url)
+    (number, folded), = store.query("SELECT toString(flow_id), folded FROM flows WHERE folded > 0").rows
+    store.close()
+    assert int(folded) > 1000
+    shown = run(flow, number, "--store", url)
+    assert shown.exit_code == 1 and f"stands for {folded} half-open connections" in shown.output and "client_prefix_24" in shown.output
+
+
 def test_flow_refuses_what_is_not_there(tmp_path: Path) -> None:
     url = stored(tmp_path, Path(__file__), 1)
     assert "not a flow id" in refused(run(flow, "x", "--store", url))
