@@ -1,14 +1,14 @@
 """What a probe knows of itself at a moment: what its metrics, its health page and its coverage rows are made of.
 
-Counts run since the probe began; `lost` names where packets or rows were lost, LOSSES in their order from the wire to the store.
+Counts run since the probe began; `lost` of a worker names where packets were lost, LOSSES in their order from the wire on.
 """
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: Where something is lost: the card, the kernel's queues, the ring, the flow table (evicted), first bytes and facts (no room), the spool on disk, the store.
-LOSSES = ("nic", "kernel", "ring", "table", "arena", "spool", "store")
+#: Where something is lost: the card, the kernel's queues, the ring, the flow table (evicted), first bytes and facts (no room).
+LOSSES = ("nic", "kernel", "ring", "table", "arena")
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,12 @@ class RingHealth:
 class StoreHealth:
     """The way into the store."""
     rows: int = 0                   # accepted
-    lost: int = 0                   # refused for good
+    lost: int = 0                   # for good: no room for them before the store took them, or it refused them
     waiting: int = 0                # rows not yet accepted, in memory or on disk
     spool_bytes: int = 0            # on disk
     lag: float = 0.0                # s since the oldest row that waits was made
     away: str = ""                  # why it can't be reached, '' where it can
+    refused: int = 0                # of those lost, what the store refused
     expired: int = 0                # rows dropped because they were older, or the store larger, than its budget says
 
 

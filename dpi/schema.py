@@ -237,7 +237,7 @@ COVERAGE = (
     C("one_sided_packets", "u64", "those of them whose flow was seen in one direction only, though the other must have been there", "packets"),
     C("worker", "u16", "which of the interface's workers tells this"),
     C("unread_us", "u64", "time of the minute before a start in which the probe was not reading; rows of a minute add up; told by worker 0", "us"),
-    C("store_lag_us", "u64", "from the last packet of a row to its being stored", "us"),
+    C("store_lag_us", "u64", "age of the oldest row that waited for the store when the minute was told; the first worker tells it", "us"),
     _STORED,
 )
 

@@ -178,7 +178,7 @@ class Worker:
         losses, refused = self._losses(), self.shard.intake.refusals()
         lost = {name: losses[name] - self._told[name] for name in losses}
         fresh = {name: count - self._refused_told.get(name, 0) for name, count in refused.items() if count > self._refused_told.get(name, 0)}
-        given_up = self._given_up()
+        given_up, lag = self._behind()
         rows_lost, self._rows_lost = given_up - self._rows_lost, given_up
         counted = {"duplicates": self.duplicates - self._duplicates_told, **self._sides.take(self.shard.counters)}
         self._duplicates_told = self.duplicates
@@ -205,6 +205,7 @@ class Worker:
                 "pressure": np.array([pressed if last else 0], np.uint8), "worker": np.array([self.number], np.uint16),
                 "unread_us": np.array([self._began - self._since if one == self._began // _MINUTE and not self.number else 0], np.uint64),
                 "dropped_store": np.array([rows_lost if last else 0], np.uint64),
+                "store_lag_us": np.array([int(lag * 1e6) if last else 0], np.uint64),
                 "refused": np.array([sum(fresh.values()) if last else 0], np.uint64), "refused_reasons": Lists.of([reasons]),
                 "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([fresh[reason] for reason in reasons], np.uint64)),
                 "stored_time": np.array([now_us()], np.int64)}))
@@ -216,9 +217,10 @@ class Worker:
             if self.covered is not None and hasattr(sink, "after"):
                 sink.after(partial(self.covered, self.number, until))
 
-    def _given_up(self) -> int:
-        """Rows that the store will never have, of all workers: the first one tells them."""
-        return sum(sink.health().lost for sink in self._sinks if hasattr(sink, "health")) if self.first else 0
+    def _behind(self) -> tuple[int, float]:
+        """Rows that the store will never have, and for how many s the oldest waits for it, of all workers: the first one tells them."""
+        stores = [sink.health() for sink in self._sinks if hasattr(sink, "health")] if self.first else []
+        return sum(one.lost for one in stores), max((one.lag for one in stores), default=0.0)
 
     def _write(self, batch: Batch) -> None:
         for sink in self._sinks:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dpi.capture.key import VERSION_6, fold
 from dpi.flow.expiry import drop, emit, protocol_of, tag_of
-from dpi.flow.export import put_v4
+from dpi.flow.export import empty, put_v4
 from dpi.flow.memory import addresses_of, births_of, details_of, flows_of, seed_of, shard_of, slots_of
 from dpi.flow.table import (
     ANY_CLIENT,
@@ -258,21 +258,6 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
     empty(whole)
     place(slots_of(w), row.mask, tag, np.uint64(fresh))
     return np.int64(fresh)
-
-
-@kernel
-def empty(whole: Any) -> Any:
-    """Nothing counted."""
-    for d in range(2):
-        whole.ip_bytes[d] = 0
-        whole.overhead[d] = 0
-        whole.headers[d] = 0
-        whole.packets[d] = 0
-        whole.retransmissions[d] = 0
-        whole.out_of_order[d] = 0
-        whole.zero_windows[d] = 0
-        whole.tcp_flags[d] = 0
-    return 0
 
 
 @kernel

@@ -130,6 +130,12 @@ def reopen(flow: Any, shard: Any) -> Any:
     """Start an interval at the packet clock with nothing counted."""
     flow.start = shard[0].clock
     flow.minute = np.uint32(shard[0].minute)
+    return empty(flow)
+
+
+@kernel
+def empty(flow: Any) -> Any:
+    """Nothing counted."""
     for d in range(2):
         flow.ip_bytes[d] = 0
         flow.overhead[d] = 0

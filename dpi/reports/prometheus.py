@@ -36,7 +36,7 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_ring_lost", "", _WORKER, "Packets not kept in the ring on disk, which was too slow, full or failing; they are counted in flows all the same."),
     ("fullspan_ring_opened", "", _WORKER, "Packets kept with their content, for a case."),
     ("fullspan_store_rows", "", (), "Rows the store accepted."),
-    ("fullspan_store_rows_lost", "", (), "Rows the store refused for good."),
+    ("fullspan_store_rows_lost", "", ("where",), "Rows lost for good: in the spool, which had no room for them, or by the store, which refused them."),
     ("fullspan_store_rows_expired", "", (), "Rows dropped by the store's budget of days and bytes."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
@@ -151,7 +151,8 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
         for reason, count in worker.refused.items():
             yield "fullspan_refused", (*labels, reason), count
     yield "fullspan_store_rows", (), health.store.rows
-    yield "fullspan_store_rows_lost", (), health.store.lost
+    yield "fullspan_store_rows_lost", ("spool",), health.store.lost - health.store.refused
+    yield "fullspan_store_rows_lost", ("store",), health.store.refused
     yield "fullspan_store_rows_expired", (), health.store.expired
     yield "fullspan_reloads", (), health.reloads
 

@@ -52,7 +52,7 @@ class Delivery:
         self._packed = 0                            # rows being encoded
         self._tried: set[Order] = set()             # sent at least once
         self._own = self._packing.boot
-        self._accepted = self._lost = 0
+        self._accepted = self._lost = self._unwanted = 0
         self._away = self._refused = ""
         self._calls: list[Callable[[], None]] = []          # see `after`
         self._due_calls: list[Callable[[], None]] = []      # of those, what waits for the rows that are being encoded
@@ -148,7 +148,7 @@ class Delivery:
             oldest = [stamp for stamp in (self._packing.oldest, self._oldest() / 1e6) if stamp]
             damaged = self._spool.lost if self._spool is not None else 0
             return StoreHealth(self._accepted, self._lost + damaged, self._waiting, self._spool.bytes if self._spool is not None else 0,
-                               max(0.0, time.time() - min(oldest)) if oldest else 0.0, self._away)
+                               max(0.0, time.time() - min(oldest)) if oldest else 0.0, self._away, self._unwanted)
 
     @property
     def refused(self) -> str:
@@ -341,6 +341,7 @@ class Delivery:
         with self._changed:
             if refused is not None:
                 self._give_up(parcel.rows, refused)
+                self._unwanted += parcel.rows
             else:
                 self._accepted += parcel.rows
                 before, self._away = self._away, ""

@@ -332,7 +332,7 @@ def test_what_waits_is_delivered_in_order_by_the_next_process(server: Server, tm
         sent.send(500)
         assert sent.delivery.flush(20)
         health = sent.delivery.health()
-        assert (health.rows, health.lost, health.waiting) == (4000, 500, 0)
+        assert (health.rows, health.lost, health.refused, health.waiting) == (4000, 500, 0, 0)
     stored = asked(server, "order", "SELECT toUInt32(min(capture_id)) FROM coverage GROUP BY stored_time ORDER BY stored_time")
     assert stored == [(number,) for number in range(0, 4500, 500) if number != 1000]
     assert spooled(tmp_path, ".damaged") == [names[2].replace(".parcel", ".damaged")]
@@ -357,7 +357,7 @@ def test_beyond_its_room_the_newest_is_given_up_and_counted(server: Server, tmp_
             until(lambda delivery=delivery, number=number: (health := delivery.health()).waiting + health.lost == 500 * (number + 1)
                   and not delivery._packing.rows and not delivery._packed)
         health = delivery.health()
-        assert 0 < health.lost < 20_000 and health.spool_bytes <= 30_000 and delivery.refused
+        assert 0 < health.lost < 20_000 and not health.refused and health.spool_bytes <= 30_000 and delivery.refused
         reached.append(True)
         assert delivery.flush(20)
         delivery.close()
@@ -377,7 +377,7 @@ def test_what_the_store_refuses_does_not_hold_up_the_rest(server: Server, tmp_pa
         sent.delivery.write(Batch("coverage", 2, {"no_such_column": np.array([1, 2])}))
         assert sent.delivery.flush(20)
         health = sent.delivery.health()
-        assert (health.rows, health.lost, health.waiting, health.away) == (1000, 5, 0, "")
+        assert (health.rows, health.lost, health.refused, health.waiting, health.away) == (1000, 5, 3, 0, "")
         assert "no_such_column" in sent.delivery.refused
         assert len(spooled(tmp_path, ".refused")) == 1
     assert asked(server, "refused", SUMS) == [sums(1000)]

@@ -6,13 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.live.test_probe import Run, check
-from tests.live.wire import FAR, NEAR, Wire, send, wire
+from tests.live.probe import Run, check
+from tests.live.wire import FAR, NEAR, Wire, send
 
 #: Sends UDP packets, each with its copy as behind a router and in a VLAN, a while later; argv: how many, and the interfaces of packet and copy.
 MIRROR = """
@@ -56,20 +55,6 @@ for n in range(int(sys.argv[1])):
         tcp(k, True, 900 + 20 * n, 110 + 10 * n, 16, 20)
     time.sleep(0.002)
 """
-
-
-@pytest.fixture(scope="module")
-def cable() -> Iterator[Wire]:
-    with wire() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays() -> Iterator[None]:
-    yield
-    while Run.started:
-        if (process := Run.started.pop()).poll() is None:
-            process.kill()
 
 
 def told(cable: Wire, program: str, *arguments: str) -> None:

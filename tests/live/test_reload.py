@@ -5,28 +5,12 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.live.test_probe import Run
-from tests.live.wire import Wire, send, wire
-
-
-@pytest.fixture(scope="module")
-def cable() -> Iterator[Wire]:
-    with wire() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays() -> Iterator[None]:
-    """A test that fails leaves no probe behind."""
-    yield
-    while Run.started:
-        if (process := Run.started.pop()).poll() is None:
-            process.kill()
+from tests.live.probe import Run
+from tests.live.wire import Wire, send
 
 
 class Settings:

@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 
 from dpi.capture.segments import listed
-from tests.live.test_probe import Run, cable, check, nothing_stays
+from tests.live.probe import Run, check
 from tests.live.wire import FAR, NEAR, Wire, send
 
-__all__ = ["cable", "nothing_stays"]
 SECRET = b"content-of-a-person"
 #: Sends COUNT datagrams with SECRET from 10.1.0.LAST, and as many inside of a VLAN.
 TALKER = f"""

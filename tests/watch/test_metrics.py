@@ -19,7 +19,7 @@ WORKER = WorkerHealth("span0", 1, packets=11, wire_bytes=12, refused={"cut": 13,
                       kept=23, unkept=24, opened=25)
 OTHER = WorkerHealth('odd "name"\n\\', 0, packets=1, refused={"cut": 100})
 HEALTH = Health("p1", "0.1.0", "r7", began=1000.5, now=2000.25, workers=(WORKER, OTHER), reloads=21,
-                store=StoreHealth(rows=22, lost=23, waiting=24, spool_bytes=25, lag=26.5, expired=27),
+                store=StoreHealth(rows=22, lost=23, waiting=24, spool_bytes=25, lag=26.5, expired=27, refused=9),
                 ring=RingHealth(bytes=31, limit=28, oldest=1500.25, cases=3))
 ONE = {"interface": "span0", "worker": "1"}
 
@@ -43,11 +43,12 @@ def test_every_figure_is_told() -> None:
     assert {name: value(HEALTH, f"fullspan_{name}", **ONE) for name in want} == want
     assert {where: value(HEALTH, "fullspan_lost_total", **ONE, where=where) for where in LOSSES} == dict.fromkeys(LOSSES, 0) | {"kernel": 15, "table": 16}
     assert (value(HEALTH, "fullspan_refused_total", reason="cut"), value(HEALTH, "fullspan_refused_total", reason="arp")) == (113, 14)
-    want = {"store_rows_total": 22, "store_rows_lost_total": 23, "store_rows_expired_total": 27, "store_rows_waiting": 24,
+    want = {"store_rows_total": 22, "store_rows_expired_total": 27, "store_rows_waiting": 24,
             "store_spool_bytes": 25, "store_lag_seconds": 26.5, "store_up": 1,
             "reloads_total": 21, "reload_failed": 0, "ready": 1, "start_time_seconds": 1000.5, "clock_seconds": 2000.25,
             "ring_bytes": 31, "ring_limit_bytes": 28, "ring_span_seconds": 500, "ring_cases": 3}
     assert {name: value(HEALTH, f"fullspan_{name}") for name in want} == want
+    assert [value(HEALTH, "fullspan_store_rows_lost_total", where=where) for where in ("spool", "store")] == [14, 9]
     assert value(HEALTH, "fullspan_build_info", probe="p1", version="0.1.0", rules_version="r7") == 1
     away = replace(HEALTH, store=StoreHealth(away="refused"), reload_failed="no such file")
     assert [value(away, f"fullspan_{name}") for name in ("store_up", "reload_failed", "ready")] == [0, 1, 0]
@@ -55,7 +56,7 @@ def test_every_figure_is_told() -> None:
     assert value(replace(HEALTH, workers=(WORKER, replace(OTHER, trouble="is down"))), "fullspan_ready") == 0
     # a figure that is added to Health must come here too
     assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth, RingHealth)} == {
-        Health: 10, WorkerHealth: 19, StoreHealth: 7, RingHealth: 5}
+        Health: 10, WorkerHealth: 19, StoreHealth: 8, RingHealth: 5}
 
 
 def test_counters_never_go_back_within_a_run_and_gauges_do() -> None:
