@@ -24,19 +24,26 @@ setup(
         "click>=8.1",
         "clickhouse-driver[lz4]>=0.2.9,<0.3",      # dpi/store/session.py sends blocks through its connection
         "jinja2>=3.1",
+        "cronsim>=2.6",
+        "grafana-foundation-sdk>=1769699998!10.1",
+        "icmplib>=3.0.4",
         "llvmlite>=0.50,<0.51",
+        "maxminddb>=2.6",
         "numba>=0.68,<0.69",       # kernels lean on how this release links and stores code: see dpi/jit.py
         "numpy>=2.1,<3",
         "prometheus-client>=0.22",
         "pyarrow>=15",
         "pyshark>=0.6",
         "rich>=13",
+        "weasyprint>=63",
+        "xlsxwriter>=3.2",
         "zstandard>=0.22",
     ],
     extras_require={
         "pandas": ["pandas>=2.2"],
         "test": ["pytest>=8", "hypothesis>=6.100", "scapy>=2.6", "dpkt>=1.9.8", "cryptography>=43", "pandas>=2.2", "playwright>=1.45",
-                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-connect>=0.8"],
+                 "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-connect>=0.8", "aiosmtpd>=1.4.6", "mmdb_writer>=0.2.5",
+                 "openpyxl>=3.1", "pypdf>=5"],
     },
     entry_points={
         "console_scripts": ["fullspan = dpi.cli.main:main"],

@@ -187,6 +187,8 @@ FLOWS = (
     C("client_customer_id", "code", "customer of that service"),
     C("server_service_id", "code", "service bound to the server's address at that time"),
     C("server_customer_id", "code", "customer of that service"),
+    C("client_duplicate", "flag", "seen at another point than the one at which the client's service is metered: never billed"),
+    C("server_duplicate", "flag", "seen at another point than the one at which the server's service is metered: never billed"),
     C("rules_version", "code", "version of the rules that named it"),
     _STORED,
 )
@@ -321,6 +323,61 @@ _ROLLUP = (
     C("flows", "u64", "flows opened in the slot: countIf(interval = 0)", "flows"),
 )
 _KEY = ("time", "probe", "capture_id", "protocol", "application", "category")
+
+_VOLUMES = tuple(C(f"{way}_{what}", "u64", f"{words} {sent} that side", unit)
+                 for what, words, unit in (("packets", "packets", "packets"), ("bytes", "octets of the innermost IP packets", "bytes"),
+                                           ("wire_bytes", "frames without FCS", "bytes")) for way, sent in (("up", "sent by"), ("down", "received by")))
+_DUPLICATES = (
+    C("duplicate_packets", "u64", "packets both ways seen where the service is not metered, in none of the columns before", "packets"),
+    C("duplicate_bytes", "u64", "their IP octets", "bytes"),
+)
+_REVISION = C("revision", "u32", "number of this computation of the slot, from 1; of rows with the same key the highest holds")
+_SERVICE = (C("service_id", "code", "service that the side is bound to"), C("customer_id", "code", "customer of that service"))
+
+USAGE_1M = (
+    C("time", "minute", "start of the minute"),
+    _PROBE, _CAPTURE, *_SERVICE, *_VOLUMES,
+    C("flows", "u64", "flows opened, by either side", "flows"),
+    C("rtt_count", "u64", "round trips measured between the probe and that side"),
+    C("rtt_sum_us", "u64", "their sum", "us"),
+    C("rtt_histogram", "u64s", "how many in each bin; bin k holds those from 2^k to below 2^(k+1) us, bin 0 also less, the last also more"),
+    C("syn_up", "u64", "TCP connections that the side tried to open", "flows"),
+    C("syn_ack_down", "u64", "of them, those that were answered with SYN-ACK", "flows"),
+    C("servers", "u32", "distinct servers that the side opened flows to, at most 1000"),
+    C("up_retransmissions", "u64", "segments that the side sent again", "packets"),
+    C("down_retransmissions", "u64", "segments that were sent to it again", "packets"),
+    C("directions", "u8", "1: packets sent by that side were seen, 2: packets sent to it, 3: both"),
+    *_DUPLICATES, _REVISION, _STORED,
+)
+USAGE_1H = (
+    C("time", "minute", "start of the hour"),
+    _PROBE, _CAPTURE, *_SERVICE,
+    C("category", "code", "as in flows"),
+    C("application", "code", "as in flows; empty: unknown"),
+    C("rules_version", "code", "version of the rules that named it"),
+    *_VOLUMES,
+    C("flows", "u64", "flows opened, by either side", "flows"),
+    *_DUPLICATES, _REVISION, _STORED,
+)
+USAGE_UNBOUND_1H = (
+    C("time", "minute", "start of the hour"),
+    _PROBE, _CAPTURE,
+    C("prefix", "code", "network inside local_networks, /24 of IPv4 and /48 of IPv6: never a person's address"),
+    *_VOLUMES,
+    C("flows", "u64", "flows opened, by either side", "flows"),
+    _REVISION, _STORED,
+)
+USAGE_SLOTS = (
+    C("table_name", "code", "usage_1m, usage_1h or usage_unbound_1h"),
+    C("time", "minute", "start of the slot"),
+    _PROBE, _CAPTURE,
+    C("flow_rows", "u64", "rows of flows that it was computed from", "rows"),
+    C("rows", "u64", "rows of the slot", "rows"),
+    C("bytes", "u64", "their IP octets, up and down", "bytes"),
+    C("digest", "text", "SHA-256 of the rows, so that a change shows"),
+    _REVISION, _STORED,
+)
+_USAGE_KEY = ("time", "probe", "capture_id", "service_id")
 _BY_FLOW = ("time", "flow_id")
 
 TABLES = {t.name: t for t in (
@@ -332,6 +389,13 @@ TABLES = {t.name: t for t in (
     Table("tls", "A row for each TLS or QUIC hello and certificate.", TLS, _BY_FLOW),
     Table("http", "A row for each HTTP request and its response.", HTTP, _BY_FLOW),
     Table("files", "A row for each file moved.", FILES, _BY_FLOW),
+    Table("usage_1m", "A row for each bound service and minute that is closed.", USAGE_1M, _USAGE_KEY, "ReplacingMergeTree(revision)"),
+    Table("usage_1h", "A row for each bound service, application and hour that is closed.", USAGE_1H,
+          (*_USAGE_KEY, "category", "application", "rules_version"), "ReplacingMergeTree(revision)"),
+    Table("usage_unbound_1h", "What no binding covers, by network and hour.", USAGE_UNBOUND_1H, ("time", "probe", "capture_id", "prefix"),
+          "ReplacingMergeTree(revision)"),
+    Table("usage_slots", "The minutes and hours of usage that are closed; its row is written after the slot's.", USAGE_SLOTS,
+          ("table_name", "time", "probe", "capture_id"), "ReplacingMergeTree(revision)"),
     Table("flows_1m", "Flows by minute, protocol, application and category.", _ROLLUP, _KEY, "SummingMergeTree", "flows", 60),
     Table("flows_5m", "The same by five minutes.", _ROLLUP, _KEY, "SummingMergeTree", "flows_1m", 300),
     Table("flows_1h", "The same by hour.", _ROLLUP, _KEY, "SummingMergeTree", "flows_5m", 3600),

@@ -43,6 +43,8 @@ def batch(table: str, count: int, seed: int = 1, start: int = START, span: int =
             columns[column.name] = Lists(offsets, values)
         elif kind in ("time", "time?"):
             columns[column.name] = start + rng.integers(0, span, count)
+        elif kind == "minute":
+            columns[column.name] = (start + rng.integers(0, span, count)) // 60_000_000 * 60
         elif kind == "flag":
             columns[column.name] = rng.integers(0, 2, count).astype(np.uint8)
         else:

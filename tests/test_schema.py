@@ -21,7 +21,7 @@ client_bytes server_bytes client_wire_bytes server_wire_bytes client_payload_byt
 client_mss client_rtt_us server_rtt_us server_response_us client_retransmissions server_retransmissions client_out_of_order
 server_out_of_order client_zero_windows server_zero_windows protocol application category confidence evidence server_name alpn ja3 ja3s ja4
 ja4_all user_agent risks tags folded client_asn server_asn client_country server_country client_local server_local client_service_id
-client_customer_id server_service_id server_customer_id rules_version stored_time
+client_customer_id server_service_id server_customer_id client_duplicate server_duplicate rules_version stored_time
 """.split()    # noqa: SIM905  as the house plan writes it
 
 

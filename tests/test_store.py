@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def _shown(column: Column, value: Any) -> Any:
     """The twin's value as a query shows it."""
     if column.kind in ("time", "time?") and value is not None:
         return value.replace("T", " ").rstrip("Z")
+    if column.kind == "minute":
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S}"
     return int(value) if column.kind == "id" else value
 
 
