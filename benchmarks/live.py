@@ -1,9 +1,9 @@
 """python -m benchmarks.live [--seconds 60] [--kinds small,imix] [--ring DIRECTORY]: how fast the probe reads, and what it loses, beside
 tcpdump on the same cable.
 
-A sender in one network namespace writes frames to a veth pair as fast as AF_PACKET takes them; at the other end the probe reads, then tcpdump. Sent is
-what the sender's calls took; it must be what was read and what was lost, to the packet. Last the probe is overloaded on purpose: a small ring, and the
-sender's own core. With --ring: the probe alone, without and with a packet ring on disk there.
+Senders in one network namespace, one on each core, write frames to a veth pair as fast as AF_PACKET takes them; at the other end the probe reads, then
+tcpdump, on whatever the senders leave of the cores. Sent is what the senders' calls took; it must be what was read and what was lost, to the packet. Last the
+probe is overloaded on purpose: a small ring, and the core of the one sender. With --ring: the probe alone, without and with a packet ring on disk there.
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import commit, machine, ordinary
@@ -24,6 +25,7 @@ from benchmarks.sender import Ring
 from tests.live.wire import FAR, NEAR, Wire, frames, wire
 
 ROOT = Path(__file__).resolve().parents[1]
+CORES = sorted(os.sched_getaffinity(0))
 IMIX = (18, 18, 18, 18, 18, 18, 18, 534, 534, 534, 534, 1458)      # UDP payload bytes: frames of 60, 576 and 1500 bytes, 7 : 4 : 1
 
 KINDS = {"small": "60-byte frames (64 with FCS), 10 000 flows", "imix": "60, 576 and 1500 bytes, 7 : 4 : 1"}
@@ -41,12 +43,12 @@ def sender(seconds: float, flows: int, kind: str) -> None:
     print(sent, sent / (time.monotonic() - begin))
 
 
-def send(one: Wire, seconds: float, kind: str) -> tuple[int, float]:
-    """Frames sent, and how many a second."""
-    child = one.run(one.far, ["taskset", "-c", "0", sys.executable, "-m", "benchmarks.live", "--send", str(seconds), "--kind", kind], stdout=subprocess.PIPE,
-                    cwd=ROOT, env=ordinary(None))
-    said = child.communicate(timeout=seconds + 60)[0].split()
-    return int(said[0]), float(said[1])
+def send(one: Wire, seconds: float, kind: str, cores: Sequence[int]) -> tuple[int, float]:
+    """Frames sent by a sender on each of the cores, and how many a second."""
+    children = [one.run(one.far, ["taskset", "-c", str(core), sys.executable, "-m", "benchmarks.live", "--send", str(seconds), "--kind", kind],
+                        stdout=subprocess.PIPE, cwd=ROOT, env=ordinary(None)) for core in cores]
+    said = [child.communicate(timeout=seconds + 60)[0].split() for child in children]
+    return sum(int(one[0]) for one in said), sum(float(one[1]) for one in said)
 
 
 def processor(process: int) -> float:
@@ -55,24 +57,26 @@ def processor(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def offered(one: Wire, seconds: float, kind: str, reader: int) -> tuple[int, float, float]:
+def offered(one: Wire, seconds: float, kind: str, reader: int, cores: Sequence[int]) -> tuple[int, float, float]:
     """Frames sent, how many a second, and the CPU seconds that the reader spent meanwhile."""
     time.sleep(1)
     before = processor(reader)
-    sent, rate = send(one, seconds, kind)
+    sent, rate = send(one, seconds, kind, cores)
     time.sleep(1)
     return sent, rate, processor(reader) - before
 
 
-def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, core: int = 1, ring: int = 256, disk: str = "") -> str:
-    """The probe's line. name: of the interface, as --interface takes it; ring: its MB; disk: the directory of a packet ring on disk."""
-    child = one.run(one.near, ["taskset", "-c", str(core), sys.executable, "-m", "dpi.cli.main", "probe", "-i", name, "--store", store, "--json",
+def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, cores: Sequence[int] = CORES, ring: int = 256, disk: str = "") -> str:
+    """The probe's line. name: of the interface, as --interface takes it; cores: of the probe, and of the senders, one each; ring: its MB; disk: the
+    directory of a packet ring on disk."""
+    where = ",".join(map(str, cores))
+    child = one.run(one.near, ["taskset", "-c", where, sys.executable, "-m", "dpi.cli.main", "probe", "-i", name, "--store", store, "--json",
                                "--ring-mb", str(ring)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
                     env={**ordinary(None), "FULLSPAN_PROBE_RING_DIRECTORY": disk})
     assert child.stderr is not None
     while b"reading" not in child.stderr.readline():
         pass
-    sent, rate, spent = offered(one, seconds, kind, child.pid)
+    sent, rate, spent = offered(one, seconds, kind, child.pid, cores)
     child.send_signal(signal.SIGTERM)
     worker = json.loads(child.communicate(timeout=120)[0])["workers"][0]
     lost = worker["lost"]["kernel"] + worker["lost"]["ring"]
@@ -85,8 +89,9 @@ def probe(one: Wire, seconds: float, kind: str, store: str, name: str = NEAR, co
 
 def tcpdump(one: Wire, seconds: float, kind: str) -> str:
     """tcpdump's line."""
-    child = one.run(one.near, ["taskset", "-c", "1", "tcpdump", "-n", "-i", NEAR, "-w", "/dev/null", "-B", "262144"], stderr=subprocess.PIPE)
-    sent, rate, spent = offered(one, seconds, kind, child.pid)
+    where = ",".join(map(str, CORES))
+    child = one.run(one.near, ["taskset", "-c", where, "tcpdump", "-n", "-i", NEAR, "-w", "/dev/null", "-B", "262144"], stderr=subprocess.PIPE)
+    sent, rate, spent = offered(one, seconds, kind, child.pid, CORES)
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=60)[1].decode()
     read, lost = (int(re.search(rf"(\d+) packets? {word}", said).group(1)) for word in ("captured", "dropped by kernel"))        # type: ignore[union-attr]
@@ -109,15 +114,15 @@ def main() -> None:
     kinds = asked.kinds.split(",")
     lines = [f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(),
              f"command: python -m benchmarks.live --seconds {asked.seconds:g} --kinds {asked.kinds}{' --ring DIRECTORY' if asked.ring else ''}; "
-             "the sender on one core, the reader on the other"]
+             f"a sender on each of {len(CORES)} cores, the reader on what they leave"]
     with wire() as one, tempfile.TemporaryDirectory() as work:
         for kind in kinds:
             lines.append(f"\n== {KINDS[kind]}, for {asked.seconds:g} s")
             runs = (lambda kind=kind: probe(one, asked.seconds, kind, "none"), lambda kind=kind: tcpdump(one, asked.seconds, kind),
                     lambda kind=kind: probe(one, asked.seconds, kind, f"chdb://{work}/{kind}"),
                     lambda kind=kind: probe(one, asked.seconds, kind, "none", f"pcap:{NEAR}"),
-                    lambda kind=kind: ("overloaded on purpose, for 10 s, on the sender's core with a ring of 2 MB:\n"
-                                       + probe(one, 10, kind, "none", NEAR, 0, 2)))
+                    lambda kind=kind: ("overloaded on purpose, for 10 s, on the core of one sender with a ring of 2 MB:\n"
+                                       + probe(one, 10, kind, "none", NEAR, CORES[:1], 2)))
             if asked.ring:
                 runs = (runs[0], lambda kind=kind: probe(one, asked.seconds, kind, "none", disk=asked.ring)) * 2
             for run in runs:
