@@ -24,13 +24,14 @@ from dpi.classify.resolutions import learn
 from dpi.classify.settle import settle
 from dpi.classify.transactions import find_text
 from dpi.flow import memory as flow_memory
+from dpi.flow.changes import note_change, set_clock
 from dpi.flow.community import identify
-from dpi.flow.expiry import drop, expired, set_clock
+from dpi.flow.expiry import drop, expired
 from dpi.flow.lookup import look_up
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import unpack
 from dpi.flow.sweep import flush, sweep
-from dpi.flow.table import CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, find
+from dpi.flow.table import CHANGE, CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, find
 from dpi.flow.tcp import TCP, UDP
 from dpi.flow.texts import gather, spell
 from dpi.flow.track import born, count
@@ -87,7 +88,7 @@ def one_packet(w: Any, data: Any, p: Any) -> Any:
     """Clock, flow, counters, and inspection where the flow is not settled."""
     row = shard_of(w)[0]
     if p.time != row.clock:
-        set_clock(shard_of(w), p.time)
+        set_clock(w, p.time)
     if p.status != 0:
         return 0
     tag = p.hash & np.uint64(0xFFFFFFFF)
@@ -125,7 +126,15 @@ def learn_all(worlds: Any) -> Any:
 @entry(WORLD, I64)
 def clock_at(worlds: Any, time: Any) -> Any:
     """Set the shard's clock, us."""
-    return set_clock(shard_of(worlds[0]), time)
+    return set_clock(worlds[0], time)
+
+
+@entry(WORLD, CHANGE)
+def change_all(worlds: Any, changes: Any) -> Any:
+    """Note changes of identity (dpi/flow/changes.py)."""
+    for i in range(changes.size):
+        note_change(worlds[0], changes[i])
+    return 0
 
 
 @entry(WORLD)
@@ -153,7 +162,7 @@ def pass_idle(worlds: Any, time: Any) -> Any:
     w = worlds[0]
     row = shard_of(w)[0]
     if time > row.clock:
-        set_clock(shard_of(w), time)
+        set_clock(w, time)
         row.sweep_due = row.clock
     while row.sweep != 0 or row.clock >= row.sweep_due:         # a sweep under way may have passed flows before the clock went on: one more follows it
         room = out_flows_of(w).size - row.exports - 4 * BATCH
@@ -170,8 +179,8 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, keep, flush_all, flow_ends, settle_rows, learn_all, clock_at, pass_idle, renumber, deal, unpack, identify, gather,
-                                spell, find_text, decode_any, *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, keep, flush_all, flow_ends, settle_rows, learn_all, clock_at, change_all, pass_idle, renumber, deal, unpack, identify,
+                                gather, spell, find_text, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

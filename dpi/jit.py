@@ -181,12 +181,17 @@ def world(dtype: np.dtype[Any], arrays: Mapping[str, Any]) -> Any:
     """
     made = records(1, dtype)
     for name, array in arrays.items():
-        if not array.flags.c_contiguous or array.ndim != 1:
-            raise TypeError(f"{name}: a world holds 1-D contiguous arrays")
-        made[0][name], made[0][name + "_n"] = array.ctypes.data, array.size
-        if BUILD == "off":
-            _ARRAYS[array.ctypes.data] = array
+        point(made, name, array)
     return made
+
+
+def point(made: Any, name: str, array: Any) -> None:
+    """Put an array in the place of the one of that name, which no kernel may be using."""
+    if not array.flags.c_contiguous or array.ndim != 1:
+        raise TypeError(f"{name}: a world holds 1-D contiguous arrays")
+    made[0][name], made[0][name + "_n"] = array.ctypes.data, array.size
+    if BUILD == "off":
+        _ARRAYS[array.ctypes.data] = array
 
 
 class Entry:

@@ -23,14 +23,15 @@ from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.renumber import moved, renumber
 from dpi.classify.resolutions import ANSWER, Resolutions
 from dpi.classify.transactions import transactions
-from dpi.engine import ANSWERS, AT, DONE, DRAIN, END, WORLD, clock_at, flow_ends, flush_all, learn_all, pass_idle, pipeline, settle_rows
+from dpi.engine import ANSWERS, AT, DONE, DRAIN, END, WORLD, change_all, clock_at, flow_ends, flush_all, learn_all, pass_idle, pipeline, settle_rows
 from dpi.flow.arena import Arena
+from dpi.flow.changes import KEPT, PENDING
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.rows import Naming, batch
 from dpi.flow.stream import Streams
-from dpi.flow.table import Table
-from dpi.jit import records, world
+from dpi.flow.table import CHANGE, Table
+from dpi.jit import point, records, world
 from dpi.rules import RuleSet
 
 
@@ -109,6 +110,7 @@ class Shard:
         self.table = Table(limits.flows)
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
         self.facts = Facts(limits.facts)
+        self._bounds, self._pending, self._passed = records(0, CHANGE), records(PENDING, CHANGE), records(KEPT, CHANGE)
         self.resolutions = resolutions or Resolutions()
         self.transactions, self.given_up = True, 0      # False: rows of dns, tls, http and files are not made, and counted here
         self.packets = records(BATCH, PACKET)
@@ -136,6 +138,7 @@ class Shard:
         return {
             **self.intake.arrays(), "cursor": self.cursor, "ring": self._ring,
             "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels, "births": t.births,
+            "bounds": self._bounds, "pending": self._pending, "passed": self._passed,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
@@ -202,6 +205,21 @@ class Shard:
         self._own = self._own_arrays()
         for one in self._outputs:
             one.world = world(WORLD, {**self._own, **one.arrays()})
+
+    def change(self, changes: Any) -> None:
+        """Cut flows at these changes of identity, CHANGE[] (dpi/flow/changes.py): now, where their time has come, else when it comes."""
+        change_all(self.output.world, changes)
+
+    def bound(self, bounds: Any) -> None:
+        """Cut flows at these changes from now on, and at none that was given here before: CHANGE[] in the order of their times."""
+        self._bounds = records(len(bounds), CHANGE)
+        self._bounds[:] = bounds
+        row = self.counters
+        row.bound = int(np.searchsorted(bounds["time"], int(row.clock), "right"))
+        row.due = min(int(row.due), int(bounds["time"][row.bound])) if row.bound < len(bounds) else row.due
+        self._own["bounds"] = self._bounds
+        for one in self._outputs:
+            point(one.world, "bounds", self._bounds)
 
     def idle(self, time: int) -> None:
         """No packet came until `time`, us: flows end and minutes pass all the same."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import VERSION_6, fold
+from dpi.flow.changes import minute_of, parted, words
 from dpi.flow.expiry import drop, emit, protocol_of, tag_of
 from dpi.flow.export import empty, put_v4
 from dpi.flow.memory import addresses_of, births_of, details_of, flows_of, seed_of, shard_of, slots_of
@@ -182,17 +183,6 @@ def coarser(ends: Any, six: Any, level: Any, tags: Any, port: Any) -> Any:
 
 
 @kernel
-def words(address: Any) -> Any:
-    """An address as two words."""
-    high = np.uint64(0)
-    low = np.uint64(0)
-    for i in range(8):
-        high = (high << np.uint64(8)) | np.uint64(address[i])
-        low = (low << np.uint64(8)) | np.uint64(address[8 + i])
-    return high, low
-
-
-@kernel
 def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) -> Any:
     """The fold of these ends for a flow, made if need be; 0 where its level has no room."""
     row = shard_of(w)[0]
@@ -201,7 +191,7 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
     detail = details_of(w)[number]
     client_high, client_low = words(ends.client)
     server_high, server_low = words(ends.server)
-    about = np.uint64(port) << np.uint64(48) | np.uint64(level << 44 | np.int64(detail.interface) << 32 | np.int64(flow.minute))
+    about = np.uint64(port) << np.uint64(48) | np.uint64(level << 44 | np.int64(detail.interface) << 32 | minute_of(flow) & 0xFFFFFFFF)
     vlans = np.uint64(np.int64(detail.vlan) << 16 | np.int64(detail.inner_vlan))
     # seeded as an IPv6 key is, each half with its own pair of products: nobody can choose addresses whose folds are one
     key0 = fold(fold(client_high ^ seed[0], client_low ^ seed[1]) ^ about, fold(server_high ^ seed[2], server_low ^ seed[3]) ^ seed[1] ^ vlans)
@@ -211,7 +201,7 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
     found = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, key0, key1))
     if found != 0:
         return found
-    late = np.int64(flow.minute) != row.minute
+    late = minute_of(flow) != row.minute
     if row.folds[level] >= (LAST_FOLDS if level == LEVELS - 1 else row.fold_cap):
         if row.folds_over != 0 and row.folds_look == 0 and not late:
             row.folds_look = 1
@@ -262,9 +252,10 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
 
 @kernel
 def add(w: Any, number: Any, flow: Any, detail: Any) -> Any:
-    """Add what a flow counted to a fold of its minute; the fold's row leaves before a counter of it could overflow."""
+    """Add what a flow counted to a fold of its minute; the fold's row leaves before a counter of it could overflow, or before what an end changed hands at."""
     whole = flows_of(w)[number]
-    full = False
+    counted = whole.packets[0] != 0 or whole.packets[1] != 0
+    full = counted and parted(w, number, min(whole.start, flow.start), max(whole.last, flow.last))
     for d in range(2):
         full = full or (np.int64(whole.packets[d]) + np.int64(flow.packets[d]) >= 1 << 31
                         or np.int64(whole.headers[d]) + np.int64(flow.headers[d]) >= 1 << 32
@@ -275,7 +266,7 @@ def add(w: Any, number: Any, flow: Any, detail: Any) -> Any:
     if full:
         emit(w, number, END_ACTIVE, 0)
     if whole.packets[0] == 0 and whole.packets[1] == 0:
-        whole.minute = flow.minute
+        whole.period = flow.period
         whole.start = flow.start
         whole.last = flow.last
     whole.start = min(whole.start, flow.start)

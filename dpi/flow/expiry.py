@@ -1,4 +1,4 @@
-"""How flows end: the packet clock, idle timeouts, the last row. What makes room is in `eviction.py`, what looks for flows that are over in `sweep.py`."""
+"""How flows end: idle timeouts, the last row. What makes room is in `eviction.py`, what looks for flows that are over in `sweep.py`."""
 from __future__ import annotations
 
 from typing import Any
@@ -45,18 +45,6 @@ def emit(w: Any, number: Any, end: Any, final: Any) -> Any:
     """Export the open interval of a flow."""
     export(number, end, final, flows_of(w), details_of(w), addresses_of(w), tunnels_of(w), facts_of(w), shard_of(w), out_flows_of(w), out_details_of(w),
            out_addresses_of(w), out_extra_of(w), out_facts_of(w), out_tunnels_of(w))
-    return 0
-
-
-@kernel
-def set_clock(shard: Any, time: Any) -> Any:
-    """The packet clock (dpi/capture/timeline.py) stands at `time`."""
-    row = shard[0]
-    row.clock = time
-    if row.clock >= row.minute_end or row.clock < row.minute_end - 60_000_000:
-        row.minute = row.clock // 60_000_000
-        row.minute_end = (row.minute + 1) * 60_000_000
-        row.sweep_due = row.clock        # of the epoch the clock is in now
     return 0
 
 

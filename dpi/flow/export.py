@@ -129,7 +129,7 @@ def put_v4(place: Any, address: Any) -> Any:
 def reopen(flow: Any, shard: Any) -> Any:
     """Start an interval at the packet clock with nothing counted."""
     flow.start = shard[0].clock
-    flow.minute = np.uint32(shard[0].minute)
+    flow.period = np.uint32(shard[0].period)
     return empty(flow)
 
 

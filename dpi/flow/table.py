@@ -30,7 +30,7 @@ FLOW = np.dtype((np.record, [
     ("tcp_flags", "u1", (2,)),
     ("state", "u1"),                            # SYN ... CLOSED below
     ("marks", "u1"),                            # CLIENT_LOW ... below
-    ("minute", "u4"),                           # of the open interval
+    ("period", "u4"),                           # SHARD.period when its open interval was last looked at
     ("interval", "u2"),
     ("parser", "u1"),                           # the parser that is being fed, 0 none
     ("phase", "u1"),                            # inspection: payload packets looked at, and PHASE_* bits
@@ -66,6 +66,18 @@ TUNNEL = np.dtype((np.record, [
     ("id", "u4"), ("kinds", "u2"), ("pad", "u2"), ("next", "u4"), ("pad2", "u4"),
 ]))
 
+#: Something that changes whose an address is, at `time`, us (dpi/flow/changes.py). It concerns flows of which an end is in the range (low and high word of
+#: the first and the last address, IPv4 mapped) and that have this VLAN, inner VLAN and MAC address (of 48 bits) at an end.
+CHANGE = np.dtype((np.record, [
+    ("time", "i8"),
+    ("low", "u8", (2,)), ("high", "u8", (2,)),  # index 0: the high word
+    ("mac", "u8"),                              # 0: any
+    ("vlan", "i4"), ("inner_vlan", "i4"),       # ANY_VLAN: any
+    ("pad", "u8"),
+]))
+ANY_VLAN = -1
+
+assert CHANGE.itemsize == 64
 assert FLOW.itemsize == 128 and DETAIL.itemsize == 64, (FLOW.itemsize, DETAIL.itemsize)
 
 # Bits of FLOW.key1 that an IPv4 flow's key does not have: of a fold (dpi/flow/eviction.py), of IPv6 (dpi/capture/key.py)
@@ -105,6 +117,10 @@ END_REASONS = ("", "idle", "active", "fin", "end", "evicted", "reset")
 #: Scalars of one shard; times us.
 SHARD = np.dtype((np.record, [
     ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"),
+    ("due", "i8"),                              # when the minute ends or the next change passes
+    ("period", "i8"),                           # how many of both have passed, of 32 bits: flows that have another have something to look at
+    ("bound", "i8"), ("waiting", "i8"), ("passed", "i8"),       # the next of `bounds`; how many are in `pending`; how many have passed through `passed`
+    ("changes_full", "i8"),                     # changes that found no room in `pending`
     ("mask", "u8"),
     ("before", "i8"),                           # numbers of packets in captures before this one
     ("serial", "i8"), ("step", "i8"),           # where `step` is not 0 a flow's number is `serial`, which grows by it

@@ -1,4 +1,4 @@
-"""One decoded packet meets its flow: born if need be, counted, cut at the minute."""
+"""One decoded packet meets its flow: born if need be, counted, cut at the minute and where its ends change hands."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.octets import be32
+from dpi.flow.changes import crossed
 from dpi.flow.eviction import evict, note_birth
 from dpi.flow.expiry import emit
 from dpi.flow.export import put_v4, reopen
@@ -174,12 +175,12 @@ def count(w: Any, number: Any, p: Any) -> Any:
     (two's complement), bit 32 the direction, bit 33 set if the expected number was known."""
     row = shard_of(w)[0]
     flow = flows_of(w)[number]
-    if np.int64(flow.minute) != row.minute:
-        if flow.packets[0] != 0 or flow.packets[1] != 0:
-            emit(w, number, END_ACTIVE, 0)
-        else:
+    if np.int64(flow.period) != row.period:
+        if flow.packets[0] == 0 and flow.packets[1] == 0:
             flow.start = row.clock
-            flow.minute = np.uint32(row.minute)
+        elif crossed(w, number):
+            emit(w, number, END_ACTIVE, 0)
+        flow.period = np.uint32(row.period)
     d = 0
     if (p.low == 1) != ((flow.marks & CLIENT_LOW) != 0):
         d = 1

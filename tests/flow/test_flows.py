@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,13 @@ class Kept:
         pass
 
 
-def engine(frames: list[Frame], sizes: list[int], **limits: Any) -> tuple[list[dict[str, Any]], Shard]:
-    """The rows of the engine, which gets the frames in blocks of `sizes` (the last one repeats)."""
+def engine(frames: list[Frame], sizes: list[int], prepare: Callable[[Shard], None] | None = None, **limits: Any) -> tuple[list[dict[str, Any]], Shard]:
+    """The rows of the engine, which gets the frames in blocks of `sizes` (the last one repeats). prepare: before the first one."""
     kept = Kept()
     shard = Shard(RULES, Limits(**{**SMALL, **limits}), [kept])
     shard.begin(Origin("made"))
+    if prepare:
+        prepare(shard)
     data = np.frombuffer(b"".join(one.data for one in frames) or b"\0", np.uint8)
     starts = np.cumsum([0, *(len(one.data) for one in frames)])
     done = 0
@@ -75,9 +78,9 @@ def engine(frames: list[Frame], sizes: list[int], **limits: Any) -> tuple[list[d
     return kept.rows, shard
 
 
-def twin(frames: list[Frame], limits: flows.Limits | None = None) -> flows.Flows:
+def twin(frames: list[Frame], limits: flows.Limits | None = None, changes: Sequence[flows.Change] = ()) -> flows.Flows:
     """The twin, after the last frame."""
-    slow = flows.Flows(limits)
+    slow = flows.Flows(limits, changes=changes)
     for number, one in enumerate(frames, 1):
         slow.packet(one.data, one.wire, one.link, one.time, number)
     slow.finish()

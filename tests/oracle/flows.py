@@ -6,6 +6,7 @@ Out of its scope: a table that is full (eviction, folding), counters that would 
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -29,6 +30,27 @@ class Limits:
     closed: int = 5
     udp: int = 120
     other: int = 60
+
+
+@dataclass(frozen=True)
+class Change:
+    """From `time` on the addresses first to last belong to another; in this VLAN and with this MAC address only, where they are given."""
+    time: int
+    first: str
+    last: str
+    vlan: int | None = None
+    inner_vlan: int | None = None
+    mac: str | None = None
+
+    def cuts(self, row: Row, clock: int) -> bool:
+        """Whether what is counted at `clock` is another row's than what was before."""
+        if not row["interval_start"] < self.time <= clock:
+            return False
+        if self.vlan not in (None, row["vlan"]) or self.inner_vlan not in (None, row["inner_vlan"]):
+            return False
+        if self.mac not in (None, row["client_mac"], row["server_mac"]):
+            return False
+        return any(number(self.first) <= number(row[f"{side}_ip"]) <= number(self.last) for side in SIDES)
 
 
 @dataclass
@@ -77,8 +99,9 @@ class Flow:
 class Flows:
     """Takes frames in order; `finish` gives all rows."""
 
-    def __init__(self, limits: Limits | None = None, key_vlan: bool = True) -> None:
+    def __init__(self, limits: Limits | None = None, key_vlan: bool = True, changes: Sequence[Change] = ()) -> None:
         self.limits = limits or Limits()
+        self.changes = changes
         self.key_vlan = key_vlan
         self.decoder = Twin([1, 3, 5, 7], key_vlan)
         self.clock = self.epochs = self.packets = 0
@@ -153,7 +176,7 @@ class Flows:
 
     def count(self, flow: Flow, packet: Row, wire: int, source: Any) -> None:
         """A packet of a flow that lives."""
-        if flow.row and flow.row["minute"] != self.clock // MINUTE:
+        if flow.row and (flow.row["minute"] != self.clock // MINUTE or any(one.cuts(flow.row, self.clock) for one in self.changes)):
             self.close(flow, {("active", False)})
         row = flow.row = flow.row or self.opened(flow)
         d = int((source == flow.first) != flow.client_first)
@@ -286,6 +309,12 @@ def opened_by_sender(packet: Row, target: bytes) -> bool:
 def signed(number: int) -> int:
     """A difference of sequence numbers between -2^31 and 2^31."""
     return (number + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def number(address: str) -> int:
+    """An address as a number, IPv4 mapped."""
+    one = ip_address(address)
+    return int(one) if isinstance(one, IPv6Address) else int(one) | 0xFFFF << 32
 
 
 def text(raw: bytes) -> str:
