@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.traffic import Sent
 from dpi.store import open_store
 
-INTERVAL = 60.0             # s
+INTERVAL = 30.0             # s
 LEAVING = 5.0               # s after its end in which a minute's rows are on their way to the disk
 
 
@@ -56,13 +56,13 @@ class Account:
             mine = [flow for flow in short.tolist() if at - 2 * INTERVAL * 1e6 < sent.began[flow] < reading]
             held = [flow for flow in mine if sent.began[flow] <= at]
             age = (at - min((int(sent.began[flow]) for flow in held), default=at)) / 1e6
-            first = int(at // 60_000_000 * 60_000_000)
+            first = int(at // (INTERVAL * 1_000_000) * INTERVAL * 1_000_000)
             allowed = (at - first) / 1e6 + (INTERVAL if (at - first) / 1e6 < LEAVING else 0)
             minutes = {int(sent.began[flow]) // 60_000_000 for flow in mine}
             shown = all(self.unread.get(minute, 0) > 0 for minute in minutes)
             in_memory, gone = int(missing[np.array(held, np.int64)].sum()), int(missing[np.array(mine, np.int64)].sum())
             told = ", ".join(f"{self.unread.get(minute, 0) / 1e6:.1f} s" for minute in sorted(minutes))
-            lines.append(f"  killed {(at - first) / 1e6:.1f} s after a minute began, reading again {(reading - at) / 1e6:.1f} s later: {in_memory:,} packets "
+            lines.append(f"  killed {(at - first) / 1e6:.1f} s after a half minute began, reading again {(reading - at) / 1e6:.1f} s later: {in_memory:,} packets "
                          f"were in its memory, the oldest of {age:.1f} s before (may be {allowed + 1:.1f}); {gone - in_memory:,} came while nobody read; "
                          f"unread of these minutes by coverage: {told or 'none is missing'}{'' if shown else ' WRONG'}")
             good = good and shown and age <= allowed + 1

@@ -261,13 +261,13 @@ def connection_cut(folder: Path, far: str, lengths: Lengths) -> bool:
 
 
 def _probe_killed(scene: Scene, lengths: Lengths) -> bool:
-    """Soon after a minute has begun, and later in the next one; or at once, where time is short."""
+    """Soon after a half minute has begun, and later; or at once, where time is short."""
     if lengths.short:
         time.sleep(lengths.quiet)
         scene.box.kill()
         time.sleep(lengths.quiet)
         return scene.finish()
-    for second in (0.5, 2.0, 8.0, 40.0):
+    for second in (0.5, 32.0, 8.0, 58.0):
         time.sleep((second - time.time()) % 60)
         scene.box.kill()
         time.sleep(5)
@@ -275,7 +275,7 @@ def _probe_killed(scene: Scene, lengths: Lengths) -> bool:
 
 
 def server_probe_killed(folder: Path, far: str, lengths: Lengths) -> bool:
-    """kill -9 of the probe, with the settings it comes with: a minute's rows are in its memory."""
+    """kill -9 of the probe, with the settings it comes with: half a minute's rows are in its memory."""
     with _server(folder) as (server, options), _scene(folder, far, server.url("db", options), True) as scene:
         return _probe_killed(scene, lengths)
 

@@ -149,7 +149,10 @@ class Probe:
     def _limits(settings: Settings, workers: int) -> Limits:
         """Of one worker's shard."""
         usual = limits(settings)
-        return replace(usual, cut=1, flows=max(usual.flows // workers, 1024), seconds=600)
+        span = settings.probe.row_seconds
+        if 60 % span:
+            raise UserError(f"probe.row_seconds is {span}, and no row may cross a minute", settings.origin or "[probe]", "use 10, 15, 20, 30 or 60")
+        return replace(usual, cut=1, span=span, flows=max(usual.flows // workers, 1024), seconds=600)
 
     def _callbacks(self) -> list[Entry]:
         """Kernels that only libpcap calls, where it is used."""

@@ -71,6 +71,8 @@ class Probe:
     listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
     log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"), live=True)
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300, live=True)
+    row_seconds: int = _value(30, "10, 15, 20, 30 or 60: seconds after which what a flow counted leaves as a row at the latest; a killed probe loses that much",
+                              10, 60)
     spool: str = _value("", "directory of rows that wait for the store; empty: beside a chdb store, else fullspan.spool in $STATE_DIRECTORY or here")
     ring_directory: str = _value("", "directory of the packet ring on disk; empty: no packet is kept")
     ring_disk_mb: int = _value(1024, "MB of packets it may hold, of all workers; beyond, the oldest are deleted", 16, 1 << 24)

@@ -51,6 +51,7 @@ class Limits:
     idle_other: int = 60
     inspect: int = 1
     cut: int = 0
+    span: int = 60              # s: no row crosses a multiple of it
     key_vlan: bool = True
 
 
@@ -120,7 +121,7 @@ class Shard:
         self._pipeline = Bound(pipeline)
         row = self.table.shard[0]
         self.limit(limits)
-        row.cut = limits.cut
+        row.cut, row.span = limits.cut, limits.span * 1_000_000
         row.shared = 1 if lock is not None else 0
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         self.origin = Origin("")

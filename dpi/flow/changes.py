@@ -2,9 +2,9 @@
 
 Bounds that are known ahead of time (from and until when a line of the bindings file holds) lie in a sorted array, `bounds`. What is learned on the wire
 or told by Python (`note_change`) waits in a heap, `pending`, where its time has not come. Once the packet clock passes a change, it is in
-`passed`, a ring of the last KEPT. Each minute and each change that passes begins another period of the clock; a flow whose stamp is not the clock's period
-looks whether a change since its last packet concerns it, and if so its open interval leaves as a row before the packet is counted. So no row is of two lines,
-though no row knows of lines here: it is stamped by its own time (dpi/identity).
+`passed`, a ring of the last KEPT. Each slot of the clock (a minute, or a part of one: SHARD.span) and each change that passes begins another period of the
+clock; a flow whose stamp is not the clock's period looks whether a change since its last packet concerns it, and if so its open interval leaves as a row
+before the packet is counted. So no row is of two lines, though no row knows of lines here: it is stamped by its own time (dpi/identity).
 
 A cut does no harm: rows add up. Where it is not known any longer what passed, a row is cut. Two exceptions. A change that is told after packets that are
 younger was told too late for those: their rows are cut at the flow's next packet. Folds of a flood (eviction.py) are not cut at what is forgotten.
@@ -19,7 +19,6 @@ from dpi.flow.memory import addresses_of, bounds_of, details_of, flows_of, passe
 from dpi.flow.table import ANY_VLAN, HASHED
 from dpi.jit import kernel
 
-MINUTE = 60_000_000
 KEPT = 64                   # changes passed that are remembered; a power of 2
 PENDING = 1 << 16           # that wait for their time at most; beyond, they are counted and cut nothing
 MAPPED = 0xFFFF_0000_0000   # the low word of ::ffff:0.0.0.0
@@ -30,22 +29,22 @@ def set_clock(w: Any, time: Any) -> Any:
     """The packet clock (dpi/capture/timeline.py) stands at `time`."""
     row = shard_of(w)[0]
     row.clock = time
-    if row.clock >= row.due or row.clock < row.minute_end - MINUTE:
+    if row.clock >= row.due or row.clock < row.slot_end - row.span:
         turn(w)
     return 0
 
 
 @kernel
 def turn(w: Any) -> Any:
-    """The clock has passed the end of a minute or a change, or went to another epoch: another period begins."""
+    """The clock has passed the end of a slot or a change, or went to another epoch: another period begins."""
     row = shard_of(w)[0]
     bounds = bounds_of(w)
     row.period = (row.period + 1) & 0xFFFFFFFF
-    if row.clock >= row.minute_end or row.clock < row.minute_end - MINUTE:
-        if row.clock < row.minute_end - MINUTE:
+    if row.clock >= row.slot_end or row.clock < row.slot_end - row.span:
+        if row.clock < row.slot_end - row.span:
             row.passed = 0                  # flows of an epoch that is over are not looked at again
-        row.minute = row.clock // MINUTE
-        row.minute_end = (row.minute + 1) * MINUTE
+        row.slot = row.clock // row.span
+        row.slot_end = (row.slot + 1) * row.span
         row.sweep_due = row.clock           # of the epoch the clock is in now
     first, last = np.int64(0), np.int64(bounds.size)
     if row.bound < last and bounds[row.bound].time > row.clock and (row.bound == 0 or bounds[row.bound - 1].time <= row.clock):
@@ -66,7 +65,7 @@ def turn(w: Any) -> Any:
     while row.waiting != 0 and pending_of(w)[0].time <= row.clock:
         keep(w, pending_of(w)[0], pending_of(w)[0].time)
         take_first(w)
-    row.due = row.minute_end
+    row.due = row.slot_end
     if row.bound < bounds.size:
         row.due = min(row.due, bounds[row.bound].time)
     if row.waiting != 0:
@@ -158,10 +157,10 @@ def take_first(w: Any) -> Any:
 
 @kernel
 def crossed(w: Any, number: Any) -> Any:
-    """Whether what a flow counts now belongs into another row than its open interval: the minute is over, or a change since its last packet concerns it."""
+    """Whether what a flow counts now belongs into another row than its open interval: the slot is over, or a change since its last packet concerns it."""
     row = shard_of(w)[0]
     flow = flows_of(w)[number]
-    if minute_of(flow) != row.minute:
+    if slot_of(flow, row) != row.slot:
         return True
     passed = passed_of(w)
     at = row.passed
@@ -192,9 +191,9 @@ def parted(w: Any, number: Any, first: Any, last: Any) -> Any:
 
 
 @kernel
-def minute_of(flow: Any) -> Any:
-    """The minute of a flow's open interval."""
-    return np.int64(flow.start) // MINUTE
+def slot_of(flow: Any, row: Any) -> Any:
+    """The slot of the clock that a flow's open interval is in: a minute, or a part of one (SHARD.span)."""
+    return np.int64(flow.start) // row.span
 
 
 @kernel

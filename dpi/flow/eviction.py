@@ -1,11 +1,11 @@
 """A table that is full: which flow makes room, and how the half-open flows of a flood become few rows.
 
 A flood opens more connections than there is room for, and none is ever established. Evicted one by one each would have a row of its own, a million a
-second. They are folded instead: what they counted goes to one row for each minute, server, port and client prefix (/24 of IPv4, /48 of IPv6), with
+second. They are folded instead: what they counted goes to one row for each slot (a minute, or half of one), server, port and client prefix (/24 of IPv4, /48 of IPv6), with
 VLAN and interface. Folds have records of their own behind those of flows, so that a flood of folds evicts nobody. Where there is no room for one more
 fold, as with clients made up at random, a flow goes to the fold of its server and port, of its server, or of all; beyond that it has its own row. What
-is folded coarser than by prefix is counted (`folded_coarser`). A fold is a flow of one minute: it ends with the sweep after it, or once what was still
-in the table of that minute is folded and the folds of the next one want its room.
+is folded coarser than by prefix is counted (`folded_coarser`). A fold is a flow of one slot: it ends with the sweep after it, or once what was still
+in the table of that slot is folded and the folds of the next one want its room.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import VERSION_6, fold
-from dpi.flow.changes import minute_of, parted, words
+from dpi.flow.changes import parted, slot_of, words
 from dpi.flow.expiry import drop, emit, protocol_of, tag_of
 from dpi.flow.export import empty, put_v4
 from dpi.flow.memory import addresses_of, births_of, details_of, flows_of, seed_of, shard_of, slots_of
@@ -191,7 +191,7 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
     detail = details_of(w)[number]
     client_high, client_low = words(ends.client)
     server_high, server_low = words(ends.server)
-    about = np.uint64(port) << np.uint64(48) | np.uint64(level << 44 | np.int64(detail.interface) << 32 | minute_of(flow) & 0xFFFFFFFF)
+    about = np.uint64(port) << np.uint64(48) | np.uint64(level << 44 | np.int64(detail.interface) << 32 | slot_of(flow, row) & 0xFFFFFFFF)
     vlans = np.uint64(np.int64(detail.vlan) << 16 | np.int64(detail.inner_vlan))
     # seeded as an IPv6 key is, each half with its own pair of products: nobody can choose addresses whose folds are one
     key0 = fold(fold(client_high ^ seed[0], client_low ^ seed[1]) ^ about, fold(server_high ^ seed[2], server_low ^ seed[3]) ^ seed[1] ^ vlans)
@@ -201,7 +201,7 @@ def fold_of(w: Any, number: Any, ends: Any, tags: Any, port: Any, level: Any) ->
     found = np.int64(find(slots_of(w), flows_of(w), row.mask, tag, key0, key1))
     if found != 0:
         return found
-    late = minute_of(flow) != row.minute
+    late = slot_of(flow, row) != row.slot
     if row.folds[level] >= (LAST_FOLDS if level == LEVELS - 1 else row.fold_cap):
         if row.folds_over != 0 and row.folds_look == 0 and not late:
             row.folds_look = 1

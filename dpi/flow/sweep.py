@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.flow.changes import minute_of
+from dpi.flow.changes import slot_of
 from dpi.flow.eviction import end_fold, fold_away, half_open
 from dpi.flow.expiry import drop, emit, idle, settle_up
 from dpi.flow.memory import flows_of, shard_of, slots_of
@@ -55,7 +55,7 @@ def sweep(w: Any, room: Any) -> Any:
         number = record_at(row, at)
         flow = flows_of(w)[number]
         if flow.start != -1:
-            over = np.int64(flow.period) != row.period and minute_of(flow) != row.minute
+            over = np.int64(flow.period) != row.period and slot_of(flow, row) != row.slot
             if number > row.cap:
                 if over:
                     end_fold(w, number)

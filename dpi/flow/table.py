@@ -116,8 +116,8 @@ END_REASONS = ("", "idle", "active", "fin", "end", "evicted", "reset")
 
 #: Scalars of one shard; times us.
 SHARD = np.dtype((np.record, [
-    ("clock", "i8"), ("minute", "i8"), ("minute_end", "i8"),
-    ("due", "i8"),                              # when the minute ends or the next change passes
+    ("clock", "i8"), ("span", "i8"), ("slot", "i8"), ("slot_end", "i8"),        # no row crosses a multiple of `span`; slot: clock // span
+    ("due", "i8"),                              # when the slot ends or the next change passes
     ("period", "i8"),                           # how many of both have passed, of 32 bits: flows that have another have something to look at
     ("bound", "i8"), ("waiting", "i8"), ("passed", "i8"),       # the next of `bounds`; how many are in `pending`; how many have passed through `passed`
     ("changes_full", "i8"),                     # changes that found no room in `pending`
@@ -136,7 +136,7 @@ SHARD = np.dtype((np.record, [
     ("streams_free", "i8"), ("streams_high", "i8"), ("facts_free", "i8"), ("facts_high", "i8"), ("tunnels_free", "i8"), ("tunnels_high", "i8"),
     ("stream_hand", "i8"),
     ("inspect", "i8"),                          # 0: flows are only counted
-    ("cut", "i8"),                              # 1: rows of flows that are silent leave at the end of their minute
+    ("cut", "i8"),                              # 1: rows of flows that are silent leave at the end of their slot
     ("shared", "i8"),                           # 1: other shards learn answers as well: it is done outside of kernels
     ("outbox_limit", "i8"),                     # transactions beyond which no more flows are ended before they are written
     ("ending", "u8"),                           # address of what is told that a flow with a record of first bytes ends, 0 nothing
@@ -168,7 +168,7 @@ class Table:
         self.shard = records(1, SHARD)
         row = self.shard[0]
         row.cap, row.mask, row.high, row.streams_high, row.facts_high, row.tunnels_high = cap, min(size, 1 << 14) - 1, 1, 1, 1, 1
-        row.fold_cap, row.fold_high = folds, cap + 1
+        row.fold_cap, row.fold_high, row.span = folds, cap + 1, 60_000_000
 
     def touch(self) -> None:
         """Touch every page now, so that no first touch falls into the measured time."""

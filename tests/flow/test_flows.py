@@ -28,7 +28,7 @@ CAPTURES = [one for one in sorted(PCAPS.glob("*.pcap")) if not SLOW or one.stat(
 RULES = load()
 KINDS = {column.name: column for column in TABLES["flows"].columns}
 #: What a row of the twin holds beside columns.
-OPEN = {"ends", "minute"}
+OPEN = {"ends", "slot"}
 SMALL: dict[str, Any] = {"facts": 16, "streams": 8, "exports": 4096, "transactions": 8192, "seconds": 4096}
 
 
@@ -114,7 +114,7 @@ def check(frames: list[Frame], sizes: list[int], limits: flows.Limits | None = N
     limits = limits or flows.Limits()
     slow = twin(frames, limits)
     mine, shard = engine(frames, sizes, flows=1024, idle_tcp=limits.tcp, idle_half_open=limits.half_open, idle_closed=limits.closed,
-                         idle_udp=limits.udp, idle_other=limits.other)
+                         idle_udp=limits.udp, idle_other=limits.other, span=limits.span)
     same(mine, slow)
     seen = shard.intake.timeline.row
     assert shard.intake.refusals() == slow.refused and int(seen.packets) == slow.packets
@@ -220,7 +220,7 @@ def played(script: list[Move], start: int = 28_333_334 * flows.MINUTE - 3_000_00
 
 EXAMPLES = settings(max_examples=15 if SLOW else 200, deadline=None, report_multiple_bugs=False,
                     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-TIMES = st.sampled_from((flows.Limits(), flows.Limits(tcp=60, half_open=2, closed=0, udp=1, other=3)))
+TIMES = st.sampled_from((flows.Limits(), flows.Limits(tcp=60, half_open=2, closed=0, udp=1, other=3, span=15)))
 
 
 @EXAMPLES

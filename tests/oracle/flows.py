@@ -30,6 +30,7 @@ class Limits:
     closed: int = 5
     udp: int = 120
     other: int = 60
+    span: int = 60          # seconds: no row crosses a multiple of it
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,11 @@ class Flows:
         self.rows: list[Row] = []
 
     # ---- time
+    @property
+    def slot(self) -> int:
+        """The part of time in which a row that is counted into now has to end."""
+        return self.clock // (self.limits.span * SECOND)
+
     def limit(self, flow: Flow) -> int:
         """us without a packet after which the flow has ended."""
         limits = self.limits
@@ -176,7 +182,7 @@ class Flows:
 
     def count(self, flow: Flow, packet: Row, wire: int, source: Any) -> None:
         """A packet of a flow that lives."""
-        if flow.row and (flow.row["minute"] != self.clock // MINUTE or any(one.cuts(flow.row, self.clock) for one in self.changes)):
+        if flow.row and (flow.row["slot"] != self.slot or any(one.cuts(flow.row, self.clock) for one in self.changes)):
             self.close(flow, {("active", False)})
         row = flow.row = flow.row or self.opened(flow)
         d = int((source == flow.first) != flow.client_first)
@@ -258,7 +264,7 @@ class Flows:
     # ---- rows
     def opened(self, flow: Flow) -> Row:
         """An interval with nothing counted."""
-        row: Row = {**flow.about, "interval": flow.interval, "interval_start": self.clock, "interval_end": self.clock, "minute": self.clock // MINUTE,
+        row: Row = {**flow.about, "interval": flow.interval, "interval_start": self.clock, "interval_end": self.clock, "slot": self.slot,
                     "tags": [], "client_mss": None, "client_rtt_us": None, "server_rtt_us": None, "server_response_us": None}
         for side in SIDES:
             for name in ("packets", "bytes", "wire_bytes", "payload_bytes", "tcp_flags", "retransmissions", "out_of_order", "zero_windows"):
