@@ -62,7 +62,7 @@ class Account:
             shown = all(self.unread.get(minute, 0) > 0 for minute in minutes)
             in_memory, gone = int(missing[np.array(held, np.int64)].sum()), int(missing[np.array(mine, np.int64)].sum())
             told = ", ".join(f"{self.unread.get(minute, 0) / 1e6:.1f} s" for minute in sorted(minutes))
-            lines.append(f"  killed {(at - first) / 1e6:.1f} s after a half minute began, reading again {(reading - at) / 1e6:.1f} s later: {in_memory:,} packets "
+            lines.append(f"  killed {(at - first) / 1e6:.1f} s into a half minute, reading again {(reading - at) / 1e6:.1f} s later: {in_memory:,} packets "
                          f"were in its memory, the oldest of {age:.1f} s before (may be {allowed + 1:.1f}); {gone - in_memory:,} came while nobody read; "
                          f"unread of these minutes by coverage: {told or 'none is missing'}{'' if shown else ' WRONG'}")
             good = good and shown and age <= allowed + 1
