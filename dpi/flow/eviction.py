@@ -1,11 +1,11 @@
 """A table that is full: which flow makes room, and how the half-open flows of a flood become few rows.
 
-A flood opens more connections than there is room for, and none is ever established. Evicted one by one each would have a row of its own, a million a
-second. They are folded instead: what they counted goes to one row for each slot (a minute, or half of one), server, port and client prefix (/24 of IPv4,
-/48 of IPv6), with VLAN and interface. Folds have records of their own behind those of flows, so that a flood of folds evicts nobody. Where there is no room for one more
-fold, as with clients made up at random, a flow goes to the fold of its server and port, of its server, or of all; beyond that it has its own row. What
-is folded coarser than by prefix is counted (`folded_coarser`). A fold is a flow of one slot: it ends with the sweep after it, or once what was still
-in the table of that slot is folded and the folds of the next one want its room.
+A flood opens more connections than there is room for, and none is ever established. Evicted one by one each would have a row of its own, a million a second.
+They are folded instead: what they counted goes to one row for each slot (a minute, or half of one), server, port and client prefix (/24 of IPv4, /48 of
+IPv6), with VLAN and interface. Folds have records of their own behind those of flows, so that a flood of folds evicts nobody. Where there is no room for one
+more fold, as with clients made up at random, a flow goes to the fold of its server and port, of its server, or of all; beyond that it has its own row. What
+is folded coarser than by prefix is counted (`folded_coarser`). A fold is a flow of one slot: it ends with the sweep after it, or once what was still in the
+table of that slot is folded and the folds of the next one want its room.
 """
 from __future__ import annotations
 
