@@ -183,12 +183,12 @@ class Delivery:
         """The thread that encodes."""
         while True:
             with self._changed:
-                while not (taken := self._due()):
+                while not (taken := self._due()) and not self._due_calls:
                     if self._stopped:
                         return
                     self._changed.wait(self._wait)
                 self._packed = sum(one.rows for one in taken)
-            kept = True
+                kept = bool(taken) or not (self._ahead and self._kept)      # nothing was waiting to be encoded: what is in memory has to be on disk all the same
             for gathering in taken:
                 try:
                     kept &= self._place(self._packing.pack(gathering))

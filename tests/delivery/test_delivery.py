@@ -447,3 +447,18 @@ def test_an_encoder_that_stands_still_is_not_waited_for_for_ever(monkeypatch: py
     going.set()
     with contextlib.suppress(UserError):
         delivery.close()
+
+
+def test_what_is_to_be_told_after_the_rows_is_told_where_there_are_none(tmp_path: Path) -> None:
+    """A probe that is killed before its first row has said from when on it read."""
+    told = threading.Event()
+    delivery = Delivery(lambda: open_store("none"), "p1", DiskSpool(tmp_path / "spool", ROOM), ahead=True, wait=60.0)
+    try:
+        delivery.after(told.set)
+        assert told.wait(5)
+        told.clear()
+        delivery.write(rows(0, 10))
+        delivery.after(told.set)
+        assert told.wait(5)
+    finally:
+        delivery.close()
