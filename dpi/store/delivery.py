@@ -188,7 +188,7 @@ class Delivery:
                         return
                     self._changed.wait(self._wait)
                 self._packed = sum(one.rows for one in taken)
-                kept = bool(taken) or not (self._ahead and self._kept)      # nothing was waiting to be encoded: what is in memory has to be on disk all the same
+                kept = bool(taken) or not (self._ahead and self._kept)      # nothing was to be encoded: what is in memory has to be on disk all the same
             for gathering in taken:
                 try:
                     kept &= self._place(self._packing.pack(gathering))
