@@ -7,8 +7,10 @@ the side that opened the flow; "wire" bytes are the frame without FCS, "bytes" t
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from dpi.columns import KINDS, Column, Kind, Table
+from dpi.rollups import ROLLUPS
 
 if TYPE_CHECKING:
     from dpi.batch import NULLS, Batch, Coded, Lists, Texts
@@ -22,80 +24,6 @@ def __getattr__(name: str) -> Any:
         from dpi import batch
         return getattr(batch, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How one kind of column is held by each party."""
-    numpy: str              # dtype of a Batch column: '' where it is Texts or Coded; 'ip' uint8[n,16]; '[]' Lists
-    modern: str             # ClickHouse 24 and later, chDB
-    legacy: str             # ClickHouse 18.16: no IPv6, DateTime64, Bool
-    codec: str = ""
-    words: str = ""         # how it looks in JSON and CSV
-
-
-KINDS = {
-    "flag": Kind("u1", "Bool", "UInt8", "", "true or false"),
-    "u8": Kind("u1", "UInt8", "UInt8", "", "number"),
-    "u16": Kind("u2", "UInt16", "UInt16", "", "number"),
-    "u32": Kind("u4", "UInt32", "UInt32", "", "number"),
-    "u64": Kind("u8", "UInt64", "UInt64", "", "number"),
-    "u16?": Kind("u2", "Nullable(UInt16)", "Nullable(UInt16)", "", "number or null"),
-    "u32?": Kind("u4", "Nullable(UInt32)", "Nullable(UInt32)", "", "number or null"),
-    "u64?": Kind("u8", "Nullable(UInt64)", "Nullable(UInt64)", "", "number or null"),
-    "id": Kind("u8", "UInt64", "UInt64", "", "decimal digits in a string (beyond 2^53, so no JSON number)"),
-    "time": Kind("i8", "DateTime64(6, 'UTC')", "Int64", "Delta, LZ4", "ISO 8601, microseconds, Z"),
-    "time?": Kind("i8", "Nullable(DateTime64(6, 'UTC'))", "Nullable(Int64)", "", "ISO 8601, microseconds, Z; or null"),
-    "minute": Kind("i8", "DateTime64(0, 'UTC')", "DateTime", "Delta, LZ4", "ISO 8601, Z"),
-    "day": Kind("u2", "Date", "Date", "", "YYYY-MM-DD"),
-    "ip": Kind("ip", "IPv6", "FixedString(16)", "", "text; IPv4 plain"),
-    "mac": Kind("u8", "LowCardinality(String)", "String", "", "aa:bb:cc:dd:ee:ff, or empty"),
-    "text": Kind("", "String", "String", "", "text"),
-    "code": Kind("", "LowCardinality(String)", "String", "", "text from a small set"),
-    "codes": Kind("[]", "Array(LowCardinality(String))", "Array(String)", "", "list of text"),
-    "texts": Kind("[]", "Array(String)", "Array(String)", "", "list of text"),
-    "u64s": Kind("[]", "Array(UInt64)", "Array(UInt64)", "", "list of numbers"),
-}
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column. A Batch without it gives the default: 0, '', [] or, where the kind ends with '?', NULL."""
-    name: str
-    kind: str
-    words: str              # what it means, one line
-    unit: str = ""
-    source: str = ""        # IPFIX element, RFC
-    slot: str = ""          # transaction tables: 'number 3' or 'text 0' of the TRANSACTION record
-
-    @property
-    def nullable(self) -> bool:
-        return self.kind.endswith("?")
-
-    def type(self, dialect: str = "modern") -> str:
-        """The ClickHouse type in that dialect: 'modern' or 'legacy'."""
-        return str(getattr(KINDS[self.kind], dialect))
-
-
-@dataclass(frozen=True)
-class Table:
-    """One exported table. `order` is its sort key; without one, rows stay as they came, and of `span`, a time by which they come almost in order,
-    each granule's least and greatest are kept. `folds` is the table a rollup is computed from, `step` the rollup's width in seconds."""
-    name: str
-    words: str
-    columns: tuple[Column, ...]
-    order: tuple[str, ...]
-    engine: str = "MergeTree"
-    folds: str = ""
-    step: int = 0
-    span: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
-
-    def column(self, name: str) -> Column:
-        return next(column for column in self.columns if column.name == name)
 
 
 C = Column
@@ -311,19 +239,6 @@ FILES = (
     _STORED,
 )
 
-_ROLLUP = (
-    C("time", "minute", "start of the slot"),
-    C("stored_day", "day", "day the rows were written; partitions follow it"),
-    _PROBE, _CAPTURE,
-    C("protocol", "code", "as in flows"),
-    C("application", "code", "as in flows"),
-    C("category", "code", "as in flows"),
-    *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", unit)
-      for what, unit in (("packets", "packets"), ("bytes", "bytes"), ("wire_bytes", "bytes")) for side in ("client", "server")),
-    C("flows", "u64", "flows opened in the slot: countIf(interval = 0)", "flows"),
-)
-_KEY = ("time", "probe", "capture_id", "protocol", "application", "category")
-
 _VOLUMES = tuple(C(f"{way}_{what}", "u64", f"{words} {sent} that side", unit)
                  for what, words, unit in (("packets", "packets", "packets"), ("bytes", "octets of the innermost IP packets", "bytes"),
                                            ("wire_bytes", "frames without FCS", "bytes")) for way, sent in (("up", "sent by"), ("down", "received by")))
@@ -396,9 +311,7 @@ TABLES = {t.name: t for t in (
           "ReplacingMergeTree(revision)"),
     Table("usage_slots", "The minutes and hours of usage that are closed; its row is written after the slot's.", USAGE_SLOTS,
           ("table_name", "time", "probe", "capture_id"), "ReplacingMergeTree(revision)"),
-    Table("flows_1m", "Flows by minute, protocol, application and category.", _ROLLUP, _KEY, "SummingMergeTree", "flows", 60),
-    Table("flows_5m", "The same by five minutes.", _ROLLUP, _KEY, "SummingMergeTree", "flows_1m", 300),
-    Table("flows_1h", "The same by hour.", _ROLLUP, _KEY, "SummingMergeTree", "flows_5m", 3600),
+    *ROLLUPS,
 )}
 
 #: Names of the columns that are numbers by nature and strings in JSON.

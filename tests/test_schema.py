@@ -57,10 +57,18 @@ def test_ddl_partitions_by_the_time_of_writing() -> None:
             assert f"`{column.name}` {column.type()}" in ddl
 
 
-def test_every_rollup_column_is_of_flows() -> None:
-    for name in ("flows_1m", "flows_5m", "flows_1h"):
-        for column in TABLES[name].columns:
-            assert column.name in ("time", "stored_day", "flows") or column.name in FLOWS
+def test_every_rollup_column_comes_from_what_it_folds() -> None:
+    """By its name, or by an expression where the rollup is of rows; sort keys tell every row apart, and the name that is bounded is a key."""
+    folding = [table for table in TABLES.values() if table.folds]
+    assert len(folding) >= 9
+    for table in folding:
+        held = set(TABLES[table.folds].names)
+        keys = {column.name for column in table.columns if column.kind != "u64"}
+        assert set(table.order) == keys and table.step % (TABLES[table.folds].step or 1) == 0
+        assert bool(table.most) == bool(table.named) and (not table.most or "name" in keys and table.named in held)
+        for column in table.columns:
+            if TABLES[table.folds].folds or not column.fold:
+                assert column.name in held | {"time", "stored_day"}, (table.name, column.name)
 
 
 def test_a_column_the_table_has_not_is_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dpi.errors import UserError
 from dpi.schema import TABLES, Column, Table
+from dpi.store import rollups
 from dpi.store.tables import VERSION, Run
 
 _STATE = "fullspan_schema"
@@ -38,23 +39,24 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
             f"ORDER BY ({order})")
 
 
+def _root(table: Table) -> Table:
+    """The rollup of rows, not of another rollup, that it is folded from in the end."""
+    while TABLES[table.folds].folds:
+        table = TABLES[table.folds]
+    return table
+
+
 def _view(table: Table) -> str:
     """The rollup straight from the rows it sums up in the end, not from the rollup before it: rows are read once."""
-    step = table.step
+    step, root = table.step, _root(table)
+    src = root.folds        # the server keeps a view's text without quotes, and a bare `interval` would keep it from starting again
+    moment = f"{src}.interval_start" if src == "flows" else f"{src}.time"
     # the remainder of a time before 1970 is negative
-    seconds = "intDiv(interval_start - ((interval_start % 1000000) + 1000000) % 1000000, 1000000)"
+    seconds = f"intDiv({moment} - (({moment} % 1000000) + 1000000) % 1000000, 1000000)"
     keys = {"time": f"toDateTime({seconds} - (({seconds} % {step}) + {step}) % {step}, 'UTC')", "stored_day": _DAY}
-    chosen = []
-    for column in table.columns:
-        if column.name in keys:
-            chosen.append(f"{keys[column.name]} AS {column.name}")
-        elif column.kind == "u64":
-            # the server keeps this without quotes, and a bare `interval` would keep it from starting again
-            chosen.append("countIf(flows.interval = 0) AS flows" if column.name == "flows" else f"sum({column.name}) AS {column.name}")
-        else:
-            chosen.append(column.name)
-    grouped = ", ".join(column.name for column in table.columns if column.kind != "u64")
-    return f"CREATE VIEW IF NOT EXISTS {table.name} AS SELECT {', '.join(chosen)} FROM flows GROUP BY {grouped}"
+    chosen = [f"{keys.get(column.name) or rollups.expression(root, root.column(column.name), src)} AS {column.name}" for column in table.columns]
+    grouped = ", ".join(column.name for column in table.columns if rollups.is_key(column))
+    return f"CREATE VIEW IF NOT EXISTS {table.name} AS SELECT {', '.join(chosen)} FROM {src} {root.picked.format(src=src)} GROUP BY {grouped}"
 
 
 def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> None:

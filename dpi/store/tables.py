@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from dpi.errors import UserError
 from dpi.schema import KINDS, TABLES, Column, Table
+from dpi.store import masked, rollups
 
 #: Raised when a migration below is added. Adding columns, tables or rollups needs none: they are compared and added.
 VERSION = 1
@@ -41,7 +42,7 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
     if replicated:
         name, _, rest = engine.partition("(")
         engine = f"Replicated{name}('{replicated}/{table.name}', '{replica}'{f', {rest}' if rest else ')'}"
-    order = f"({', '.join((*table.order, 'stored_day') if table.folds else table.order)})" if table.order else "tuple()"
+    order = f"({', '.join(table.order)})" if table.order else "tuple()"
     parts = [_define(column) for column in table.columns]
     if table.span:
         parts.append(f"INDEX {table.span}_span {table.span} TYPE minmax GRANULARITY 1")
@@ -50,36 +51,17 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
             f"SETTINGS {_SETTINGS}")
 
 
-def view_name(table: Table) -> str:
-    """Name of the materialized view that fills a rollup."""
-    return f"{table.name}_view"
-
-
-def view(table: Table) -> str:
-    """CREATE MATERIALIZED VIEW that folds `table.folds` into the rollup `table`."""
-    from_flows = table.folds == "flows"
-    # in integers: toStartOfMinute() clamps times before 1970
-    at, scale = ("toUnixTimestamp64Micro(src.interval_start)", 1_000_000) if from_flows else ("toUnixTimestamp64Second(src.time)", 1)
-    slot = f"fromUnixTimestamp64Second(intDiv({at} - positiveModulo({at}, {table.step * scale}), {scale}), 'UTC')"
-    keys = {"time": slot, "stored_day": "toDate(src.stored_time)" if from_flows else "src.stored_day"}
-    chosen = []
-    for column in table.columns:
-        if column.name in keys:
-            chosen.append(f"{keys[column.name]} AS {column.name}")
-        elif column.kind == "u64":
-            opened = from_flows and column.name == "flows"
-            chosen.append(f"{'countIf(src.interval = 0)' if opened else f'sum(src.{column.name})'} AS {column.name}")
-        else:
-            chosen.append(f"src.{column.name} AS {column.name}")
-    grouped = ", ".join(column.name for column in table.columns if column.kind != "u64")
-    return (f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view_name(table)} TO {table.name} AS\nSELECT {', '.join(chosen)}\n"
-            f"FROM {table.folds} AS src\nGROUP BY {grouped}")
-
-
 def statements(replicated: str = "", replica: str = "") -> list[str]:
     """All that makes an empty store."""
-    tables = list(TABLES.values())
-    return [create(table, replicated, replica) for table in tables] + [view(table) for table in tables if table.folds]
+    return _tables(replicated, replica) + _views()
+
+
+def _tables(replicated: str, replica: str) -> list[str]:
+    return [create(table, replicated, replica) for table in TABLES.values()] + masked.keys(replicated, replica)
+
+
+def _views() -> list[str]:
+    return [rollups.view(table) for table in rollups.FOLDED] + masked.statements()
 
 
 def digest(replicated: str = "", replica: str = "") -> str:
@@ -106,24 +88,33 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> No
         return
     if known:
         _upgrade(run, version)
-    for statement in statements(replicated, replica):
+    for statement in _tables(replicated, replica):
+        run(statement)
+    if known:
+        rollups.put_back(run)
+    masked.fill_key(run)
+    for statement in _views():
         run(statement)
     run(f"INSERT INTO {_STATE} (version, digest) VALUES ({VERSION}, '{now}')")
 
 
 def _upgrade(run: Run, version: int) -> None:
-    """Add the columns that are new and drop the views, which are made again. Columns that are gone stay, unused."""
+    """Add the columns that are new and drop the views, which are made again; rollups that changed are set aside. Columns that are gone stay, unused."""
     for step in range(version + 1, VERSION + 1):
         for statement in MIGRATIONS[step]:
             run(statement)
-    for table in TABLES.values():
-        if table.folds:
-            run(f"DROP VIEW IF EXISTS {view_name(table)}")
+    for table in rollups.FOLDED:
+        run(f"DROP VIEW IF EXISTS {rollups.view_name(table)}")
+    for name in masked.VIEWS:
+        run(f"DROP VIEW IF EXISTS {name}")
     present: dict[str, set[str]] = {}
     for name, column in run("SELECT table, name FROM system.columns WHERE database = currentDatabase()"):
         present.setdefault(str(name), set()).add(str(column))
+    rollups.set_aside(run, present)
     for table in TABLES.values():
         before = ""
+        if table.folds:
+            continue
         if table.name in present:
             run(f"ALTER TABLE {table.name} MODIFY SETTING non_replicated_deduplication_window = {_WINDOW}")
         for column in table.columns:

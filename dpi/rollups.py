@@ -1,0 +1,121 @@
+"""Tables that sum up others as rows are stored: what dashboards and reports read, so that a month is not looked up flow by flow.
+
+None has an address, a customer or a service; names are cut to the domain that can be registered. Delays are histograms: `bin` is the least delay of its
+bin, two bins a doubling (dpi.reports.grafana.sql has the arithmetic). Money never reads these: see usage_1m and usage_1h.
+"""
+from __future__ import annotations
+
+from dpi.columns import Column as C
+from dpi.columns import Table
+
+_TIME = C("time", "minute", "start of the slot")
+_DAY = C("stored_day", "day", "day the rows were written; partitions follow it")
+_PROBE = C("probe", "code", "name of the probe that saw it", "", "IPFIX 144 exportingProcessId")
+_CAPTURE = C("capture_id", "id", "the capture's row in `captures`, 0 for live traffic")
+_INTERFACE = C("interface", "code", "as in flows")
+_LOCAL = (C("client_local", "flag", "as in flows"), C("server_local", "flag", "as in flows"))
+_SUMMED = "SummingMergeTree"
+
+_TCP = "{src}.ip_protocol = 6"
+#: A connection's SYN was seen, and this is its first row.
+_OPENED = "{src}.interval = 0 AND {src}.midstream = 0 AND bitTest({src}.client_tcp_flags, 1)"
+_SUMS = (
+    *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", unit)
+      for what, unit in (("packets", "packets"), ("bytes", "bytes"), ("wire_bytes", "bytes")) for side in ("client", "server")),
+    C("flows", "u64", "flows opened in the slot: countIf(interval = 0)", "flows", fold="countIf({src}.interval = 0)"),
+    *(C(f"{side}_tcp_packets", "u64", f"{side}_packets of TCP", "packets", fold=f"sumIf({{src}}.{side}_packets, {_TCP})") for side in ("client", "server")),
+    *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", "packets") for what in ("retransmissions", "out_of_order") for side in ("client", "server")),
+    C("tcp_opened", "u64", "TCP connections whose SYN was seen", "flows", fold=f"countIf({_TCP} AND {_OPENED})"),
+    C("tcp_unanswered", "u64", "of them, those that ended in their first minute without SYN-ACK: silent, refused or one direction only", "flows",
+      fold=f"countIf({_TCP} AND {_OPENED} AND {{src}}.final AND NOT bitTest({{src}}.server_tcp_flags, 1))"),
+)
+_FLOWS = (_TIME, _DAY, _PROBE, _CAPTURE, *(C(name, "code", "as in flows") for name in ("protocol", "application", "category")), _INTERFACE, *_LOCAL, *_SUMS)
+_FLOWS_KEY = ("time", "probe", "capture_id", "protocol", "application", "category", "interface", "client_local", "server_local", "stored_day")
+_LINKS = (_TIME, _DAY, _PROBE, _CAPTURE, _INTERFACE, *_LOCAL, *_SUMS)
+
+
+def _bin(delay: str) -> str:
+    """SQL: the least delay of the bin, two bins a doubling."""
+    return f"toUInt32({delay} - {delay} % greatest(bitShiftRight(roundToExp2({delay}), 1), 1))"
+
+
+_UNKNOWN = 0xFFFFFFFF
+_DELAYS = (
+    _TIME, _DAY, _PROBE, _CAPTURE, _INTERFACE,
+    C("application", "code", "as in flows"),
+    C("side", "code", "client, server: round trips between the probe and that side; response: from question to answer (server_response_us)", fold="side"),
+    C("bin", "u32", "least delay of the bin", "us", fold=_bin("delay")),
+    C("measures", "u64", "delays in the bin", fold="count()"),
+    C("sum_us", "u64", "their sum", "us", fold="sum(toUInt64(delay))"),
+)
+_SIDES = {"client": "client_rtt_us", "server": "server_rtt_us", "response": "server_response_us"}
+_EACH_DELAY = (f"ARRAY JOIN [{', '.join(repr(side) for side in _SIDES)}] AS side, "
+               f"[{', '.join(f'ifNull({{src}}.{column}, {_UNKNOWN})' for column in _SIDES.values())}] AS delay WHERE delay != {_UNKNOWN}")
+
+
+def _domain(name: str) -> str:
+    """SQL: the domain that can be registered, in lower case; '' of an address; names of .local are one, they are of persons' devices."""
+    plain = f"lower({name})"
+    return (f"multiIf(match({plain}, '^[0-9.]*(:[0-9]+)?$|:.*:|^.?$'), '', match({plain}, '[.]local[.]?$'), 'local', "
+            f"substring(cutToFirstSignificantSubdomain({plain}), 1, 120))")
+
+
+_NAMES = (
+    _TIME, _DAY, _PROBE, _CAPTURE,
+    C("name", "text", "domain of server_name that can be registered (public suffix and one label); empty: an address, or not among the block's first 500",
+      fold=_domain("{src}.server_name")),
+    C("wire_bytes", "u64", "frames both ways, without FCS", "bytes", fold="sum({src}.client_wire_bytes + {src}.server_wire_bytes)"),
+    C("packets", "u64", "packets both ways", "packets", fold="sum({src}.client_packets + {src}.server_packets)"),
+    C("flows", "u64", "flows opened", "flows", fold="countIf({src}.interval = 0)"),
+)
+_MESSAGES = (
+    _TIME, _DAY, _PROBE, _CAPTURE,
+    C("query_type", "code", "as in dns"),
+    C("is_response", "flag", "as in dns"),
+    C("response_code", "code", "as in dns"),
+    C("bin", "u32", "least delay of the bin of response_time_us, 0 where there is none", "us", fold=_bin("ifNull({src}.response_time_us, 0)")),
+    C("messages", "u64", "rows of dns", fold="count()"),
+    C("measures", "u64", "of them, those with a response time", fold="count({src}.response_time_us)"),
+    C("sum_us", "u64", "sum of response_time_us", "us", fold="sum(toUInt64(ifNull({src}.response_time_us, 0)))"),
+)
+_DNS_NAMES = (
+    _TIME, _DAY, _PROBE, _CAPTURE,
+    C("name", "text", "domain of query_name that can be registered; empty: an address, or not among the block's first 500", fold=_domain("{src}.query_name")),
+    C("messages", "u64", "questions and answers", fold="count()"),
+    C("queries", "u64", "questions", fold="countIf({src}.is_response = 0)"),
+    C("answers", "u64", "answers", fold="countIf({src}.is_response != 0)"),
+    C("nxdomain", "u64", "answers that say there is no such name", fold="countIf({src}.is_response != 0 AND {src}.response_code = 'NXDOMAIN')"),
+    C("failures", "u64", "answers that say anything but NOERROR and NXDOMAIN",
+      fold="countIf({src}.is_response != 0 AND {src}.response_code != 'NXDOMAIN' AND {src}.response_code != 'NOERROR')"),
+)
+#: What is told of ALPN: the protocols of RFC 7301's registry that are met; anything may be offered.
+_ALPN = ("", "h2", "h2c", "h3", "http/1.0", "http/1.1", "acme-tls/1", "ftp", "imap", "pop3", "managesieve", "dot", "doq", "smb", "mqtt", "xmpp-client",
+         "xmpp-server", "webrtc", "c-webrtc", "stun.turn", "sip/2", "irc", "ntske/1", "tds/8.0", "postgresql", "radius/1.0", "nntp", "sunrpc")
+_HELLOS = (
+    _TIME, _DAY, _PROBE, _CAPTURE,
+    C("role", "code", "as in tls"),
+    C("version", "code", "as in tls"),
+    C("cipher", "code", "as in tls"),
+    C("alpn", "code", "the protocol chosen, or the first one offered, where it is a registered one; other: it is not",
+      fold=f"if(splitByChar(',', {{src}}.alpn)[1] IN ({', '.join(map(repr, _ALPN))}), splitByChar(',', {{src}}.alpn)[1], 'other')"),
+    C("hellos", "u64", "rows of tls", fold="count()"),
+)
+_PLACE = ("time", "probe", "capture_id")
+
+ROLLUPS = (
+    Table("flows_1m", "Flows by minute, protocol, application, category, interface and who is local.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows", 60),
+    Table("flows_5m", "The same by five minutes.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows_1m", 300),
+    Table("flows_1h", "The same by hour.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows_5m", 3600),
+    Table("links_1m", "Flows by minute, interface and who is local.", _LINKS, (*_PLACE, "interface", "client_local", "server_local", "stored_day"), _SUMMED,
+          "flows_1m", 60),
+    Table("delays_1h", "Round trips and response times by hour, interface and application, as histograms.", _DELAYS,
+          (*_PLACE, "interface", "side", "application", "bin", "stored_day"), _SUMMED, "flows", 3600, picked=_EACH_DELAY),
+    Table("names_1h", "Traffic by hour and registered domain of the server's name.", _NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "flows", 3600,
+          picked="WHERE {src}.server_name != ''", named="server_name", most=500),
+    Table("dns_5m", "DNS messages by five minutes, kind of question, answer and response time.", _MESSAGES,
+          (*_PLACE, "query_type", "is_response", "response_code", "bin", "stored_day"), _SUMMED, "dns", 300),
+    Table("dns_names_1h", "DNS messages by hour and registered domain.", _DNS_NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "dns", 3600,
+          named="query_name", most=500),
+    Table("tls_1h", "TLS hellos by hour, version, cipher suite and ALPN.", _HELLOS, (*_PLACE, "role", "version", "cipher", "alpn", "stored_day"), _SUMMED,
+          "tls", 3600),
+)

@@ -1,0 +1,71 @@
+"""Views for those who may see traffic but not whose it is: Grafana's user is granted these and the rollups, and nothing else (deploy/grafana/grants.sql).
+
+Of `flows`: an address is shown whole only where the other side is local and this one is not; all others are cut to /24 of IPv4 and /48 of IPv6, so that
+without local_networks every one is. What leads to one line or device is left out: MAC and outer addresses, VLANs, session numbers, client ports, user
+agents, and the Community ID, which can be turned back into addresses by trying. Customers and services are not in it, for with server names beside them a
+pseudonym would be a diary. Of usage: customers and services by pseudonym, a keyed hash (SipHash-2-4, 128 bits, of which 40 are shown) whose key is in the
+table `pseudonym_key`: the same as long as the store lives. Views run with the rights of who made them.
+"""
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from dpi.schema import TABLES
+
+Run = Callable[[str], Sequence[Sequence[object]]]
+KEY = "pseudonym_key"
+LEFT_OUT = frozenset("""community_id source first_packet vlan inner_vlan tunnel_id outer_client_ip outer_server_ip client_mac server_mac client_port icmp_type
+                     icmp_code client_ttl server_ttl ja3 ja3s ja4_all user_agent client_service_id client_customer_id server_service_id
+                     server_customer_id""".split())       # noqa: SIM905
+_V4 = "toIPv6('::ffff:0.0.0.0')", "toIPv6('::ffff:255.255.255.255')"
+
+
+def _network(side: str, other: str) -> str:
+    """SQL: the address of a side, masked where it may be a person's."""
+    address = f"src.{side}_ip"
+    masked = f"tupleElement(IPv6CIDRToRange({address}, if({address} BETWEEN {_V4[0]} AND {_V4[1]}, toUInt8(120), toUInt8(48))), 1)"
+    return f"if(src.{other}_local AND NOT src.{side}_local AND src.{side}_service_id = '', {address}, {masked})"
+
+
+def _flows() -> str:
+    chosen = []
+    for column in TABLES["flows"].columns:
+        if column.name in ("client_ip", "server_ip"):
+            side, other = ("client", "server") if column.name == "client_ip" else ("server", "client")
+            chosen.append(f"{_network(side, other)} AS {side}_network")
+        elif column.name not in LEFT_OUT:
+            chosen.append(f"src.{column.name} AS {column.name}")
+    return f"SELECT {', '.join(chosen)} FROM flows AS src"
+
+
+def _pseudonym(letter: str, column: str) -> str:
+    """SQL: 'c-' or 's-' and ten hexadecimal digits; '' of ''."""
+    hashed = f"sipHash128Keyed((SELECT (k0, k1) FROM {KEY} LIMIT 1), src.{column})"
+    return f"if(src.{column} = '', '', concat('{letter}-', lower(substring(hex({hashed}), 1, 10))))"
+
+
+def _usage(name: str) -> str:
+    given = {"customer_id": f"{_pseudonym('c', 'customer_id')} AS customer", "service_id": f"{_pseudonym('s', 'service_id')} AS service"}
+    chosen = [given.get(column.name, f"src.{column.name} AS {column.name}") for column in TABLES[name].columns]
+    return f"SELECT {', '.join(chosen)} FROM {name} AS src FINAL"
+
+
+VIEWS = {"grafana_flows": _flows, "grafana_usage_1m": lambda: _usage("usage_1m"), "grafana_usage_1h": lambda: _usage("usage_1h")}
+
+
+def keys(replicated: str = "", replica: str = "") -> list[str]:
+    """CREATE TABLE of the pseudonyms' key."""
+    engine = f"ReplicatedMergeTree('{replicated}/{KEY}', '{replica}')" if replicated else "MergeTree"
+    return [f"CREATE TABLE IF NOT EXISTS {KEY} (k0 UInt64, k1 UInt64) ENGINE = {engine} ORDER BY tuple()"]
+
+
+def fill_key(run: Run) -> None:
+    """Make the key, where there is none: another one would give everyone another pseudonym."""
+    if str(list(run(f"SELECT count() FROM {KEY}"))[0][0]) == "0":
+        run(f"INSERT INTO {KEY} VALUES ({secrets.randbits(64)}, {secrets.randbits(64)})")
+
+
+def statements() -> list[str]:
+    """CREATE VIEW of each."""
+    return [f"CREATE VIEW IF NOT EXISTS {name} DEFINER = CURRENT_USER SQL SECURITY DEFINER AS\n{select()}" for name, select in VIEWS.items()]
