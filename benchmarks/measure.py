@@ -1,6 +1,7 @@
 """Whole processes, timed from outside: wall and CPU seconds and peak memory by the operating system's own account of the finished child."""
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -69,6 +70,12 @@ def ratio(slow: Runs, fast: Runs) -> str:
     """Median of the pairwise wall ratios."""
     pairs = [a / b for a, b in zip(slow.wall, fast.wall, strict=True)]
     return f"{slow.name} / {fast.name}: {statistics.median(pairs):.2f} ({min(pairs):.2f} .. {max(pairs):.2f})"
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The least of the values that `share` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def machine() -> str:

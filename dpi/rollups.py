@@ -1,7 +1,7 @@
 """Tables that sum up others as rows are stored: what dashboards and reports read, so that a month is not looked up flow by flow.
 
-None has an address, a customer or a service; names are cut to the domain that can be registered. Delays are histograms: `bin` is the least delay of its
-bin, two bins a doubling (dpi.reports.grafana.sql has the arithmetic). Money never reads these: see usage_1m and usage_1h.
+None has an address; services_* alone have customers; names are cut to the domain that can be registered. Delays are histograms: `bin` is the least delay of its
+bin, two bins a doubling (dpi/reports/grafana/sql.py takes percentiles of them). Money never reads these: see usage_1m and usage_1h.
 """
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ _DELAYS = (
     C("measures", "u64", "delays in the bin", fold="count()"),
     C("sum_us", "u64", "their sum", "us", fold="sum(toUInt64(delay))"),
 )
+_DELAYS_BY_LINK = tuple(column for column in _DELAYS if column.name != "application")
 _SIDES = {"client": "client_rtt_us", "server": "server_rtt_us", "response": "server_response_us"}
 _EACH_DELAY = (f"ARRAY JOIN [{', '.join(repr(side) for side in _SIDES)}] AS side, "
                f"[{', '.join(f'ifNull({{src}}.{column}, {_UNKNOWN})' for column in _SIDES.values())}] AS delay WHERE delay != {_UNKNOWN}")
@@ -101,6 +102,19 @@ _HELLOS = (
     C("hellos", "u64", "rows of tls", fold="count()"),
 )
 _PLACE = ("time", "probe", "capture_id")
+_SERVICE = (C("service_id", "code", "as in usage_1m"), C("customer_id", "code", "as in usage_1m"))
+_VOLUMES = tuple(C(name, "u64", f"sum of {name}") for name in ("up_packets", "down_packets", "up_bytes", "down_bytes", "up_wire_bytes", "down_wire_bytes",
+      "flows",
+                                                               "duplicate_packets", "duplicate_bytes"))
+_SERVICES = (
+    _TIME, _DAY, _PROBE, _CAPTURE, *_SERVICE, *_VOLUMES,
+    *(C(name, "u64", f"sum of {name}") for name in ("rtt_count", "rtt_sum_us", "syn_up", "syn_ack_down", "up_retransmissions", "down_retransmissions")),
+    C("minutes", "u64", "minutes with traffic", fold="countIf({src}.up_packets + {src}.down_packets > 0)"),
+)
+_SERVICE_APPLICATIONS = (_TIME, _DAY, _PROBE, _CAPTURE, *_SERVICE, C("category", "code", "as in usage_1h"), C("application", "code", "as in usage_1h"),
+                         *_VOLUMES)
+#: Of a slot of usage that is computed again only the first computation is in a rollup, until that is filled anew: what a view has seen it can't take back.
+_FIRST = "WHERE {src}.revision = 1"
 
 ROLLUPS = (
     Table("flows_1m", "Flows by minute, protocol, application, category, interface and who is local.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows", 60),
@@ -110,12 +124,22 @@ ROLLUPS = (
           "flows_1m", 60),
     Table("delays_1h", "Round trips and response times by hour, interface and application, as histograms.", _DELAYS,
           (*_PLACE, "interface", "side", "application", "bin", "stored_day"), _SUMMED, "flows", 3600, picked=_EACH_DELAY),
+    Table("delays_1d", "The same by day.", _DELAYS, (*_PLACE, "interface", "side", "application", "bin", "stored_day"), _SUMMED, "delays_1h", 86400),
+    Table("delays_5m", "The same by five minutes and interface.", _DELAYS_BY_LINK, (*_PLACE, "interface", "side", "bin", "stored_day"), _SUMMED, "flows", 300,
+          picked=_EACH_DELAY),
     Table("names_1h", "Traffic by hour and registered domain of the server's name.", _NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "flows", 3600,
           picked="WHERE {src}.server_name != ''", named="server_name", most=500),
+    Table("names_1d", "The same by day.", _NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "names_1h", 86400),
     Table("dns_5m", "DNS messages by five minutes, kind of question, answer and response time.", _MESSAGES,
           (*_PLACE, "query_type", "is_response", "response_code", "bin", "stored_day"), _SUMMED, "dns", 300),
     Table("dns_names_1h", "DNS messages by hour and registered domain.", _DNS_NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "dns", 3600,
           named="query_name", most=500),
+    Table("dns_names_1d", "The same by day.", _DNS_NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "dns_names_1h", 86400),
     Table("tls_1h", "TLS hellos by hour, version, cipher suite and ALPN.", _HELLOS, (*_PLACE, "role", "version", "cipher", "alpn", "stored_day"), _SUMMED,
           "tls", 3600),
+    Table("services_1h", "Usage of services by hour, for dashboards: never for bills.", _SERVICES, (*_PLACE, "service_id", "customer_id", "stored_day"),
+          _SUMMED,
+          "usage_1m", 3600, picked=_FIRST),
+    Table("services_1d", "Usage of services by day and application, for dashboards: never for bills.", _SERVICE_APPLICATIONS,
+          (*_PLACE, "service_id", "customer_id", "category", "application", "stored_day"), _SUMMED, "usage_1h", 86400, picked=_FIRST),
 )

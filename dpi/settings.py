@@ -69,6 +69,8 @@ class Probe:
     promiscuous: int = _value(1, "1: frames for other machines are read as well, as a mirrored port needs", 0, 1)
     dedup: int = _value(0, "1: what a mirror sent twice on one interface within 50 ms is counted as a duplicate, and is in no flow", 0, 1)
     listen: str = _value("127.0.0.1:9470", "address:port of /metrics, /healthz and /readyz; empty: none")
+    answer_port: int = _value(0, "port on 127.0.0.1 at which it answers questions where its store is an embedded one (ClickHouse over HTTP, read-only), as "
+                                 "Grafana needs it; 0: any that is free", 0, 65535)
     log: str = _value("logfmt", "form of a log's line", among=("logfmt", "json"), live=True)
     flush_seconds: int = _value(10, "seconds that rows wait at most before they are given to the store", 1, 300, live=True)
     row_seconds: int = _value(30, "10, 15, 20, 30 or 60: seconds after which what a flow counted leaves as a row at the latest; a killed probe loses that much",

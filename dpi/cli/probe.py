@@ -90,7 +90,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
         probe = Probe(loaded, [] if delivery is None else [delivery], covered)
         if keeping is not None:
             probe.expired = lambda: keeping.rows
-        with _answering(store), keeping or contextlib.nullcontext():
+        with _answering(store, loaded.probe.answer_port), keeping or contextlib.nullcontext():
             _run(probe, loaded.probe, seconds, read, adopt)
     finally:
         if delivery is not None:
@@ -166,13 +166,13 @@ def _run(probe: Any, asked: Any, seconds: float | None, read: Callable[[], Setti
             dog.close()
 
 
-def _answering(store: Any) -> Any:
+def _answering(store: Any, port: int) -> Any:
     """What lets `query`, `report` and `flow` work beside the probe, where the store is the probe's own."""
     if store is None:
         return contextlib.nullcontext()
     from dpi.store.answering import Answering
 
-    return Answering(store)
+    return Answering(store, port)
 
 
 def _watch(probe: Any, listen: str) -> Any:

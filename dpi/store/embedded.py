@@ -4,13 +4,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.store import Address, Away, Result, tables
+from dpi.store import Address, Away, Result, rollups, tables
 from dpi.store.answers import result, told
 from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
@@ -231,6 +231,12 @@ class EmbeddedStore:
             return self._engine.reader(settings)
         except RuntimeError as error:
             raise self._told(error) from None
+
+    def fill(self, told: Callable[[str, int], None]) -> int:
+        """Compute the rollups of every day anew; how many days. See dpi.store.rollups.fill."""
+        with self._lock:
+            self.flush()
+            return rollups.fill(lambda sql: self._run(sql).rows, told)
 
     # ---- captures
 

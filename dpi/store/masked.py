@@ -48,10 +48,19 @@ def _pseudonym(letter: str, column: str) -> str:
 def _usage(name: str) -> str:
     given = {"customer_id": f"{_pseudonym('c', 'customer_id')} AS customer", "service_id": f"{_pseudonym('s', 'service_id')} AS service"}
     chosen = [given.get(column.name, f"src.{column.name} AS {column.name}") for column in TABLES[name].columns]
-    return f"SELECT {', '.join(chosen)} FROM {name} AS src FINAL"
+    final = " FINAL" if TABLES[name].engine.startswith("Replacing") else ""
+    return f"SELECT {', '.join(chosen)} FROM {name} AS src{final}"
 
 
-VIEWS = {"grafana_flows": _flows, "grafana_usage_1m": lambda: _usage("usage_1m"), "grafana_usage_1h": lambda: _usage("usage_1h")}
+def _unbound() -> str:
+    return f"SELECT {', '.join(f'src.{name} AS {name}' for name in TABLES['usage_unbound_1h'].names)} FROM usage_unbound_1h AS src FINAL"
+
+
+_USED = ("usage_1m", "usage_1h", "services_1h", "services_1d")
+#: Name of a view -> its SELECT.
+VIEWS: dict[str, str] = {"grafana_flows": _flows(), "grafana_unbound_1h": _unbound(), **{f"grafana_{name}": _usage(name) for name in _USED}}
+#: What Grafana's user may read.
+READABLE = (*VIEWS, "coverage", *(table.name for table in TABLES.values() if table.folds and not table.name.startswith("services_")))
 
 
 def keys(replicated: str = "", replica: str = "") -> list[str]:
@@ -68,4 +77,4 @@ def fill_key(run: Run) -> None:
 
 def statements() -> list[str]:
     """CREATE VIEW of each."""
-    return [f"CREATE VIEW IF NOT EXISTS {name} DEFINER = CURRENT_USER SQL SECURITY DEFINER AS\n{select()}" for name, select in VIEWS.items()]
+    return [f"CREATE VIEW IF NOT EXISTS {name} DEFINER = CURRENT_USER SQL SECURITY DEFINER AS\n{select}" for name, select in VIEWS.items()]

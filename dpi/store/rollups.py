@@ -32,7 +32,10 @@ def is_key(column: Column) -> bool:
 
 
 def folded(table: Table, more: str = "") -> str:
-    """SELECT of the rollup's rows from all of `table.folds`; more: a condition on its rows, `src`."""
+    """SELECT of the rollup's rows from all of `table.folds`; more: a condition on its rows, `src`, where it is not a view that asks: then of usage
+    the last computation of each slot counts, not the first."""
+    last = bool(more) and TABLES[table.folds].engine.startswith("Replacing")
+    picked = "FINAL" if last else table.picked.format(src="src")
     raw = TABLES[table.folds].folds == ""
     # in integers: toStartOfMinute() clamps times before 1970
     moment = "interval_start" if table.folds == "flows" else "time"
@@ -40,17 +43,18 @@ def folded(table: Table, more: str = "") -> str:
     given = {"time": f"fromUnixTimestamp64Second(intDiv({at} - positiveModulo({at}, {table.step * scale}), {scale}), 'UTC')",
              "stored_day": "toDate(src.stored_time)" if raw else "src.stored_day"}
     keys = [column for column in table.columns if is_key(column)]
+    bounded = bool(table.most)
     sums = [column.name for column in table.columns if not is_key(column)]
     chosen = []
     for column in table.columns:
-        if table.most and column.name == "name":
+        if bounded and column.name == "name":
             chosen.append(f"src.{table.named} AS {table.named}")
         else:
             chosen.append(f"{given.get(column.name) or expression(table, column, 'src')} AS {column.name}")
-    grouped = ", ".join(table.named if table.most and column.name == "name" else column.name for column in keys)
-    where = f"{'AND' if ' WHERE ' in f' {table.picked}' else 'WHERE'} {more}" if more else ""
-    inner = f"SELECT {', '.join(chosen)}\nFROM {table.folds} AS src {table.picked.format(src='src')} {where}\nGROUP BY {grouped}"
-    if not table.most:
+    grouped = ", ".join(table.named if bounded and column.name == "name" else column.name for column in keys)
+    where = f"{'AND' if 'WHERE ' in picked else 'WHERE'} {more}" if more else ""
+    inner = f"SELECT {', '.join(chosen)}\nFROM {table.folds} AS src {picked} {where}\nGROUP BY {grouped}"
+    if not bounded:
         return inner
     # the names are cut once they have been counted, and only what comes first by the first sum keeps its own
     others = ", ".join(column.name for column in keys if column.name != "name")

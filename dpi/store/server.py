@@ -9,14 +9,14 @@ import ipaddress
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.schema import TABLES
-from dpi.store import Address, Away, Result, legacy, shown, tables
+from dpi.store import Address, Away, Result, legacy, rollups, shown, tables
 from dpi.store.captures import Captures, Stored, has_begun
 from dpi.store.native import KERNELS
 from dpi.store.parcel import Packing, Parcel
@@ -167,6 +167,14 @@ class ServerStore:
         found = self.query(sql, params)
         columns = list(zip(*found.rows, strict=True)) or [()] * len(found.columns)
         return pyarrow.table([pyarrow.array(values) for values in columns], names=found.columns)
+
+    def fill(self, told: Callable[[str, int], None]) -> int:
+        """Compute the rollups of every day anew; how many days. See dpi.store.rollups.fill. UserError on servers before 21."""
+        with self._lock:
+            self._ready()
+            if self._dialect == "legacy":
+                raise UserError("rollups are computed when they are asked for on this server", self._session.name, "there is nothing to fill")
+            return rollups.fill(self._rows, told)
 
     # ---- captures
 

@@ -105,8 +105,8 @@ def _upgrade(run: Run, version: int) -> None:
             run(statement)
     for table in rollups.FOLDED:
         run(f"DROP VIEW IF EXISTS {rollups.view_name(table)}")
-    for name in masked.VIEWS:
-        run(f"DROP VIEW IF EXISTS {name}")
+    for masking in masked.VIEWS:
+        run(f"DROP VIEW IF EXISTS {masking}")
     present: dict[str, set[str]] = {}
     for name, column in run("SELECT table, name FROM system.columns WHERE database = currentDatabase()"):
         present.setdefault(str(name), set()).add(str(column))
