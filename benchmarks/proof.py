@@ -3,7 +3,7 @@
 Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
 of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself, its
 unit under a systemd of its own; floods replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for
-namespaces.
+namespaces. A month of 100 million flows (--rows), and what each panel of the dashboards takes to answer over it.
 """
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PROOFS = (
     ("service", ["-m", "benchmarks.service"]),
     ("flood", ["-m", "benchmarks.flood"]),
     ("soak", ["-m", "benchmarks.soak"]),
+    ("scale", ["-m", "benchmarks.scale"]),
 )
 
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[[], *(name for name, _ in PROOFS)], metavar="NAME")
     parser.add_argument("--captures", metavar="DIR", help="more captures for the proof of exactness")
     parser.add_argument("--minutes", metavar="N", type=int, help="of the soak, where not 30")
+    parser.add_argument("--rows", metavar="N", type=int, help="flows of the month, where not 100 million")
     asked = parser.parse_args()
     failed = False
     for name, command in PROOFS:
@@ -46,6 +48,9 @@ def main() -> None:
             said += f" {Path(asked.captures).name}"         # where it lies is this machine's business
         if name == "soak" and asked.minutes:
             command = [*command, "--minutes", str(asked.minutes)]
+            said = " ".join(command)
+        if name == "scale" and asked.rows:
+            command = [*command, "--rows", str(asked.rows)]
             said = " ".join(command)
         began = time.perf_counter()
         done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ before: `fill` computes days anew, for days follow `stored_time` and each is a p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from dpi.schema import TABLES, Column, Table
 
@@ -13,6 +14,7 @@ Run = Callable[[str], Sequence[Sequence[object]]]
 FOLDED = tuple(table for table in TABLES.values() if table.folds)
 #: Those that fold tables which are no rollups: all others follow from them.
 ROOTS = tuple(table for table in FOLDED if not TABLES[table.folds].folds)
+_BLOCKS = 100                   # a day that is filled may have as many names as so many blocks
 _BEFORE = "_before"             # a rollup's rows while its table is made anew
 
 
@@ -115,13 +117,14 @@ def _filled(run: Run, root: Table, day: str) -> int:
     size = next(column for column in root.columns if not is_key(column))
     held, = run(f"SELECT sum({size.name}) FROM {root.name} WHERE stored_day = {day}")[0]
     where = f"toDate(src.stored_time) = {day}"
-    found, = run(f"SELECT sum({size.name}) FROM ({folded(root, where)})")[0]
+    rows = folded(replace(root, most=root.most * _BLOCKS), where)
+    found, = run(f"SELECT sum({size.name}) FROM ({rows})")[0]
     if int(str(found)) < int(str(held)):
         return 0
     for table in (root, *_below(root)):
         run(f"ALTER TABLE {table.name} DROP PARTITION {day}")
     names = ", ".join(root.names)
-    run(f"INSERT INTO {root.name} ({names}) SELECT {names} FROM ({folded(root, where)})")
+    run(f"INSERT INTO {root.name} ({names}) SELECT {names} FROM ({rows})")
     return int(str(run(f"SELECT count() FROM {root.name} WHERE stored_day = {day}")[0][0]))
 
 

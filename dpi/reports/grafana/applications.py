@@ -40,9 +40,9 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
                   f"SELECT sumIf(wire, application = '' AND protocol = '') / nullIf(sum(wire), 0) AS value FROM {whole}", units.PercentUnit, 6, 4,
                   limits=(0.1, 0.3)),
             Panel("series", say("Rate by application", "各应用速率"), say("The ten applications with most traffic, and the rest", "流量最大的十个应用及其余"),
-                  leading(over_time, called, "wire", others, 10, rate), units.BitsPerSecondSI, stacked=True, height=10),
+                  leading(over_time, "application", "wire", others, 10, rate, unknown), units.BitsPerSecondSI, stacked=True, height=10),
             Panel("series", say("Rate by category", "各类别速率"), say("Video, messaging, web ...", "视频、即时通信、网页等"),
-                  leading(over_time, "category", "wire", others, 12, rate), units.BitsPerSecondSI, stacked=True, height=10),
+                  leading(over_time, "category", "wire", others, 12, rate, unknown), units.BitsPerSecondSI, stacked=True, height=10),
             Panel("table", say("Applications", "应用列表"), say("Volume, direction and flows of each", "各应用的流量、方向与会话数"),
                   f"SELECT {called} AS application, any(category) AS category, sum(wire) AS volume, sum(wire) / nullIf((SELECT sum(wire) FROM {whole}), 0) "
                   f"AS share, "
@@ -62,7 +62,7 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
                   f"LIMIT 20",
                   units.BytesSI, 8, 10),
             Panel("series", say("New flows a second", "每秒新建会话"), say("By category: a scan or a flood shows here", "按类别；扫描与洪泛在此显现"),
-                  leading(over_time, "category", "flows", others, 8, f"1 / {SECONDS}"), units.CountsPerSecond, 16, 10),
+                  leading(over_time, "category", "flows", others, 8, f"1 / {SECONDS}", unknown), units.CountsPerSecond, 16, 10),
             Panel("table", say("Largest flows of the last five minutes", "最近五分钟的大流"),
                   say("Rows of flows in the last five minutes of the range; addresses of persons are cut to their network",
                       "时段最后五分钟的会话；个人地址仅显示网段"),

@@ -68,7 +68,7 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
             Panel("series", say("What they use", "使用的应用"),
                   say("Rate by application of the chosen customers and services, by hour; beyond three days by day",
                       "所选客户与业务的各应用速率，按小时；超过三天按天"),
-                  leading(applications, f"if(application = '', '{unknown}', toString(application))", "octets", others, 10, slot), units.BitsPerSecondSI, 16,
+                  leading(applications, "application", "octets", others, 10, slot, unknown), units.BitsPerSecondSI, 16,
                   9, stacked=True),
             Panel("bars", say("Categories", "类别"), octets,
                   f"SELECT if(category = '', '{unknown}', toString(category)) AS name, sum(octets) AS value FROM {applications} GROUP BY name "

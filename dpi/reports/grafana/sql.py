@@ -105,11 +105,14 @@ def lines(inner: str, values: Mapping[str, str]) -> str:
     return (f"SELECT time, tupleElement(pair, 1) AS series, tupleElement(pair, 2) AS value FROM ({inner}) ARRAY JOIN [{pairs}] AS pair ORDER BY time, series")
 
 
-def leading(of: str, series: str, value: str, other: str, most: int = 10, factor: str = "1") -> str:
-    """A series for each of the `most` values of `series` with the highest sum of `value`, and one for all others. of: a relation with `at`."""
-    rank = f"SELECT series FROM (SELECT {series} AS series, sum({value}) AS size FROM {of} GROUP BY series) ORDER BY size DESC, series LIMIT {most}"
-    return (f"SELECT {SLOT}, if({series} IN ({rank}), toString({series}), {quoted(other)}) AS series, sum({value}) * {factor} AS value FROM {of} "
-            "GROUP BY time, series ORDER BY time, series")
+def leading(of: str, column: str, value: str, other: str, most: int = 10, factor: str = "1", empty: str = "-") -> str:
+    """A series for each of the `most` values of a column with the highest sum of `value`, and one for all others. of: a relation with `at`, which is read
+    once; empty: what the empty text is called."""
+    course = f"SELECT {SLOT}, {column} AS name, sum({value}) AS size FROM {of} GROUP BY time, name"
+    each = f"SELECT name, groupArray((time, size)) AS slots, sum(size) AS total FROM ({course}) GROUP BY name"
+    ranked = (f"SELECT if(name = '', {quoted(empty)}, toString(name)) AS called, slots, row_number() OVER (ORDER BY total DESC, name) AS place FROM ({each})")
+    return (f"SELECT tupleElement(slot, 1) AS time, if(place <= {most}, called, {quoted(other)}) AS series, sum(tupleElement(slot, 2)) * {factor} AS value "
+            f"FROM ({ranked}) ARRAY JOIN slots AS slot GROUP BY time, series ORDER BY time, series")
 
 
 #: Middle of a bin of delays_1h, delays_5m and dns_5m, us.

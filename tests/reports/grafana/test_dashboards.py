@@ -105,7 +105,7 @@ def test_both_languages_show_the_same() -> None:
 @pytest.mark.parametrize("lang, board", ALL_BOARDS, ids=NAMES)
 def test_only_views_and_rollups_are_read(lang: str, board: Board) -> None:
     for sql in queries(board):
-        read = set(re.findall(r"\b(?:FROM|JOIN)\s+([a-z_]\w*)", sql))
+        read = set(re.findall(r"\b(?:FROM|(?<!ARRAY )JOIN)\s+([a-z_]\w*)", sql))
         assert read and read <= set(READABLE), (board.name, read - set(READABLE))
 
 

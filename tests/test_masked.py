@@ -1,0 +1,81 @@
+"""What Grafana's user sees of flows and usage: no address of a person, no customer by name."""
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dpi.batch import Coded
+from dpi.store import open_store
+from dpi.store.masked import VIEWS
+from tests.rows import batch
+
+pytestmark = pytest.mark.compiled
+SIDES = {"v4 person": "10.1.2.3", "v6 person": "2001:db8:1:2::9", "v4 server": "203.0.113.77", "v6 server": "2001:db8:ffff::53"}
+
+
+def octets(text: str) -> list[int]:
+    address = ipaddress.ip_address(text)
+    return list((address if address.version == 6 else ipaddress.IPv6Address(f"::ffff:{text}")).packed)
+
+
+def filled(place: Path) -> Any:
+    """A flow for each pair of sides and flags, in which the client is a person of ours: local, bound, or of a network that nobody said is local."""
+    pairs = [(client, server, mine, theirs, bound) for client, server in (("v4 person", "v4 server"), ("v6 person", "v6 server"))
+             for mine in (0, 1) for theirs in (0, 1) for bound in ("", "svc-Li-Na") if bound or mine or not theirs]
+    opened = open_store(f"chdb://{place}")
+    count = len(pairs)
+    opened.write(batch("flows", count, client_ip=np.array([octets(SIDES[one[0]]) for one in pairs], np.uint8),
+                       server_ip=np.array([octets(SIDES[one[1]]) for one in pairs], np.uint8), client_local=np.array([one[2] for one in pairs], np.uint8),
+                       server_local=np.array([one[3] for one in pairs], np.uint8), client_service_id=Coded.of([one[4] for one in pairs]),
+                       client_customer_id=Coded.of(["cust-Li-Na" if one[4] else "" for one in pairs]), server_service_id=Coded.of([""] * count)))
+    for table in ("usage_1m", "usage_1h"):
+        opened.write(batch(table, 60, service_id=Coded.of([f"svc-{k % 20}" if k % 20 else "" for k in range(60)]),
+                           customer_id=Coded.of([f"cust-{k % 6}" if k % 20 else "" for k in range(60)]), revision=np.ones(60, np.uint32)))
+    opened.flush()
+    return opened
+
+
+def test_addresses_are_whole_only_of_the_other_side(tmp_path: Path) -> None:
+    with_rows = filled(tmp_path / "store")
+    shown = with_rows.query("SELECT client_local, server_local, toString(client_network), toString(server_network) FROM grafana_flows").rows
+    assert len(shown) == 14
+    for mine, theirs, client, server in shown:
+        assert client in ("::ffff:10.1.2.0", "2001:db8:1::"), client
+        whole = bool(mine) and not theirs
+        assert server in (("::ffff:203.0.113.77", "2001:db8:ffff::53") if whole else ("::ffff:203.0.113.0", "2001:db8:ffff::")), (mine, theirs, server)
+    for name in VIEWS:
+        text = repr(with_rows.query(f"SELECT * FROM {name}").rows)
+        assert "10.1.2.3" not in text and "1:2::9" not in text and "Li-Na" not in text and "cust-" not in text and "svc-" not in text, name
+    with_rows.close()
+
+
+def test_a_pseudonym_lasts_as_long_as_the_store_and_tells_customers_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pseudonyms(store: Any) -> dict[str, set[str]]:
+        return {kind: {row[0] for row in store.query(f"SELECT DISTINCT {kind} FROM {view}").rows}
+                for kind, view in (("customer", "grafana_usage_1m"), ("service", "grafana_services_1d"))}
+
+    monkeypatch.setenv("FULLSPAN_CACHE", str(tmp_path / "cache"))
+    store = filled(tmp_path / "store")
+    first = pseudonyms(store)
+    assert len(first["customer"]) == 7 and len(first["service"]) == 20 and "" in first["customer"]
+    assert all(one == "" or one[:2] in ("c-", "s-") and len(one) == 12 for found in first.values() for one in found)
+    joined = store.query("SELECT uniqExact(customer) FROM grafana_usage_1h INNER JOIN grafana_services_1d USING (customer, service) WHERE customer != "
+                         "''").value()
+    assert joined == 6
+    store.close()
+    store = open_store(f"chdb://{tmp_path}/store")
+    assert pseudonyms(store) == first
+    store.query("TRUNCATE TABLE fullspan_schema")
+    store.query("INSERT INTO fullspan_schema (version, digest) VALUES (1, 'older')")      # an upgrade keeps the key
+    store.close()
+    store = open_store(f"chdb://{tmp_path}/store")
+    assert pseudonyms(store) == first
+    store.close()
+    monkeypatch.setenv("FULLSPAN_CACHE", str(tmp_path / "elsewhere"))
+    other = filled(tmp_path / "other")
+    assert not (pseudonyms(other)["customer"] & first["customer"]) - {""}
+    other.close()
