@@ -1,10 +1,12 @@
-"""Writes the pages that derive from the code: docs/commands.md, docs/protocols.md, docs/schema.md and docs/settings.md.
+"""Writes the pages that derive from the code: docs/commands.md, docs/dashboards.md, docs/protocols.md, docs/schema.md and
+docs/settings.md.
 
 python docs/generate.py            write them
 python docs/generate.py --check    write nothing; exit 1 where a page is not what would be written (CI)
 """
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -141,7 +143,26 @@ def _stanzas(parsed: set[str]) -> tuple[list[str], list[str]]:
     return by_bytes, by_else
 
 
-PAGES = {"commands.md": commands, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
+def dashboards() -> str:
+    """Each Grafana dashboard, its choices and its panels."""
+    from dpi.reports import grafana
+
+    kinds = {"series": "lines", "heatmap": "heatmap", "table": "table", "bars": "bars", "stat": "figure"}
+    lines = [_NOTE, "# Dashboards\n",
+             "What each Grafana dashboard shows; [grafana.md](grafana.md) has the set-up. Written by `fullspan grafana`, never drawn here.\n"]
+    for english, chinese in zip(grafana.boards("en"), grafana.boards("zh"), strict=True):
+        choices = ", ".join(one.label for one in english.variables)
+        lines += [f"## {english.title} ({chinese.title})\n", f"{english.words} Choices: {choices}.\n",
+                  "| panel | 面板 | kind | unit | what it answers | read from |", "|---|---|---|---|---|---|"]
+        for panel, other in zip(english.panels, chinese.panels, strict=True):
+            read = dict.fromkeys(re.findall(r"\b(?:FROM|(?<!ARRAY )JOIN)\s+([a-z_]\w*)", panel.sql))
+            lines.append(_line(panel.title, other.title, kinds[panel.kind], panel.unit if panel.unit != "none" else "", panel.words,
+                               ", ".join(f"`{name}`" for name in read)))
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"commands.md": commands, "dashboards.md": dashboards, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
 
 
 def main(check: bool) -> int:
