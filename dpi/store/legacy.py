@@ -53,10 +53,14 @@ def _view(table: Table) -> str:
     moment = f"{src}.interval_start" if src == "flows" else f"{src}.time"
     # the remainder of a time before 1970 is negative
     seconds = f"intDiv({moment} - (({moment} % 1000000) + 1000000) % 1000000, 1000000)"
+    if src != "flows" and TABLES[src].column("time").kind == "minute":
+        seconds = f"toInt64(toUnixTimestamp({moment}))"
     keys = {"time": f"toDateTime({seconds} - (({seconds} % {step}) + {step}) % {step}, 'UTC')", "stored_day": _DAY}
-    chosen = [f"{keys.get(column.name) or rollups.expression(root, root.column(column.name), src)} AS {column.name}" for column in table.columns]
-    grouped = ", ".join(column.name for column in table.columns if rollups.is_key(column))
-    return f"CREATE VIEW IF NOT EXISTS {table.name} AS SELECT {', '.join(chosen)} FROM {src} {root.picked.format(src=src)} GROUP BY {grouped}"
+    # an alias that is a column's name is what every other expression would mean by it
+    inner = ", ".join(f"{keys.get(column.name) or rollups.expression(root, root.column(column.name), src)} AS _{column.name}" for column in table.columns)
+    grouped = ", ".join(f"_{column.name}" for column in table.columns if rollups.is_key(column))
+    outer = ", ".join(f"_{column.name} AS {column.name}" for column in table.columns)
+    return (f"CREATE VIEW IF NOT EXISTS {table.name} AS SELECT {outer} FROM (SELECT {inner} FROM {src} {root.picked.format(src=src)} GROUP BY {grouped})")
 
 
 def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> None:

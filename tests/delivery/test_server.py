@@ -97,6 +97,21 @@ def test_of_a_newer_server_the_embedded_engine_takes_the_same_parcels(tmp_path: 
         assert not isinstance(caught.value, Away)
 
 
+def test_every_rollup_is_there_on_an_old_server_too(store: Store) -> None:
+    """Computed when asked for, from the rows themselves."""
+    for table in ("flows", "dns", "tls"):
+        store.write(batch(table, 300))
+    store.flush()
+    for rollup in (table for table in TABLES.values() if table.folds):
+        found = store.query(f"SELECT * FROM {rollup.name} ORDER BY time LIMIT 3")
+        assert tuple(found.columns) == rollup.names and (found.rows or rollup.folds.startswith("usage_")), rollup.name
+    for name, sums, rows in (("links_1m", "sum(server_wire_bytes), sum(flows)", "sum(server_wire_bytes), countIf(flows.interval = 0) FROM flows"),
+                             ("delays_1d", "sum(measures)", "count(client_rtt_us) + count(server_rtt_us) + count(server_response_us) FROM flows"),
+                             ("names_1d", "sum(packets)", "sum(client_packets + server_packets) FROM flows WHERE server_name != ''"),
+                             ("dns_5m", "sum(messages), sum(measures)", "count(), count(response_time_us) FROM dns"), ("tls_1h", "sum(hellos)", "count() FROM tls")):
+        assert store.query(f"SELECT {sums} FROM {name}").rows == store.query(f"SELECT {rows}").rows, name
+
+
 def test_strings_in_each_form_and_missing_columns(store: Store) -> None:
     cut = Lists.of([["x"], ["y", "z"], []])
     rows = Batch("captures", 2, {"path": Texts.of(["", "b" * 300]), "source": Coded(np.array([0, 9]), ["p", "q"]),
