@@ -35,7 +35,7 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
                   f"SELECT sum(dropped_store) AS value FROM {rows}", units.Short, 6, 4, limits=(1, 1000)),
             Panel("stat", say("Not read", "未读取时间"), say("Time before starts in which nothing was read, all probes together", "启动前未读取的时间合计"),
                   f"SELECT sum(unread_us) / 1e6 AS value FROM {rows}", units.Seconds, 6, 4, limits=(1, 60)),
-            Panel("stat", say("Store's lag", "存储延迟"), say("Age of the oldest row that waited for the store, at its highest",
+            Panel("stat", say("Store's highest lag", "最大存储延迟"), say("Age of the oldest row that waited for the store, at its highest",
                                                           "等待写入存储的最旧行的最大时延"),
                   f"SELECT max(store_lag_us) / 1e6 AS value FROM {rows}", units.Seconds, 6, 4, limits=(30, 300)),
             Panel("series", say("Frames read", "读取帧速率"), say("By probe", "按探针"), leading(rows, "probe", "frames", others, 20, rate),

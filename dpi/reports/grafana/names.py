@@ -45,7 +45,7 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
             Panel("series", say("Response time", "响应时间"), slow,
                   lines(f"SELECT {SLOT}, {percentile(0.5)} AS half, {percentile(0.95)} AS most FROM {dns} GROUP BY time",
                         {say("median", "中位数"): "half", "95 %": "most"}), units.Milliseconds),
-            Panel("heatmap", say("Response time", "响应时间分布"), slow, octaves("dns_5m", f"measures > 0 AND {probe}"), units.Short),
+            Panel("heatmap", say("Response times", "响应时间分布"), slow, octaves("dns_5m", f"measures > 0 AND {probe}"), units.Short),
             Panel("table", say("Domains asked for", "查询最多的域名"), say("Registered domains by questions, with what came back",
                   "按查询次数排序的注册域名及其应答"),
                   f"SELECT name, sum(queries) AS asked, sum(answers) AS answered, {ratio('nxdomain', 'answers')} AS absent, {ratio('failures', 'answers')} "

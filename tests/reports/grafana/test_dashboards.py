@@ -69,6 +69,7 @@ def test_a_dashboard_is_whole(lang: str, board: Board) -> None:
     written = loaded(lang, board)
     panels = written["panels"]
     assert len(panels) == len(board.panels) >= 9 and len({panel["id"] for panel in panels}) == len(panels)
+    assert len({panel["title"] for panel in panels}) == len(panels)
     cells = [panel["gridPos"] for panel in panels]
     assert all(cell["x"] >= 0 and cell["x"] + cell["w"] <= 24 and cell["w"] > 0 and cell["h"] > 0 for cell in cells)
     for one, other in combinations(cells, 2):
