@@ -54,6 +54,7 @@ setup(
             "flow = dpi.cli.flow:command",
             "rules = dpi.cli.rules:command",
             "doctor = dpi.cli.doctor:command",
+            "whois = dpi.cli.whois:command",
         ],
     },
 )

@@ -27,6 +27,7 @@ def coded(column: Coded) -> pa.Array:
     """Arrow dictionary array."""
     import pyarrow as pa
 
+    column = column.compact()
     return pa.DictionaryArray.from_arrays(pa.array(np.ascontiguousarray(column.codes)), pa.array(list(column.words), pa.string()), safe=False)
 
 

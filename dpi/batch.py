@@ -63,6 +63,15 @@ class Coded:
         codes = [numbers.setdefault(word, len(numbers)) for word in words]
         return Coded(np.array(codes, np.uint32), list(numbers) or [""])
 
+    def compact(self) -> Coded:
+        """The same with the words in use alone, where there are more words than rows: for who goes through all of them."""
+        if len(self.words) <= max(len(self.codes), 256):
+            return self
+        used = np.flatnonzero(np.bincount(self.codes))
+        places = np.zeros(int(used[-1]) + 1 if len(used) else 1, np.uint32)
+        places[used] = np.arange(len(used))
+        return Coded(places[self.codes], [self.words[code] for code in used.tolist()] or [""])
+
     @staticmethod
     def same(word: str, count: int) -> Coded:
         """The same string in every row."""
@@ -107,6 +116,12 @@ class Made(Mapping[str, AnyColumn]):
         if found is None:
             found = self._made[name] = self._makers[name]()
         return found
+
+    def and_these(self, makers: Mapping[str, Callable[[], AnyColumn]]) -> Made:
+        """These columns and others."""
+        more = Made({**self._makers, **makers})
+        more._made.update(self._made)
+        return more
 
     def __contains__(self, name: object) -> bool:
         return name in self._makers

@@ -59,6 +59,17 @@ class StoreHealth:
 
 
 @dataclass(frozen=True)
+class IdentityHealth:
+    """Whose addresses are."""
+    lines: int = 0                  # of the bindings file
+    in_force: int = 0               # of them, those that hold now
+    reloads: int = 0                # of the file, since the probe began
+    refused: int = 0                # changes of the file that were not taken, for an error in it
+    loaded: float = 0.0             # s since the epoch, when what is in force was read; 0: nothing is
+    trouble: str = ""               # why the last change was not taken
+
+
+@dataclass(frozen=True)
 class Health:
     """All of it."""
     probe: str
@@ -71,6 +82,7 @@ class Health:
     reloads: int = 0                # of rules and settings, since it began
     reload_failed: str = ""         # why the last one was refused
     ring: RingHealth = RingHealth()
+    identity: IdentityHealth = IdentityHealth()
 
     @property
     def trouble(self) -> str:

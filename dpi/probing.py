@@ -30,9 +30,11 @@ from dpi.covered import Covered
 from dpi.engine import entries
 from dpi.errors import UserError
 from dpi.health import Health, RingHealth, StoreHealth
+from dpi.identity.following import Following
+from dpi.identity.stamp import stamp
 from dpi.jit import Entry
 from dpi.native import warm
-from dpi.replaying import limits
+from dpi.replaying import identity_options, limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
 from dpi.shard import Limits, Origin, Shard
@@ -58,8 +60,9 @@ class Probe:
         cores = processors(asked.cores)
         self.reloads, self.reload_failed = 0, ""
         self.rules: RuleSet = _load(settings)
+        self.identity = Following(identity_options(settings))
         wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
-        wanted = [walk_ring, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
+        wanted = [walk_ring, stamp, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
         warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
         self.expired: Callable[[], int] = lambda: 0         # rows that the store has dropped for their age or for want of room
@@ -81,6 +84,7 @@ class Probe:
             keeper = self.ring.keeper(name, number, live.link) if self.ring is not None else None
             shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock, keeper)
             shard.number_flows(nth, len(workers))
+            shard.identify(self.identity.identity)
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
             self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not nth, bool(asked.dedup),
                                        cores[nth % len(cores)] if cores else None, keeper))
@@ -98,12 +102,14 @@ class Probe:
             self.ring.start()
         for worker in self.workers:
             worker.thread.start()
+        self.identity.start(lambda identity, changes: [worker.whose.append((identity, changes)) for worker in self.workers])
         end = None if seconds is None else time.monotonic() + seconds
         while not self.stop.wait(1 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
             each()
             if end is not None and time.monotonic() >= end:
                 break
         self.stop.set()
+        self.identity.close()
         for worker in self.workers:
             worker.thread.join()
         if self.ring is not None:
@@ -127,11 +133,13 @@ class Probe:
                                 "restart the probe, or change it back")
             programs, rules = self._programs(settings), _load(settings)
             opened = self._read_cases(settings)
+            known = self.identity.read(identity_options(settings))
             if self.ring is not None:
                 self.ring.open(opened)
         except UserError as error:
             self.reload_failed = str(error)
             return []
+        known()
         self.reload_failed, self.rules, self.settings, self.cases = "", rules, settings, opened
         self.reloads += 1
         for worker in self.workers:
@@ -191,7 +199,8 @@ class Probe:
         store: StoreHealth = replace(asked() if asked is not None else StoreHealth(), expired=self.expired())
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed, RingHealth() if self.ring is None else
-                      RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble))
+                      RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
+                      self.identity.health())
 
 
 def _load(settings: Settings) -> RuleSet:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 from dpi.shard import Limits, Origin, Shard
 from dpi.sides import COUNTS
+
+if TYPE_CHECKING:
+    from dpi.identity.stamper import Identity, Options
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
@@ -50,6 +53,8 @@ class ReplayOptions:
     dedup: bool = False
     append: bool = False
     sha256: bool = False
+    bindings: str | None = None
+    local_networks: str | None = None
 
 
 @dataclass
@@ -105,6 +110,32 @@ def limits(settings: Settings, max_flows: int | None = None) -> Limits:
                   idle_udp=flow.idle_udp, idle_other=flow.idle_other, inspect=flow.inspect, key_vlan=bool(flow.key_vlan))
 
 
+def identity_options(settings: Settings) -> Options:
+    """[identity] of the settings."""
+    from dpi.identity.stamper import Options
+
+    return Options(**vars(settings.identity))
+
+
+def identity_of(settings: Settings, options: ReplayOptions | None = None) -> Identity | None:
+    """Whose addresses are, from the settings and what a command line says instead; None where neither says anything. Warnings go to stderr."""
+    if not any(vars(settings.identity).values()) and not (options and (options.bindings or options.local_networks)):
+        return None
+    from dpi.identity.stamper import geography
+    from dpi.identity.stamper import load as load_whose
+
+    asked = identity_options(settings)
+    if options is not None:
+        asked = replace(asked, bindings=options.bindings or asked.bindings, local_networks=options.local_networks or asked.local_networks)
+    if not asked.given:
+        return None
+    found = load_whose(asked, "--local-networks" if options and options.local_networks else "[identity] local_networks")
+    found.geography = geography(asked)
+    for warning in found.bindings.warnings:
+        print(f"fullspan: {warning}", file=sys.stderr, flush=True)
+    return found
+
+
 class Replay:
     """State of one replay."""
 
@@ -112,7 +143,9 @@ class Replay:
         self.sinks, self.options, self.report = list(sinks), options, progress
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
+        self.identity = identity_of(settings, options)
         wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
+        wanted += self.identity.kernels if self.identity is not None else ()
         warm([*entries(self.rules), *self.selection.kernels, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.workers = options.workers or len(os.sched_getaffinity(0))
         if self.workers > 1:
@@ -121,6 +154,7 @@ class Replay:
         self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds), Resolutions()
         self.behind = Behind() if self.workers > 1 else None
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind)]
+        self.shards[0].identify(self.identity)
         self._crew: Crew | None = None
         self._numbered = 0              # packets in the capture before
         self._told = dict.fromkeys(BESIDE, 0)
@@ -222,6 +256,8 @@ class Replay:
         n = self.workers - 1
         part = replace(self.limits, flows=max(self.limits.flows // n, 1), facts=max(self.limits.facts // n, 1), streams=max(self.limits.streams // n, 1))
         self.shards += [Shard(self.rules, part, self.sinks, self.intake, self.resolutions, OUTPUTS) for _ in range(n)]
+        for shard in self.shards[1:]:
+            shard.identify(self.identity)
         return Crew(self.intake, self.shards[1:], FRAMES_PER_BLOCK)
 
     def _tell(self, position: int) -> None:

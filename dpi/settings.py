@@ -85,6 +85,16 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Whose addresses are."""
+    bindings: str = _value("", "bindings file: which service and customer has which prefix, VLAN, MAC address, user; also read anew when it changes", live=True)
+    local_networks: str = _value("", "networks on the operator's side, separated by commas", live=True)
+    probe: str = _value("", "whose capture a replay reads: what the bindings' metering points are compared with; empty: the probe of the rows", live=True)
+    country_database: str = _value("", "MMDB file that says in which country an address is, such as GeoLite2-Country.mmdb", live=True)
+    asn_database: str = _value("", "MMDB file that says of which autonomous system an address is, such as GeoLite2-ASN.mmdb", live=True)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All sections."""
     flow: Flow = Flow()
@@ -92,10 +102,11 @@ class Settings:
     report: Report = Report()
     rules: Rules = Rules()
     probe: Probe = Probe()
+    identity: Identity = Identity()
     origin: str = ""            # the file they came from
 
 
-_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe}
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity}
 
 
 def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

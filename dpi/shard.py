@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,9 @@ from dpi.flow.stream import Streams
 from dpi.flow.table import CHANGE, Table
 from dpi.jit import point, records, world
 from dpi.rules import RuleSet
+
+if TYPE_CHECKING:
+    from dpi.identity.stamper import Identity, Stamper
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Shard:
         row.ending, row.outbox_limit = flow_ends.address(), limits.transactions - 4 * ROOM
         self.origin = Origin("")
         self.naming = _naming(rules)
+        self.identity: Identity | None = None           # who has which address, where that is known
+        self._stamper: Stamper | None = None
         self._outputs = [Output(limits) for _ in range(outputs)]
         self._own = self._own_arrays()          # kept: a world holds addresses only
         for one in self._outputs:
@@ -210,6 +215,17 @@ class Shard:
     def change(self, changes: Any) -> None:
         """Cut flows at these changes of identity, CHANGE[] (dpi/flow/changes.py): now, where their time has come, else when it comes."""
         change_all(self.output.world, changes)
+
+    def identify(self, identity: Identity | None, changes: Any = None) -> None:
+        """Stamp rows with this from now on, and cut flows at its bounds. changes: where it replaces another, CHANGE[] to cut at now."""
+        if identity is not None and self._stamper is None:
+            from dpi.identity.stamper import Stamper
+
+            self._stamper = Stamper()
+        self.identity = identity
+        self.bound(records(0, CHANGE) if identity is None else identity.bounds)
+        if changes is not None and len(changes):
+            self.change(changes)
 
     def bound(self, bounds: Any) -> None:
         """Cut flows at these changes from now on, and at none that was given here before: CHANGE[] in the order of their times."""
@@ -304,10 +320,11 @@ class Shard:
 
     def write(self, out: Output) -> None:
         """The output as Batches, to every sink."""
-        origin, batches = out.origin, []
+        origin, batches, identity = out.origin, [], self.identity
         if out.rows:
-            batches.append(batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                                 boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time))
+            made = batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+                         boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time)
+            batches.append(made if identity is None or self._stamper is None else self._stamper.stamped(made, identity, origin.probe, origin.interfaces))
         if out.transactions:
             batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                                     boot=origin.boot, stored_time=self.stored_time)

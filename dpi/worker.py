@@ -1,6 +1,7 @@
 """A worker of the probe: one interface's packets, or its share of them, from the ring to the rows, and what was lost on the way."""
 from __future__ import annotations
 
+import collections
 import logging
 import os
 import threading
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from dpi.health import WorkerHealth
 from dpi.rules import RuleSet
 from dpi.shard import Limits, Shard
 from dpi.sides import Sides
+
+if TYPE_CHECKING:
+    from dpi.identity.stamper import Identity
 
 PATIENCE = 0.1              # s that a worker waits for a block before it looks at the time
 DRAIN_SECONDS = 2           # rows leave a shard at least this often
@@ -63,6 +67,7 @@ class Worker:
         self._sides = Sides({"interface": interface, "worker": number})
         self.level, self._inspect = 0, int(shard.counters.inspect)
         self.next: Change | None = None             # to be taken over between two blocks
+        self.whose: collections.deque[tuple[Identity | None, Any]] = collections.deque()       # likewise: bindings, and what to cut at (CHANGE[])
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
         self._rows_lost, self._began = 0, now_us()
@@ -92,6 +97,8 @@ class Worker:
             if self.next is not None:
                 change, self.next = self.next, None
                 self._take(change)
+            while self.whose:
+                self.shard.identify(*self.whose.popleft())
             moment = time.monotonic()
             if moment - drained >= DRAIN_SECONDS:
                 drained = moment

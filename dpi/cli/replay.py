@@ -34,10 +34,12 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--dedup", is_flag=True, help="Drop packets that a mirror sent twice.")
 @click.option("--append", is_flag=True, help="Keep the rows of an earlier replay of the same file as well.")
 @click.option("--sha256", is_flag=True, help="Hash files larger than 256 MB as well (otherwise only where size, path and time leave open whether the store has them).")
+@click.option("--bindings", metavar="FILE", help="Say whose flows are: CSV of prefixes, VLANs, MAC addresses and users with their services and customers.")
+@click.option("--local-networks", metavar="CIDR,...", help="Networks on the operator's side.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], report_path: str | None, lang: str, rules_path: str | None, packet_filter: str | None,
             since: str | None, until: str | None, time_shift: str | None, max_flows: int | None, workers: int | None, joined: bool, dedup: bool, append: bool,
-            sha256: bool, as_json: bool) -> None:
+            sha256: bool, bindings: str | None, local_networks: str | None, as_json: bool) -> None:
     """Read capture files (pcap, pcapng, also compressed; - is standard input), name every flow, and say what the capture is.
 
     Exit status: 0 done, 1 an input was cut, damaged or skipped, 2 wrong use, 130 interrupted (what was done is kept and shown).
@@ -51,7 +53,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     from dpi.replaying import ReplayOptions, run
 
     options = ReplayOptions(rules=rules_path, filter=packet_filter, max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append,
-                            sha256=sha256, **moments)
+                            sha256=sha256, bindings=bindings, local_networks=local_networks, **moments)
     gc.set_threshold(_ALLOCATIONS)
     summary = Summary()
     started = time.perf_counter()

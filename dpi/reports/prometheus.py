@@ -38,6 +38,8 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_store_rows", "", (), "Rows the store accepted."),
     ("fullspan_store_rows_lost", "", ("where",), "Rows lost for good: in the spool, which had no room for them, or by the store, which refused them."),
     ("fullspan_store_rows_expired", "", (), "Rows dropped by the store's budget of days and bytes."),
+    ("fullspan_bindings_reloads", "", (), "Changes of the bindings file that were taken."),
+    ("fullspan_bindings_refused", "", (), "Changes of the bindings file that were not taken, for an error in it."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
 #: Gauges, likewise.
@@ -53,6 +55,9 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_store_spool_bytes", "bytes", (), "Bytes of rows that wait on disk."),
     ("fullspan_store_lag_seconds", "seconds", (), "Time since the oldest row that waits was made; 0 where none waits."),
     ("fullspan_store_up", "", (), "1 where the store can be reached, 0 where it is away."),
+    ("fullspan_bindings", "", (), "Lines of the bindings file that hold now."),
+    ("fullspan_bindings_loaded_seconds", "seconds", (), "When the bindings in force were read, since the epoch; 0 where there are none."),
+    ("fullspan_bindings_failed", "", (), "1 where the last change of the bindings file was not taken, else 0."),
     ("fullspan_reload_failed", "", (), "1 where the last reload was refused and what was loaded before is still used, else 0."),
     ("fullspan_ready", "", (), "1 where packets are read and the store can be reached, else 0; /readyz says why."),
     ("fullspan_start_time_seconds", "seconds", (), "When the run began, since the epoch; all counters count from there."),
@@ -106,6 +111,8 @@ class Figures(Collector):
                             ("fullspan_ring_span_seconds", max(health.now - ring.oldest, 0.0) if ring.oldest else 0.0),
                             ("fullspan_store_rows_waiting", store.waiting), ("fullspan_store_spool_bytes", store.spool_bytes),
                             ("fullspan_store_lag_seconds", store.lag), ("fullspan_store_up", not store.away),
+                            ("fullspan_bindings", health.identity.in_force), ("fullspan_bindings_loaded_seconds", health.identity.loaded),
+                            ("fullspan_bindings_failed", bool(health.identity.trouble)),
                             ("fullspan_reload_failed", bool(health.reload_failed)), ("fullspan_ready", not health.trouble),
                             ("fullspan_start_time_seconds", health.began), ("fullspan_clock_seconds", health.now)):
             values[name][()] = float(value)
@@ -154,6 +161,8 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
     yield "fullspan_store_rows_lost", ("spool",), health.store.lost - health.store.refused
     yield "fullspan_store_rows_lost", ("store",), health.store.refused
     yield "fullspan_store_rows_expired", (), health.store.expired
+    yield "fullspan_bindings_reloads", (), health.identity.reloads
+    yield "fullspan_bindings_refused", (), health.identity.refused
     yield "fullspan_reloads", (), health.reloads
 
 

@@ -74,6 +74,7 @@ def string_array(column: Column, values: Array | Texts | Coded) -> pa.Array:
     if isinstance(values, Texts):
         return strings(values).cast(pa.string())
     if isinstance(values, Coded):
+        values = values.compact()
         return pa.array(list(values.words), pa.string()).take(pa.array(np.ascontiguousarray(values.codes)))
     if column.kind == "ip":
         return strings(addresses(np.ascontiguousarray(values, np.uint8)))
@@ -138,6 +139,7 @@ def json_column(column: Column, values: Array | Texts | Coded | Lists) -> pa.Arr
     if isinstance(values, Lists):
         return "[]" if int(values.offsets[-1]) == int(values.offsets[0]) else list_array(values)
     if isinstance(values, Coded):
+        values = values.compact()
         words = [json.dumps(word, ensure_ascii=False) for word in values.words]
         codes = np.ascontiguousarray(values.codes)
         if len(codes) and (codes == codes[0]).all():

@@ -125,6 +125,7 @@ def _plain_strings(values: Texts | Coded) -> Buffer:
     """Each string behind its length, whatever form they have."""
     if isinstance(values, Texts):
         return _texts(values)
+    values = values.compact()
     words = [_string(word) for word in values.words] or [b"\0"]
     if len(words) == 1:
         return words[0] * len(values)
