@@ -25,6 +25,7 @@ PROOFS = (
     ("outages", ["-m", "benchmarks.outages"]),
     ("service", ["-m", "benchmarks.service"]),
     ("flood", ["-m", "benchmarks.flood"]),
+    ("bindings", ["-m", "benchmarks.bindings"]),
     ("soak", ["-m", "benchmarks.soak"]),
     ("scale", ["-m", "benchmarks.scale"]),
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpi.batch import Sink
 from dpi.behind import Behind
@@ -39,6 +39,9 @@ from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
 from dpi.shard import Limits, Origin, Shard
 from dpi.worker import Change, Worker
+
+if TYPE_CHECKING:
+    from dpi.identity.stamper import Identity
 
 OUTPUTS = 3                 # of a shard: one is being written, one may wait, one fills
 log = logging.getLogger("dpi.probe")
@@ -102,7 +105,7 @@ class Probe:
             self.ring.start()
         for worker in self.workers:
             worker.thread.start()
-        self.identity.start(lambda identity, changes: [worker.whose.append((identity, changes)) for worker in self.workers])
+        self.identity.start(self._identify)
         end = None if seconds is None else time.monotonic() + seconds
         while not self.stop.wait(1 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
             each()
@@ -145,6 +148,11 @@ class Probe:
         for worker in self.workers:
             worker.next = Change(rules, self._limits(settings, len(self.workers)), programs.get(worker.live.link), settings.probe.filter)
         return list(differing)
+
+    def _identify(self, identity: Identity | None, changes: Any) -> None:
+        """Each worker stamps its rows with other bindings from its next block on."""
+        for worker in self.workers:
+            worker.whose.append((identity, changes))
 
     def _programs(self, settings: Settings) -> dict[int, Any]:
         """The filter for each link type that a ring reads. What libpcap reads has its own, which knows more words: a new one is looked at all the same."""

@@ -2,7 +2,8 @@
 
 A *key* (a prefix in its VLANs, a MAC address, a VLAN) has a NODE: its lines in the order of time. Prefixes of one scope (a VLAN, or anywhere) nest or are
 apart; their ends cut the addresses into SEGMENTs, each with the node of its innermost prefix, from which the way leads outwards (`parent`) until a line
-holds at the time. For IPv4 outside of VLANs `starts` says where the segments of each /16 begin.
+holds at the time. For IPv4 outside of VLANs `starts` says where the segments of each /16 begin, and of one that has many
+(`dense`) those of each /24.
 """
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from dpi.jit import kernel, pointed, records
 
 U4 = np.dtype("u4")
 _WORD = (1 << 64) - 1
+_MANY = 32                      # segments of a /16 beyond which it is dense
 _ANY_INNER = 0xFFFF             # in a scope's key: whatever the inner VLAN is
 
 #: Lines of one key: lines[first:stop]; parent: the node of the next larger prefix, 0 none.
@@ -31,13 +33,14 @@ KEYED = np.dtype((np.record, [("key", "u8"), ("node", "u4"), ("pad", "u4")]))
 #: Addresses from `low` to `high`, each (high word, low word).
 RANGE = np.dtype((np.record, [("low", "u8", (2,)), ("high", "u8", (2,))]))
 
-ARRAYS = {"lines": BINDING, "nodes": NODE, "segments": SEGMENT, "scopes": SCOPE, "macs": KEYED, "starts": U4, "locals": RANGE}
+ARRAYS = {"lines": BINDING, "nodes": NODE, "segments": SEGMENT, "scopes": SCOPE, "macs": KEYED, "starts": U4, "dense": U4, "locals": RANGE}
 lines_of = pointed("lines", BINDING)
 nodes_of = pointed("nodes", NODE)
 segments_of = pointed("segments", SEGMENT)
 scopes_of = pointed("scopes", SCOPE)
 macs_of = pointed("macs", KEYED)
 starts_of = pointed("starts", U4)
+dense_of = pointed("dense", U4)
 locals_of = pointed("locals", RANGE)
 
 
@@ -66,7 +69,15 @@ def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any) -> Any:
         return np.int64(0)
     if scope == 0 and high == np.uint64(0) and low >> np.uint64(32) == np.uint64(0xFFFF):
         block = np.int64((low >> np.uint64(16)) & np.uint64(0xFFFF))
-        first, stop = np.int64(starts_of(w)[block]), np.int64(starts_of(w)[block + 1]) + 1
+        if dense_of(w)[block] != 0:
+            block = np.int64(dense_of(w)[block]) + np.int64((low >> np.uint64(8)) & np.uint64(0xFF))
+        first, size = np.int64(starts_of(w)[block]), np.int64(starts_of(w)[block + 1]) + 1
+        size -= first
+        while size > 1:                 # as below; the high words are all 0, and there is no branch to be guessed
+            half = size >> 1
+            first += half if segments[first + half].low <= low else np.int64(0)
+            size -= half
+        stop = first
     while stop - first > 1:             # the last that begins at the address or before it
         middle = (first + stop) >> 1
         segment = segments[middle]
@@ -177,15 +188,23 @@ def _prefixes(head: Any, nodes: Any) -> dict[str, Any]:
         scopes[int(np.searchsorted(scopes["key"], keys[place]))].node = place + 1
     segments = records(begin, SEGMENT)
     segments[:] = np.concatenate(parts) if parts else np.zeros(0, segments.dtype)
-    starts = np.zeros((1 << 16) + 1, np.uint32)
+    starts, dense = np.zeros((1 << 16) + 1, np.uint32), np.zeros(1 << 16, np.uint32)
     mine = segments[:int(scopes[0].stop)].view(np.ndarray)
     if len(mine):
         mapped = (mine["high"] == 0) & (mine["low"] >> np.uint64(32) == 0xFFFF)
         before = int(np.count_nonzero((mine["high"] == 0) & (mine["low"] < np.uint64(0xFFFF << 32))))
-        blocks = np.uint64(0xFFFF << 32) + (np.arange((1 << 16) + 1, dtype=np.uint64) << np.uint64(16))
-        # of the first address of a /16 the segment that it is in
-        starts[:] = before + np.searchsorted(mine["low"][mapped], blocks, "right") - 1
-    return {"segments": segments, "scopes": scopes, "starts": starts}
+        lows = mine["low"][mapped]
+
+        def within(first: Any) -> Any:
+            """Of addresses the segment that each is in."""
+            return (before + np.searchsorted(lows, np.uint64(0xFFFF << 32) + first, "right") - 1).astype(np.uint32)
+
+        starts = within(np.arange((1 << 16) + 1, dtype=np.uint64) << np.uint64(16))
+        many = np.flatnonzero(np.diff(starts.astype(np.int64)) > _MANY)
+        dense[many] = len(starts) + 257 * np.arange(len(many))
+        fine = (many.astype(np.uint64)[:, None] << np.uint64(16)) + (np.arange(257, dtype=np.uint64) << np.uint64(8))
+        starts = np.concatenate([starts, within(fine.ravel())])
+    return {"segments": segments, "scopes": scopes, "starts": starts, "dense": dense}
 
 
 def _segments(head: Any, numbers: Any, nodes: Any) -> Any:

@@ -114,6 +114,19 @@ def test_at_each_bound_one_ends_where_the_next_begins(tmp_path_factory: pytest.T
     assert known.bounds["time"].tolist() == sorted(known.bounds["time"].tolist())
 
 
+def test_many_networks_side_by_side(tmp_path: Path) -> None:
+    """A /16 with more than are searched at once, at both ends of what IPv4 has: each address and its neighbours, in order and with holes."""
+    nets = [ip_network(f"{base}.{k >> 6}.{(k & 63) << 2}/{30 if k % 3 else 31}") for base in ("10.7", "0.0", "255.255") for k in range(0, 16384, 37)]
+    lines = [Line(f"S{k}", prefix=str(net)) for k, net in enumerate(nets)]
+    known = identity(tmp_path, lines)
+    owner = {int(one): line.service for net, line in zip(nets, lines, strict=True) for one in net}
+    ends = sorted({one for net in nets for edge in (int(net[0]), int(net[-1])) for one in (edge - 1, edge, edge + 1) if 0 <= one < 1 << 32})
+    same: dict[str, Any] = {"server_ip": "8.8.8.8", "client_mac": "", "server_mac": "", "vlan": 0, "inner_vlan": 0, "time": T0, "interface": 0}
+    some = [{"client_ip": str(ip_address(one)), **same} for one in ends]
+    found = Stamper().stamped(batch(some), known, "p", [""])
+    assert list(found.columns["client_service_id"]) == [owner.get(one, "") for one in ends] and len(ends) > 4000
+
+
 def test_nothing_given_stamps_nothing() -> None:
     empty = Identity(Options(), Bindings(), load(Options()).arrays, records(0, ROW), 0.0)
     assert not empty.stamps and not Options().given and not dict(Stamper().stamped(batch([]), empty, "p", []).columns)
