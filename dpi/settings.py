@@ -30,7 +30,7 @@ class Flow:
     idle_closed: int = _value(5, "seconds a closed TCP flow is kept for late segments", 0, 3600, live=True)
     idle_udp: int = _value(120, "seconds without a packet after which a UDP flow ends", 1, 86400, live=True)
     idle_other: int = _value(60, "seconds without a packet after which any other flow ends", 1, 86400, live=True)
-    key_vlan: int = _value(1, "1: the outer VLAN id is part of a flow's key; 0: it is not, for links where the two directions have different VLANs", 0, 1)
+    key_vlan: int = _value(1, "1: VLAN ids are part of a flow's key; 0: they are not, for links where the two directions have different VLANs", 0, 1)
     inspect: int = _value(1, "1: first bytes are looked at; 0: flows are only counted, and named by networks and ports", 0, 1, live=True)
 
 

@@ -21,7 +21,7 @@ from dpi.capture.call import call_any
 from dpi.capture.fragments import FRAGMENT, fragment_tag, recall, remember
 from dpi.capture.frame import FRAME, MAX_LAYERS, MAX_TUNNELS, PACKET, TUNNELS
 from dpi.capture.internet import FIRST, LATER, WHOLE
-from dpi.capture.key import key_v4, key_v6
+from dpi.capture.key import key_inner, key_v4, key_v6
 from dpi.capture.octets import be16, be32, octet
 from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.capture.transport import TCP, UDP, no_transport, payload, tcp, transport, udp
@@ -113,6 +113,8 @@ def settle(data: Any, base: int, captured: int, time: int, packet: Any, fragment
         key_v4(data, addresses, np.int64(packet.source_port), np.int64(packet.target_port), vlan, ip_protocol, packet, seed)
     else:
         key_v6(data, addresses, np.int64(packet.source_port), np.int64(packet.target_port), vlan, ip_protocol, packet, seed)
+    if packet.inner_vlan != 0 and decoder.key_vlan != 0:
+        key_inner(np.int64(packet.inner_vlan), packet, seed)
     return 0
 
 

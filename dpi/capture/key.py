@@ -5,6 +5,7 @@ Both directions of a conversation give the same key: the end with the smaller (a
 
     IPv4  key0 = low address << 32 | high address
           key1 = low port << 48 | high port << 32 | VLAN id << 16 | IP protocol           (bit 15 clear)
+    IPv4 in two VLANs, which has no room for the inner one: both words hashed, as of IPv6; bit 13 of key1 is set
     IPv6  key0, key1 = hashes of addresses, ports, VLAN id and IP protocol; the low 16 bits of key1 are bit 15 and the IP protocol
 
 The mixing step is the folded 128-bit product of two words that were first xored with secrets, the step of wyhash (public domain,
@@ -22,6 +23,7 @@ from dpi.jit import intrinsic, kernel
 
 SEEDS = 4
 VERSION_6 = 0x8000      # bit of key1
+TWO_VLANS = 0x2000      # bit of key1: IPv4, hashed
 
 
 def _fold(a: Any, b: Any) -> Any:
@@ -93,3 +95,19 @@ def key_v6(data: Any, at: int, source_port: int, target_port: int, vlan: int, ip
     packet.key1 = key1
     packet.hash = hash_of(key0, key1, seed)
     packet.low = sender
+
+
+@kernel
+def key_inner(inner: int, packet: Any, seed: Any) -> None:
+    """Make the inner VLAN id part of the packet's key: what carriers put into one outer VLAN may have the same private addresses."""
+    key0, key1 = np.uint64(packet.key0), np.uint64(packet.key1)
+    one = fold(key0 ^ seed[0], key1 ^ seed[1])
+    two = fold(key0 ^ seed[2], key1 ^ seed[3])
+    flags = key1 & np.uint64(VERSION_6 | 0xFF)
+    if not (flags & np.uint64(VERSION_6)):
+        flags |= np.uint64(TWO_VLANS)
+    fresh0 = fold(one ^ np.uint64(inner), two ^ seed[3])
+    fresh1 = (fold(two ^ np.uint64(inner), one ^ seed[2]) & ~np.uint64(0xFFFF)) | flags
+    packet.key0 = fresh0
+    packet.key1 = fresh1
+    packet.hash = hash_of(fresh0, fresh1, seed)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.capture.key import VERSION_6
+from dpi.capture.key import TWO_VLANS, VERSION_6
 from dpi.jit import kernel, records
 
 #: What is touched for every packet. 128 bytes: two cache lines.
@@ -80,9 +80,9 @@ ANY_VLAN = -1
 assert CHANGE.itemsize == 64
 assert FLOW.itemsize == 128 and DETAIL.itemsize == 64, (FLOW.itemsize, DETAIL.itemsize)
 
-# Bits of FLOW.key1 that an IPv4 flow's key does not have: of a fold (dpi/flow/eviction.py), of IPv6 (dpi/capture/key.py)
+# Bits of FLOW.key1 that an IPv4 flow's key does not have: of a fold (dpi/flow/eviction.py), of IPv6 and of IPv4 in two VLANs (dpi/capture/key.py)
 FOLD = 0x4000
-HASHED = FOLD | VERSION_6
+HASHED = FOLD | VERSION_6 | TWO_VLANS
 #: What a row stands for that is the fold of several flows, bit by bit: FLOW.parser of a fold, ROW.fold, and its words in `tags`.
 FOLD_TAGS = ("folded", "client_prefix_24", "client_prefix_48", "any_client", "any_port", "any_server")
 FOLDED, PREFIX_24, PREFIX_48, ANY_CLIENT, ANY_PORT, ANY_SERVER = 1, 2, 4, 8, 16, 32

@@ -11,7 +11,7 @@ from dpi.flow.eviction import evict, note_birth
 from dpi.flow.expiry import emit
 from dpi.flow.export import put_v4, reopen
 from dpi.flow.memory import addresses_of, births_of, details_of, flows_of, shard_of, slots_of, tunnels_of
-from dpi.flow.table import CLIENT_LOW, END_ACTIVE, HEARD, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, SEQ_CLIENT, UNSEEN, grow, place, take
+from dpi.flow.table import CLIENT_LOW, END_ACTIVE, HASHED, HEARD, MIDSTREAM, NOT_MEASURED, REQUEST, RESPONDED, SEQ_CLIENT, UNSEEN, grow, place, take
 from dpi.flow.tcp import F_ACK, F_SYN, ICMP, ICMPV6, TCP, UDP, tcp
 from dpi.jit import kernel
 
@@ -81,14 +81,12 @@ def born(w: Any, data: Any, p: Any, tag: Any) -> Any:
         detail.server_port = p.source_port
     frame = np.int64(p.offset)
     ip = frame + np.int64(p.ip_at)
-    if p.version == 6:
+    if flow.key1 & np.uint64(HASHED):
         ends = addresses_of(w)[number]
-        source, target = ip + 8, ip + 24
-        if client == 0:
-            source, target = target, source
-        for i in range(16):
-            ends.client[i] = data[source + i]
-            ends.server[i] = data[target + i]
+        if client == 1:
+            put_addresses(ends.client, ends.server, data, ip, p.version)
+        else:
+            put_addresses(ends.server, ends.client, data, ip, p.version)
     for i in range(6):
         detail.client_mac[i] = 0
         detail.server_mac[i] = 0

@@ -69,7 +69,8 @@ class Conversation:
                       tunnel=sum(1 << TUNNELS.index(name) for name in around.tunnels))
         if around.outers:
             result["outer_at"] = around.outers[0]
-        result.update(self.key(header, found["source_port"], found["target_port"], key_vlan, protocol))
+        key_inner = result["inner_vlan"] if self.key_vlan else 0
+        result.update(self.key(header, found["source_port"], found["target_port"], key_vlan, protocol, key_inner))
         return result
 
     def transport(self, protocol: int, at: int, end: int, whole: bool, found: dict[str, Any]) -> tuple[int, int]:
@@ -122,7 +123,7 @@ class Conversation:
         return 0
 
     # ---- key
-    def key(self, header: dict[str, Any], source_port: int, target_port: int, vlan: int, protocol: int) -> dict[str, int]:
+    def key(self, header: dict[str, Any], source_port: int, target_port: int, vlan: int, protocol: int, inner: int = 0) -> dict[str, int]:
         source, target = (header["source"], source_port), (header["target"], target_port)
         (low, low_port), (high, high_port) = sorted((source, target))
         rest = low_port << 48 | high_port << 32 | vlan << 16 | protocol
@@ -133,6 +134,10 @@ class Conversation:
             a, b, c, d = (int.from_bytes((low + high)[i:i + 8], "big") for i in (0, 8, 16, 24))
             key0 = fold(fold(a ^ s[0], b ^ s[1]) ^ rest, fold(c ^ s[2], d ^ s[3]) ^ s[1])
             key1 = fold(fold(a ^ s[2], b ^ s[0]) ^ s[3], fold(c ^ s[3], d ^ s[1]) ^ rest ^ s[2]) & ~0xFFFF | 0x8000 | protocol
+        if inner:
+            one, two = fold(key0 ^ s[0], key1 ^ s[1]), fold(key0 ^ s[2], key1 ^ s[3])
+            flags = protocol | (0x2000 if header["version"] == 4 else 0x8000)
+            key0, key1 = fold(one ^ inner, two ^ s[3]), fold(two ^ inner, one ^ s[2]) & ~0xFFFF | flags
         return {"key0": key0, "key1": key1, "hash": fold(fold(key0 ^ s[0], key1 ^ s[1]) ^ s[2], s[3]), "low": int(source <= target)}
 
 

@@ -150,7 +150,7 @@ class Flows:
         at, size = (packet["ip_at"] + 12, 4) if packet["version"] == 4 else (packet["ip_at"] + 8, 16)
         source = (frame[at:at + size], packet["source_port"])
         target = (frame[at + size:at + 2 * size], packet["target_port"])
-        key = (packet["version"], packet["ip_protocol"], packet["vlan"] if self.key_vlan else 0, *sorted((source, target)))
+        key = (packet["version"], packet["ip_protocol"], *((packet["vlan"], packet["inner_vlan"]) if self.key_vlan else (0, 0)), *sorted((source, target)))
         found = self.live.get(key)
         fresh_syn = packet["tcp_flags"] & (SYN | ACK | RST) == SYN
         if found and (found.over or (found.closed and fresh_syn)):
