@@ -61,6 +61,8 @@ class Following:
         fresh = _ready(_apart(options), self.identity) if options.given else None
 
         def take() -> None:
+            if fresh is None and self.identity is None:
+                return
             self.options, self._seen = options, state
             self._take(fresh)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dpi.flow.changes import KEPT, PENDING
 from dpi.flow.table import ANY_VLAN, CHANGE
-from dpi.jit import records
+from dpi.jit import BUILD, records
 from dpi.shard import Shard
 from tests.flow.test_eviction import Attempt, framed
 from tests.flow.test_flows import EXAMPLES, STEPS, Frame, Move, engine, moves, played, same, twin
@@ -110,6 +110,7 @@ def test_a_clock_that_goes_back_passes_the_same_bound_again() -> None:
         [(first, interval, 5) for first in (1, 11, 21) for interval in (0, 1)]
 
 
+@pytest.mark.skipif(BUILD == "off", reason="sixty thousand changes take long in plain Python")
 def test_what_finds_no_room_is_counted() -> None:
     mine, shard = engine([Frame(START, talk("10.0.0.1", "198.51.100.7", 4000), 62)], [1], lambda shard: shard.change(many()))
     assert len(mine) == 1 and int(shard.counters.changes_full) == 3 and int(shard.counters.waiting) == PENDING

@@ -95,6 +95,8 @@ def test_hangup_reads_anew_and_takes_nothing_that_is_wrong(file: Path) -> None:
             one.read(Options(str(file), "ours"))
         one.read(Options())()
         assert taken[1][0] is None and one.identity is None and len(taken[1][1]) == 1
+        one.read(Options())()
+        assert len(taken) == 2 and one.reloads == 2
     finally:
         one.close()
 
