@@ -91,6 +91,8 @@ class Probe:
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
             self.workers.append(Worker(name, number, live, shard, self._sinks, self.stop, not nth, bool(asked.dedup),
                                        cores[nth % len(cores)] if cores else None, keeper))
+        for worker in self.workers:
+            worker.crew = len(self.workers)
         if self.ring is not None:
             self.ring.tables(self.cases)        # what is wrong with them is told before anything is read
         if covered is not None:

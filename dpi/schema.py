@@ -166,6 +166,7 @@ COVERAGE = (
     C("tcp_packets", "u64", "TCP packets of the rows that left in this minute; a capture's are told with its last minute", "packets"),
     C("one_sided_packets", "u64", "those of them whose flow was seen in one direction only, though the other must have been there", "packets"),
     C("worker", "u16", "which of the interface's workers tells this"),
+    C("workers", "u16", "workers of all interfaces of the probe, each of which tells of this minute; 0: told by another than those that read it"),
     C("unread_us", "u64", "time of the minute before a start in which the probe was not reading; rows of a minute add up; told by worker 0", "us"),
     C("store_lag_us", "u64", "age of the oldest row that waited for the store when the minute was told; the first worker tells it", "us"),
     _STORED,
@@ -255,10 +256,13 @@ USAGE_1M = (
     C("flows", "u64", "flows opened, by either side", "flows"),
     C("rtt_count", "u64", "round trips measured between the probe and that side"),
     C("rtt_sum_us", "u64", "their sum", "us"),
-    C("rtt_histogram", "u64s", "how many in each bin; bin k holds those from 2^k to below 2^(k+1) us, bin 0 also less, the last also more"),
-    C("syn_up", "u64", "TCP connections that the side tried to open", "flows"),
-    C("syn_ack_down", "u64", "of them, those that were answered with SYN-ACK", "flows"),
-    C("servers", "u32", "distinct servers that the side opened flows to, at most 1000"),
+    C("rtt_histogram", "u64s", "how many in each of 26 bins; bin k, from 0, holds those from 2^k to below 2^(k+1) us, bin 0 also less, the last also more; "
+      "empty where none was measured"),
+    C("syn_up", "u64", "TCP connections in which the side, as client, sent a SYN in this minute; each of a fold (`folded` of flows) counts", "flows"),
+    C("syn_ack_down", "u64", "TCP connections in which a SYN-ACK was sent to the side, as client, in this minute", "flows"),
+    C("servers", "u32", "distinct addresses to which the side opened flows, at most 1000"),
+    C("up_tcp_packets", "u64", "of up_packets, those of TCP", "packets"),
+    C("down_tcp_packets", "u64", "of down_packets, those of TCP", "packets"),
     C("up_retransmissions", "u64", "segments that the side sent again", "packets"),
     C("down_retransmissions", "u64", "segments that were sent to it again", "packets"),
     C("directions", "u8", "1: packets sent by that side were seen, 2: packets sent to it, 3: both"),
@@ -287,12 +291,12 @@ USAGE_SLOTS = (
     C("time", "minute", "start of the slot"),
     _PROBE, _CAPTURE,
     C("flow_rows", "u64", "rows of flows that it was computed from", "rows"),
-    C("rows", "u64", "rows of the slot", "rows"),
-    C("bytes", "u64", "their IP octets, up and down", "bytes"),
-    C("digest", "text", "SHA-256 of the rows, so that a change shows"),
+    C("rows", "u64", "rows of the slot in which anything was counted", "rows"),
+    C("bytes", "u64", "their IP octets, up and down, without duplicates", "bytes"),
+    C("digest", "text", "SHA-256 of these rows, without `revision` and `stored_time`: docs/usage.md says how it is made"),
     _REVISION, _STORED,
 )
-_USAGE_KEY = ("time", "probe", "capture_id", "service_id")
+_USAGE_KEY = ("time", "probe", "capture_id", "service_id", "customer_id")
 _BY_FLOW = ("time", "flow_id")
 
 TABLES = {t.name: t for t in (

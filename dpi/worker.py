@@ -68,6 +68,7 @@ class Worker:
         self.level, self._inspect = 0, int(shard.counters.inspect)
         self.next: Change | None = None             # to be taken over between two blocks
         self.whose: collections.deque[tuple[Identity | None, Any]] = collections.deque()       # likewise: bindings, and what to cut at (CHANGE[])
+        self.crew = 1                               # workers of the whole probe
         self._card, self._queues = card_drops(interface), queue_drops()
         self._told = self._losses()
         self._rows_lost, self._began = 0, now_us()
@@ -210,6 +211,7 @@ class Worker:
                 **{name: np.array([count if last else 0], np.uint64) for name, count in counted.items()},
                 **{name: np.array([short[name] if last else 0], np.uint64) for name in short},
                 "pressure": np.array([pressed if last else 0], np.uint8), "worker": np.array([self.number], np.uint16),
+                "workers": np.array([self.crew], np.uint16),
                 "unread_us": np.array([self._began - self._since if one == self._began // _MINUTE and not self.number else 0], np.uint64),
                 "dropped_store": np.array([rows_lost if last else 0], np.uint64),
                 "store_lag_us": np.array([int(lag * 1e6) if last else 0], np.uint64),
