@@ -70,6 +70,16 @@ class IdentityHealth:
 
 
 @dataclass(frozen=True)
+class UsageHealth:
+    """Usage of services, computed from what is stored."""
+    slots: int = 0                  # minutes and hours of usage written, of all three tables
+    revised: int = 0                # of those, such as were closed before: flows were stored late
+    failures: int = 0               # passes that could not be done
+    until: float = 0.0              # s since the epoch: the first minute that is not closed; 0: not known
+    trouble: str = ""               # why the last pass could not be done, '' where it could
+
+
+@dataclass(frozen=True)
 class Health:
     """All of it."""
     probe: str
@@ -83,6 +93,7 @@ class Health:
     reload_failed: str = ""         # why the last one was refused
     ring: RingHealth = RingHealth()
     identity: IdentityHealth = IdentityHealth()
+    usage: UsageHealth = UsageHealth()
 
     @property
     def trouble(self) -> str:

@@ -29,7 +29,7 @@ from dpi.classify.resolutions import Resolutions
 from dpi.covered import Covered
 from dpi.engine import entries
 from dpi.errors import UserError
-from dpi.health import Health, RingHealth, StoreHealth
+from dpi.health import Health, RingHealth, StoreHealth, UsageHealth
 from dpi.identity.following import Following
 from dpi.identity.stamp import stamp
 from dpi.jit import Entry
@@ -69,6 +69,7 @@ class Probe:
         warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
         self.expired: Callable[[], int] = lambda: 0         # rows that the store has dropped for their age or for want of room
+        self.usage: Callable[[], UsageHealth] = UsageHealth
         self.name = asked.name or socket.gethostname()
         self.boot, self.began = secrets.randbits(24), time.time()
         workers = [(place, number) for place in self.places for number in range(1 if place.libpcap else asked.workers)]
@@ -210,7 +211,7 @@ class Probe:
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed, RingHealth() if self.ring is None else
                       RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
-                      self.identity.health())
+                      self.identity.health(), self.usage())
 
 
 def _load(settings: Settings) -> RuleSet:

@@ -95,6 +95,12 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What services used, in minutes and hours."""
+    compute: int = _value(1, "1: the probe computes usage of closed minutes and hours in its store; 0: it does not (`fullspan usage run` does)", 0, 1)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All sections."""
     flow: Flow = Flow()
@@ -103,10 +109,11 @@ class Settings:
     rules: Rules = Rules()
     probe: Probe = Probe()
     identity: Identity = Identity()
+    usage: Usage = Usage()
     origin: str = ""            # the file they came from
 
 
-_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity}
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity, "usage": Usage}
 
 
 def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dpi.settings import Settings
 
 log = logging.getLogger("dpi.probe")
+_LAST = 10.0         # s that the last rows may take to be stored before usage of their minutes is left to the next start
 _ORPHAN = 30        # s that the engine of a killed probe may take to end
 
 
@@ -90,8 +91,11 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
         probe = Probe(loaded, [] if delivery is None else [delivery], covered)
         if keeping is not None:
             probe.expired = lambda: keeping.rows
-        with _answering(store, loaded.probe.answer_port), keeping or contextlib.nullcontext():
+        metering = _metering(loaded, probe, store, store_url)
+        with _answering(store, loaded.probe.answer_port), keeping or contextlib.nullcontext(), metering or contextlib.nullcontext():
             _run(probe, loaded.probe, seconds, read, adopt)
+        if metering is not None and delivery.flush(_LAST):
+            metering.look()         # of the last minutes, which the workers have told of now
     finally:
         if delivery is not None:
             delivery.close()
@@ -131,6 +135,18 @@ def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any, Any]:
     name = asked.name or socket.gethostname()
     delivery = Delivery((lambda: own) if own is not None else lambda: open_store(url), name, spool, ahead=True, wait=float(asked.flush_seconds))
     return own, delivery, Covered(directory / "covered.json")
+
+
+def _metering(settings: Settings, probe: Any, store: Any, url: str) -> Any:
+    """What computes usage; it has a connection of its own where the store is a server."""
+    from dpi.store import address, open_store
+    from dpi.usage.metering import Metering
+
+    if not settings.usage.compute or address(url).scheme == "none":
+        return None
+    metering = Metering((lambda: store) if store is not None else lambda: open_store(url), probe.name)
+    probe.usage = metering.health
+    return metering
 
 
 def _run(probe: Any, asked: Any, seconds: float | None, read: Callable[[], Settings], adopt: Callable[[Settings], None]) -> None:

@@ -75,6 +75,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
         took = outcome.seconds or time.perf_counter() - started
         figures = summary.figures(outcome)
         written = _write_report(report_path, figures, lang)
+        metered = _meter(store, outcome, options)
         _keep_to_budget(store, store_url)
     except BaseException:
         for out in files_out:
@@ -83,10 +84,30 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     finally:
         store.close()
     if as_json:
-        click.echo(json.dumps({**figures.json(), "store": store.url, "report": written, "seconds_taken": round(took, 3)}, ensure_ascii=False, indent=2))
+        click.echo(json.dumps({**figures.json(), "store": store.url, "report": written, "usage_minutes": metered, "seconds_taken": round(took, 3)}, ensure_ascii=False, indent=2))
     else:
-        _say(figures, lang, store.url, written, outs, took)
+        _say(figures, lang, store.url, written, outs, took, metered)
     sys.exit(_status(figures))
+
+
+def _meter(store: Any, outcome: Any, options: Any) -> int | None:
+    """Usage of these captures, where their rows say whose they are; how many minutes of it. None where nobody asked for that, or the store can't."""
+    from dpi.settings import load
+
+    asked = getattr(load(), "identity", None)
+    given = [getattr(one, name, "") for one in (options, asked) for name in ("bindings", "local_networks")]
+    numbers = [one.capture_id for one in outcome.captures if one.capture_id]
+    if store.url == "none" or not numbers or not any(given):
+        return None
+    from dpi.usage.computing import Job
+
+    store.flush()
+    try:
+        done = Job(store).run(captures=numbers)
+    except UserError as error:
+        click.echo(f"fullspan: usage was not computed: {error}", err=True)
+        return None
+    return done.tables["usage_1m"].computed
 
 
 def _keep_to_budget(store: Any, url: str) -> None:
@@ -134,7 +155,7 @@ def _write_report(path: str | None, figures: Any, lang: str) -> str | None:
     return str(write(figures, path, lang).absolute())
 
 
-def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tuple[str, ...], took: float) -> None:
+def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tuple[str, ...], took: float, metered: int | None) -> None:
     """The summary, then where everything is."""
     from dpi.reports.language import Language
     from dpi.reports.terminal import sections, show
@@ -148,6 +169,8 @@ def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tupl
         from dpi.store import address
         where = address(store_url)
         lines.append(say("label.rows_at", store=str(where.path) if where.scheme == "chdb" else store_url, flows=say.count(figures.flows), rows=say.count(figures.rows)))
+    if metered is not None:
+        lines.append(say("label.usage_at", minutes=say.count(metered)))
     lines += [say("label.out_at", path=out) for out in outs]
     if report:
         lines.append(say("label.report_at", path=report))

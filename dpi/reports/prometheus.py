@@ -40,6 +40,9 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_store_rows_expired", "", (), "Rows dropped by the store's budget of days and bytes."),
     ("fullspan_bindings_reloads", "", (), "Changes of the bindings file that were taken."),
     ("fullspan_bindings_refused", "", (), "Changes of the bindings file that were not taken, for an error in it."),
+    ("fullspan_usage_slots", "", (), "Minutes and hours of usage that were computed and stored, of all its tables."),
+    ("fullspan_usage_revised", "", (), "Those of them that were closed before: flows were stored late."),
+    ("fullspan_usage_failures", "", (), "Passes over the store in which usage could not be computed."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
 #: Gauges, likewise.
@@ -58,6 +61,7 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_bindings", "", (), "Lines of the bindings file that hold now."),
     ("fullspan_bindings_loaded_seconds", "seconds", (), "When the bindings in force were read, since the epoch; 0 where there are none."),
     ("fullspan_bindings_failed", "", (), "1 where the last change of the bindings file was not taken, else 0."),
+    ("fullspan_usage_lag_seconds", "seconds", (), "Time since the end of the newest minute that is closed; 0 where none is known."),
     ("fullspan_reload_failed", "", (), "1 where the last reload was refused and what was loaded before is still used, else 0."),
     ("fullspan_ready", "", (), "1 where packets are read and the store can be reached, else 0; /readyz says why."),
     ("fullspan_start_time_seconds", "seconds", (), "When the run began, since the epoch; all counters count from there."),
@@ -113,6 +117,7 @@ class Figures(Collector):
                             ("fullspan_store_lag_seconds", store.lag), ("fullspan_store_up", not store.away),
                             ("fullspan_bindings", health.identity.in_force), ("fullspan_bindings_loaded_seconds", health.identity.loaded),
                             ("fullspan_bindings_failed", bool(health.identity.trouble)),
+                            ("fullspan_usage_lag_seconds", max(health.now - health.usage.until, 0.0) if health.usage.until else 0.0),
                             ("fullspan_reload_failed", bool(health.reload_failed)), ("fullspan_ready", not health.trouble),
                             ("fullspan_start_time_seconds", health.began), ("fullspan_clock_seconds", health.now)):
             values[name][()] = float(value)
@@ -163,6 +168,9 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
     yield "fullspan_store_rows_expired", (), health.store.expired
     yield "fullspan_bindings_reloads", (), health.identity.reloads
     yield "fullspan_bindings_refused", (), health.identity.refused
+    yield "fullspan_usage_slots", (), health.usage.slots
+    yield "fullspan_usage_revised", (), health.usage.revised
+    yield "fullspan_usage_failures", (), health.usage.failures
     yield "fullspan_reloads", (), health.reloads
 
 
