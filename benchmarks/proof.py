@@ -3,7 +3,8 @@
 Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
 of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself, its
 unit under a systemd of its own; floods replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for
-namespaces. A month of 100 million flows (--rows), and what each panel of the dashboards takes to answer over it.
+namespaces. Usage of an hour, computed by processes that are killed twenty times. A month of 100 million flows (--rows), and what each panel of the
+dashboards takes to answer over it.
 """
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ PROOFS = (
     ("service", ["-m", "benchmarks.service"]),
     ("flood", ["-m", "benchmarks.flood"]),
     ("bindings", ["-m", "benchmarks.bindings"]),
+    ("usage", ["-m", "tests.usage.killed", "--kills", "20", "--flows", "1000000"]),
     ("soak", ["-m", "benchmarks.soak"]),
     ("scale", ["-m", "benchmarks.scale"]),
 )

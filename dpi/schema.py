@@ -258,8 +258,8 @@ USAGE_1M = (
     C("rtt_sum_us", "u64", "their sum", "us"),
     C("rtt_histogram", "u64s", "how many in each of 26 bins; bin k, from 0, holds those from 2^k to below 2^(k+1) us, bin 0 also less, the last also more; "
       "empty where none was measured"),
-    C("syn_up", "u64", "TCP connections in which the side, as client, sent a SYN in this minute; each of a fold (`folded` of flows) counts", "flows"),
-    C("syn_ack_down", "u64", "TCP connections in which a SYN-ACK was sent to the side, as client, in this minute", "flows"),
+    C("syn_up", "u64", "TCP connections that the side opened with a SYN; each of those in a fold (`folded` of flows) counts", "flows"),
+    C("syn_ack_down", "u64", "TCP connections of the side, as client, in which a SYN-ACK came in this minute", "flows"),
     C("servers", "u32", "distinct addresses to which the side opened flows, at most 1000"),
     C("up_tcp_packets", "u64", "of up_packets, those of TCP", "packets"),
     C("down_tcp_packets", "u64", "of down_packets, those of TCP", "packets"),

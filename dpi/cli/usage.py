@@ -203,7 +203,7 @@ def _table(found: Any, top: int) -> None:
 def _complete(found: Any) -> str:
     """How complete it is, in one sentence."""
     c = found.complete
-    parts = [f"{c.closed:,} of {c.seen:,} minutes seen are computed" if c.seen else "no minute was seen"]
+    parts = [f"{c.closed:,} of {c.seen:,} {c.unit} seen are computed" if c.seen else "nothing was seen"]
     if c.seen > c.closed:
         parts[0] += f", {c.seen - c.closed:,} are not"
     parts += [f"not read for {c.unread_us / 1e6:,.0f} s"] if c.unread_us else []

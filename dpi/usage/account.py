@@ -32,8 +32,9 @@ class Used:
 
 @dataclass(frozen=True)
 class Complete:
-    """How complete usage of a span is, in minutes of its sources. seen: with traffic or coverage; closed: computed; unread: seconds in which a probe did not
-    read; lost: frames; rows_lost: rows of flows and others that never reached the store; late: seconds since the newest minute that is computed."""
+    """How complete usage of a span is, in minutes or hours of its sources. seen: with traffic or coverage; closed: computed; unread_us: time in which a probe
+    did not read; lost: frames; rows_lost: rows of flows and others that never reached the store."""
+    unit: str = "minutes"
     seen: int = 0
     closed: int = 0
     unread_us: int = 0
@@ -67,7 +68,7 @@ def account(store: Asked, begin: int, end: int, by: str = "service", services: I
     where = f"time >= fromUnixTimestamp64Second({begin}, 'UTC') AND time < fromUnixTimestamp64Second({end}, 'UTC')"
     for column, wanted in named.items():
         if wanted and table == "usage_unbound_1h":
-            return Account(begin, end, by, [], complete(store, begin, end))
+            return Account(begin, end, by, [], complete(store, table, begin, end))
         for number, one in enumerate(wanted):
             params[f"{column}_{number}"] = one
         if wanted:
@@ -77,20 +78,26 @@ def account(store: Asked, begin: int, end: int, by: str = "service", services: I
     duplicates = "sum(duplicate_bytes)" if table != "usage_unbound_1h" else "0"
     whose = "arrayStringConcat(arraySort(groupUniqArray(10)(customer_id)), ' ')" if by == "service" else "''"
     order = "name" if by in _IN_TIME else "sum(up_bytes + down_bytes) DESC, name"
-    found = store.query(f"SELECT {name} AS name, sum(up_bytes), sum(down_bytes), sum(up_packets), sum(down_packets), sum(flows), {duplicates}, {whose}, {quality} "
-                        f"FROM {table} FINAL WHERE {where} GROUP BY name HAVING sum(up_packets + down_packets) + sum(up_bytes + down_bytes) + "
-                        f"{duplicates} > 0 ORDER BY {order}", params)
-    lines = [Used(str(row[0]), *map(int, row[1:6]), int(row[8]) and int(row[9]) / int(row[8]) or None,
-                  int(row[10]) / int(row[11]) if int(row[11]) else None, int(row[6]), str(row[7])) for row in found]
-    return Account(begin, end, by, lines, complete(store, begin, end))
+    volumes = "sum(up_bytes), sum(down_bytes), sum(up_packets), sum(down_packets), sum(flows)"
+    some = f"sum(up_packets + down_packets) + sum(up_bytes + down_bytes) + {duplicates} > 0"
+    found = store.query(f"SELECT {name} AS name, {volumes}, {duplicates}, {whose}, {quality} FROM {table} FINAL WHERE {where} GROUP BY name "
+                        f"HAVING {some} ORDER BY {order}", params)
+    return Account(begin, end, by, [_used(*row) for row in found], complete(store, table, begin, end))
 
 
-def complete(store: Asked, begin: int, end: int) -> Complete:
-    """How complete usage of [begin, end), s, is."""
-    seen = sum(len(known.rows) for known in minutes(store, begin, end).values())
-    closed = store.query("SELECT uniqExact(probe, capture_id, time) FROM usage_slots WHERE table_name = 'usage_1m' "
+def _used(name: Any, up: Any, down: Any, up_packets: Any, down_packets: Any, flows: Any, duplicates: Any, whose: Any, measured: Any, rtt: Any, again: Any,
+          tcp: Any) -> Used:
+    """A line of the answer."""
+    return Used(str(name), int(up), int(down), int(up_packets), int(down_packets), int(flows), int(rtt) / int(measured) if int(measured) else None,
+                int(again) / int(tcp) if int(tcp) else None, int(duplicates), str(whose))
+
+
+def complete(store: Asked, table: str, begin: int, end: int) -> Complete:
+    """How complete that table is in [begin, end), s."""
+    seen = sum(len(known.slots(table)) for known in minutes(store, begin, end).values())
+    closed = store.query(f"SELECT uniqExact(probe, capture_id, time) FROM usage_slots WHERE table_name = '{table}' "
                          f"AND time >= fromUnixTimestamp64Second({begin}, 'UTC') AND time < fromUnixTimestamp64Second({end}, 'UTC')").value()
     unread, lost, rows = store.query(
         "SELECT sum(unread_us), sum(dropped_nic + dropped_kernel + dropped_ring), sum(dropped_store) FROM coverage "
         f"WHERE {slot(MINUTE, 'toUnixTimestamp64Micro(time)')} >= {begin} AND {slot(MINUTE, 'toUnixTimestamp64Micro(time)')} < {end}").rows[0]
-    return Complete(seen, int(closed or 0), int(unread), int(lost), int(rows))
+    return Complete("minutes" if table == "usage_1m" else "hours", seen, int(closed or 0), int(unread), int(lost), int(rows))

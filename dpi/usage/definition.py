@@ -55,8 +55,8 @@ def _sums(table: str, side: str) -> dict[str, str]:
         sums |= {
             "rtt_count": f"countIf({known})", "rtt_sum_us": f"sumIf(toUInt64({rtt}), {known})",
             "rtt_histogram": f"sumMapIf([{_BIN.format(bins=BINS - 1, rtt=rtt)}], [toUInt64(1)], {known})",
-            "syn_up": f"sumIf(toUInt64(greatest(src.folded, 1)), {tcp} AND {client} AND bitTest(src.client_tcp_flags, 1))",
-            "syn_ack_down": f"countIf({tcp} AND {client} AND bitAnd(src.server_tcp_flags, 18) = 18)",
+            "syn_up": f"sumIf(toUInt64(greatest(src.folded, 1)), {tcp} AND {client} AND src.interval = 0 AND bitTest(src.client_tcp_flags, 1))",
+            "syn_ack_down": f"uniqExactIf(src.flow_id, {tcp} AND {client} AND bitAnd(src.server_tcp_flags, 18) = 18)",
             "servers": f"groupUniqArrayIf({SERVERS})(src.server_ip, {measured} AND {client} AND src.interval = 0)",
             "up_tcp_packets": f"sumIf(src.{side}_packets, {tcp})", "down_tcp_packets": f"sumIf(src.{other}_packets, {tcp})",
             "up_retransmissions": f"sumIf(toUInt64(src.{side}_retransmissions), {measured})",
@@ -143,7 +143,8 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 def chosen(slots: Sequence[int], step: int) -> str:
     """WHERE of the flows in these slots (s), of the source {probe:String}, {capture:UInt64}."""
     first, last = min(slots), max(slots) + step
-    span = f"src.interval_start >= fromUnixTimestamp64Micro({first * 1_000_000}, 'UTC') AND src.interval_start < fromUnixTimestamp64Micro({last * 1_000_000}, 'UTC')"
+    span = (f"src.interval_start >= fromUnixTimestamp64Micro({first * 1_000_000}, 'UTC') "
+            f"AND src.interval_start < fromUnixTimestamp64Micro({last * 1_000_000}, 'UTC')")
     gaps = "" if (last - first) // step == len(slots) else f" AND {slot(step)} IN ({', '.join(map(str, slots))})"
     return f"src.probe = {{probe:String}} AND src.capture_id = {{capture:UInt64}} AND {span}{gaps}"
 

@@ -2,7 +2,8 @@
 
 Live traffic: a probe's rows reach the store in the order in which they were made, and each worker's row of `coverage` for a minute after its flows of that
 minute (dpi.worker, dpi.store.delivery). So once every worker has told of a minute, all flows of it and of the minutes before are stored. `coverage.workers`
-says how many tell. Of a probe that went away and told nothing more, what is a day old is closed as it is. A capture is closed once its row in `captures` is whole.
+says how many tell. Of a probe that went away and told nothing more, what is a day old is closed as it is. A capture is closed once its row in `captures` is
+whole.
 """
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ def usage_1m(flows: list[Row]) -> dict[tuple[Any, ...], Row]:
     """(minute in s, probe, capture_id, service, customer) -> figures."""
     found: dict[tuple[Any, ...], Row] = {}
     servers: dict[tuple[Any, ...], set[bytes]] = {}
+    answered: dict[tuple[Any, ...], set[int]] = {}
     for row in flows:
         for side, other in (("client", "server"), ("server", "client")):
             if not row[f"{side}_service_id"]:
@@ -59,12 +60,14 @@ def usage_1m(flows: list[Row]) -> dict[tuple[Any, ...], Row]:
             if row["ip_protocol"] == 6:
                 _add(into, {"up_tcp_packets": row[f"{side}_packets"], "down_tcp_packets": row[f"{other}_packets"]})
                 if side == "client":
-                    _add(into, {"syn_up": max(row["folded"], 1) if row["client_tcp_flags"] & 2 else 0,
-                                "syn_ack_down": int(row["server_tcp_flags"] & 18 == 18)})
+                    _add(into, {"syn_up": max(row["folded"], 1) if row["client_tcp_flags"] & 2 and row["interval"] == 0 else 0})
+                    if row["server_tcp_flags"] & 18 == 18:
+                        answered.setdefault(key, set()).add(row["flow_id"])
             if side == "client" and row["interval"] == 0:
                 servers.setdefault(key, set()).add(row["server_ip"])
     for key, row in found.items():
         row["servers"] = min(1000, len(servers.get(key, ())))
+        row["syn_ack_down"] = len(answered.get(key, ()))
         row["directions"] = (1 if row.get("up_packets") else 0) + (2 if row.get("down_packets") else 0)
     return _counted(found)
 

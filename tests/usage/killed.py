@@ -85,12 +85,11 @@ def run(path: Path, kills: int, count: int, seed: int = 1) -> dict[str, Any]:
     whole = time.perf_counter() - began
     assert process.wait(30) == 0
     process.communicate()
-    moments, chance, hit = [], random.Random(seed), 0
+    moments, chance = [], random.Random(seed)
     for _ in range(kills):
         process = begin(disturbed)
         wait = chance.uniform(0, whole / kills)         # so that there is something left to do at each kill
         time.sleep(wait)
-        hit += process.poll() is None
         os.kill(process.pid, signal.SIGKILL)
         said = process.communicate()[0]
         moments.append((round(wait, 3), "done" if _DONE in said else "computing"))
@@ -104,7 +103,8 @@ def run(path: Path, kills: int, count: int, seed: int = 1) -> dict[str, Any]:
     process.communicate(timeout=120)
     again = told(disturbed)
     assert again == found, "another run wrote something"
-    return {"flows": count, "undisturbed_seconds": round(whole, 2), "kills": moments, "killed_while_computing": sum(state == "computing" for _, state in moments),
+    return {"flows": count, "undisturbed_seconds": round(whole, 2), "kills": moments,
+            "killed_while_computing": sum(state == "computing" for _, state in moments),
             "rows": {table: len(rows) for table, rows in expected.items() if table != "stale"}, "rows_of_usage_1m_written": found["stale"],
             "bytes": sum(int(row[6]) for row in expected["usage_slots"] if row[0] == "usage_1m")}
 

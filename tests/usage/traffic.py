@@ -36,6 +36,7 @@ def flows(count: int, seed: int = 1, start: int = BEGIN, span: int = 60 * MINUTE
         columns[f"{side}_rtt_us"] = np.where(rng.random(count) < 0.5, 0xFFFFFFFF, rtt).astype(np.uint32)
         for what, most in (("packets", 1 << 20), ("bytes", 1 << 40), ("wire_bytes", 1 << 40)):
             columns[f"{side}_{what}"] = rng.integers(0, most, count).astype(np.uint64)
+    columns["flow_id"] = rng.integers(0, count, count).astype(np.uint64)       # several rows of a flow
     columns["interval"] = rng.integers(0, 3, count).astype(np.uint32)
     columns["ip_protocol"] = rng.choice(np.array([6, 17], np.uint8), count)
     columns["folded"] = np.where(rng.random(count) < 0.1, rng.integers(1, 50, count), 0).astype(np.uint32)
