@@ -30,7 +30,8 @@ class Metering:
         self._open, self._probe, self._every = open, probe, every
         self._store: Asked | None = None
         self._job: Job | None = None
-        self._until: dict[str, int] = {}
+        self._until: dict[str, int] = {}            # of the last pass; {}: another is due
+        self._known: dict[str, int] = {}
         self._whole = -WHOLE
         self._slots = self._failures = self._revised = 0
         self._trouble = ""
@@ -53,7 +54,7 @@ class Metering:
 
     def health(self) -> UsageHealth:
         """See dpi.health."""
-        known = [self._until[self._probe]] if self._probe in self._until else [] if self._probe else list(self._until.values())
+        known = [at for probe, at in self._known.items() if self._probe in ("", probe)]
         return UsageHealth(self._slots, self._revised, self._failures, float(min(known)) if known else 0.0, self._trouble)
 
     def _run(self) -> None:
@@ -81,7 +82,7 @@ class Metering:
             return None
         begin = None if whole or until.keys() != self._until.keys() else min(self._until.values()) - _LATE
         outcome = self._job.run(None if begin is None else begin - begin % HOUR, now=now)
-        self._until = outcome.until
+        self._until = self._known = outcome.until
         if whole:
             self._whole = time.monotonic()
         self._slots += outcome.total("written")
