@@ -6,11 +6,10 @@ not. A slot that comes out as it is stored is not written again. A slot whose fl
 """
 from __future__ import annotations
 
-import logging
+import hashlib
 import os
-import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from dpi.usage.slots import Asked, Held, Minutes, Source, held, minutes
 _FLOWS = 2_000_000      # rows of flows that one question goes through, unless a single slot has more
 _SLOTS = 720            # slots of one question
 _ROWS = 200_000         # rows of usage held here at once, unless a single slot has more
-log = logging.getLogger("dpi.usage")
 Key = tuple[Any, ...]   # slot, s, and the row's own keys
 
 
@@ -82,8 +80,7 @@ class Job:
         """threads: of the engine for one question; 0: half of the processors."""
         self._store = store
         self._settings = f"SETTINGS max_threads = {threads or max(1, len(os.sched_getaffinity(0)) // 2)}"
-        # no two jobs send parcels of one name
-        self._packing = Packing(f"usage-{socket.gethostname()}-{os.getpid()}-{id(self)}")
+        self._packing = Packing("usage")
         version = str(store.query("SELECT version()").value())
         if int(version.split(".")[0]) < 21:
             raise UserError(f"usage can't be computed by ClickHouse {version}", store.url, "usage needs the embedded store, or a server of 21 or later")
@@ -205,11 +202,20 @@ class Job:
             return
         self._packing.add(batch)
         for gathering in self._packing.take(True):
-            parcel: Parcel = self._packing.pack(gathering)
+            parcel = _named(self._packing.pack(gathering))
             try:
                 self._store.insert(parcel)
             except Away:                        # once more; the run after this one finds what is missing
                 self._store.insert(parcel, again=True)
+
+
+def _named(parcel: Parcel) -> Parcel:
+    """The parcel under a token that its rows give it: what two jobs write at once counts once, also for views over these tables."""
+    told = hashlib.sha256(parcel.table.encode())
+    for name, data in parcel.columns:
+        if name != "stored_time":
+            told.update(name.encode() + data)
+    return replace(parcel, probe=f"usage_{told.hexdigest()}", boot=0, sequence=0)
 
 
 def _nothing(table: str) -> Key:
