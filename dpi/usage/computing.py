@@ -52,9 +52,8 @@ class Tally:
 
 @dataclass
 class Outcome:
-    """Of one run. until: probe -> the first minute, s, that is not closed. changes: table -> service or network -> its bytes in the slots that changed."""
+    """Of one run. changes: table -> service or network -> its bytes in the slots that changed."""
     tables: dict[str, Tally] = field(default_factory=lambda: {table: Tally() for table in STEPS})
-    until: dict[str, int] = field(default_factory=dict)
     changes: dict[str, dict[str, Change]] = field(default_factory=lambda: {table: {} for table in STEPS})
     refused: list[tuple[str, Source, int]] = field(default_factory=list)       # table, source, slot
 
@@ -95,8 +94,6 @@ class Job:
         wide = (None if begin is None else begin - begin % hour, None if end is None else end + -end % hour)
         outcome = Outcome()
         for source, known in sorted(minutes(self._store, *wide, captures, now).items()):
-            if not source.capture_id:
-                outcome.until[source.probe] = known.until
             for table, step in STEPS.items():
                 span = (begin, end) if step < hour else wide
                 self._table(table, source, known, span, every, dry, outcome)

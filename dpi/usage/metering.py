@@ -14,7 +14,7 @@ from dpi.errors import UserError
 from dpi.health import UsageHealth
 from dpi.usage.computing import Job, Outcome
 from dpi.usage.definition import HOUR
-from dpi.usage.slots import Asked, closed_until
+from dpi.usage.slots import Asked, told_until
 
 EVERY = 5.0             # s between two looks whether a minute has closed
 WHOLE = 3600.0          # s between two passes over all there is
@@ -23,7 +23,9 @@ log = logging.getLogger("dpi.usage")
 
 
 class Metering:
-    """Computes usage of live traffic until `close`. open: gives the store; asked again after it was away."""
+    """Computes usage of live traffic until `close`: what probes have told of at once, what one that went away left untold within the hour.
+
+    open: gives the store; asked again after it was away."""
 
     def __init__(self, open: Callable[[], Asked], probe: str = "", every: float = EVERY) -> None:
         """probe: whose lag `health` tells; '' the one that lags most."""
@@ -76,13 +78,14 @@ class Metering:
         if self._store is None or self._job is None:
             self._store = self._open()
             self._job = Job(self._store)
-        until = closed_until(self._store, now)
-        whole = time.monotonic() - self._whole >= WHOLE
-        if until == self._until and not whole:
+        until = told_until(self._store)
+        whole = time.monotonic() - self._whole >= WHOLE or until.keys() != self._until.keys()
+        grown = [before for probe, before in self._until.items() if until.get(probe) != before]
+        if not grown and not whole:
             return None
-        begin = None if whole or until.keys() != self._until.keys() else min(self._until.values()) - _LATE
+        begin = None if whole else min(grown) - _LATE
         outcome = self._job.run(None if begin is None else begin - begin % HOUR, now=now)
-        self._until = self._known = outcome.until
+        self._until = self._known = until
         if whole:
             self._whole = time.monotonic()
         self._slots += outcome.total("written")

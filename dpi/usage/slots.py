@@ -85,20 +85,20 @@ def _of(captures: Iterable[int] | None, column: str = "capture_id") -> str:
     return f"{column} IN ({numbers})" if numbers else f"{column} = 0"
 
 
-def closed_until(store: Asked, now: float | None = None) -> dict[str, int]:
-    """Probe -> the first minute, s, that is not closed."""
+def told_until(store: Asked) -> dict[str, int]:
+    """Probe -> the first minute, s, of which not every worker has told, nor of a later one."""
     told = store.query(
-        f"SELECT probe, max(at), max(told >= asked ? at : -1) FROM (SELECT probe, {slot(MINUTE, 'toUnixTimestamp64Micro(time)')} AS at, "
+        f"SELECT probe, max(told >= asked ? at : -{MINUTE}) FROM (SELECT probe, {slot(MINUTE, 'toUnixTimestamp64Micro(time)')} AS at, "
         "uniqExact(source, worker) AS told, max(workers) AS asked FROM coverage WHERE capture_id = 0 AND workers > 0 GROUP BY probe, at) GROUP BY probe")
-    silent = int(time.time() if now is None else now) - SILENCE
-    silent -= silent % MINUTE
-    return {str(probe): max(int(whole) + MINUTE if int(whole) >= 0 else 0, silent) for probe, _last, whole in told}
+    return {str(probe): int(last) + MINUTE for probe, last in told}
 
 
 def minutes(store: Asked, begin: int | None, end: int | None, captures: Iterable[int] | None = None, now: float | None = None) -> dict[Source, Minutes]:
     """The minutes that have flows or coverage, by source. begin, end: s; captures: None all sources, () live ones only, else these captures."""
     which, found = None if captures is None else tuple(captures), dict[Source, Minutes]()
-    live = closed_until(store, now)
+    live = told_until(store)
+    silent = int(time.time() if now is None else now) - SILENCE
+    silent -= silent % MINUTE
     whole = {int(number) for number, damage in store.query(f"SELECT toString(capture_id), damage FROM captures FINAL WHERE {_of(which)}")
              if str(damage) != UNFINISHED}
     told: dict[tuple[Source, int], tuple[int, int]] = {}
@@ -115,7 +115,7 @@ def minutes(store: Asked, begin: int | None, end: int | None, captures: Iterable
     first = _first_stored(store, which) if any(not found[source].rows[at] and frames for (source, at), (frames, _) in told.items()) else {}
     for source, known in found.items():
         forever = 1 << 40
-        known.until = live.get(source.probe, 0) if not source.capture_id else forever if source.capture_id in whole else -forever
+        known.until = max(live.get(source.probe, 0), silent) if not source.capture_id else forever if source.capture_id in whole else -forever
         known.expired = {at for at, rows in known.rows.items() if not rows and told.get((source, at), (0, 0))[0]
                          and told[source, at][1] < first.get(source, forever * 1_000_000)}
     return found
