@@ -93,9 +93,9 @@ def recompute(begin: str, end: str, store_url: str, dry_run: bool, as_json: bool
     first, last = _minute(begin, "FROM"), _minute(end, "TO", up=True)
     if first is None or last is None or first >= last:
         raise UserError("FROM is not before TO", f"{begin} {end}")
-    store = open_store(store_url, create=False, readonly=dry_run)
+    store = open_store(store_url, create=False, readonly=True) if dry_run else _own(store_url)
     try:
-        outcome = Job(store).run(first, last, captures=None, every=True, dry=dry_run)
+        outcome = Job(store, None if dry_run else 0).run(first, last, captures=None, every=True, dry=dry_run)
     finally:
         store.close()
     if as_json:
@@ -121,11 +121,10 @@ def run(store_url: str, once: bool) -> None:
     """
     from dpi.logs import configure
     from dpi.settings import load
-    from dpi.store import open_store
     from dpi.usage.computing import Job
     from dpi.usage.metering import EVERY, Metering
 
-    store = open_store(store_url, create=False)
+    store = _own(store_url)
     try:
         if once:
             outcome = Job(store).run()
@@ -143,6 +142,17 @@ def run(store_url: str, once: bool) -> None:
             over.wait(max(0.0, EVERY - (time.monotonic() - began)))
     finally:
         store.close()
+
+
+def _own(url: str) -> Any:
+    """The store, to be written. UserError where another process owns it: that one computes its usage."""
+    from dpi.store import open_store
+    from dpi.store.remote import RemoteStore
+
+    store = open_store(url, create=False)
+    if isinstance(store, RemoteStore):
+        raise UserError("a probe owns this store, and computes its usage itself", url, "say recompute --dry-run, or stop the probe first")
+    return store
 
 
 def _minute(text: str | None, option: str, up: bool = False) -> int | None:

@@ -70,19 +70,23 @@ class _Found:
     digest: str = EMPTY
 
 
+class TooOld(UserError):
+    """The store can't compute usage, today or tomorrow."""
+
+
 class Job:
     """Computes usage in a store. Two may work on one store: what they write is the same, or is outnumbered at the next run.
 
-    UserError: a ClickHouse server before 21, which can't compute it."""
+    TooOld: a ClickHouse server before 21, which can't compute it."""
 
-    def __init__(self, store: Asked, threads: int = 0) -> None:
-        """threads: of the engine for one question; 0: half of the processors."""
+    def __init__(self, store: Asked, threads: int | None = 0) -> None:
+        """threads: of the engine for one question; 0: half of the processors; None: as the store has it, which may take no setting from a reader."""
         self._store = store
-        self._settings = f"SETTINGS max_threads = {threads or max(1, len(os.sched_getaffinity(0)) // 2)}"
+        self._settings = "" if threads is None else f"SETTINGS max_threads = {threads or max(1, len(os.sched_getaffinity(0)) // 2)}"
         self._packing = Packing("usage")
         version = str(store.query("SELECT version()").value())
         if int(version.split(".")[0]) < 21:
-            raise UserError(f"usage can't be computed by ClickHouse {version}", store.url, "usage needs the embedded store, or a server of 21 or later")
+            raise TooOld(f"usage can't be computed by ClickHouse {version}", store.url, "usage needs the embedded store, or a server of 21 or later")
 
     def run(self, begin: int | None = None, end: int | None = None, *, captures: Iterable[int] | None = (), every: bool = False, dry: bool = False,
             now: float | None = None) -> Outcome:

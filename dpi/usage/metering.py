@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from dpi.errors import UserError
 from dpi.health import UsageHealth
-from dpi.usage.computing import Job, Outcome
+from dpi.usage.computing import Job, Outcome, TooOld
 from dpi.usage.definition import HOUR
 from dpi.usage.slots import Asked, told_until
 
@@ -68,6 +68,9 @@ class Metering:
         try:
             with self._turn:
                 return self._look(now)
+        except TooOld as error:
+            self._failed(str(error))
+            self._over.set()
         except UserError as error:
             self._failed(str(error))
         except Exception as error:                  # a mistake of this program ends no probe
