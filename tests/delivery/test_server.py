@@ -108,7 +108,8 @@ def test_every_rollup_is_there_on_an_old_server_too(store: Store) -> None:
     for name, sums, rows in (("links_1m", "sum(server_wire_bytes), sum(flows)", "sum(server_wire_bytes), countIf(flows.interval = 0) FROM flows"),
                              ("delays_1d", "sum(measures)", "count(client_rtt_us) + count(server_rtt_us) + count(server_response_us) FROM flows"),
                              ("names_1d", "sum(packets)", "sum(client_packets + server_packets) FROM flows WHERE server_name != ''"),
-                             ("dns_5m", "sum(messages), sum(measures)", "count(), count(response_time_us) FROM dns"), ("tls_1h", "sum(hellos)", "count() FROM tls")):
+                             ("dns_5m", "sum(messages), sum(measures)", "count(), count(response_time_us) FROM dns"),
+                                    ("tls_1h", "sum(hellos)", "count() FROM tls")):
         assert store.query(f"SELECT {sums} FROM {name}").rows == store.query(f"SELECT {rows}").rows, name
 
 
