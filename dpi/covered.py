@@ -24,6 +24,10 @@ class Covered:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             self._until = {str(name): int(until) for name, until in json.loads(path.read_bytes()).items() if type(until) is int and until > 0}
 
+    def beside(self, name: str) -> Path:
+        """Another file of the same directory."""
+        return self._path.with_name(name)
+
     def until(self, interface: str) -> int:
         """us since the epoch; 0 where nothing is known."""
         return self._until.get(interface, 0)

@@ -15,6 +15,7 @@ from dpi.capture.decode import decode_any, decode_batch
 from dpi.capture.frame import FRAME, PACKET
 from dpi.capture.intake import BATCH, deal, decoder_of, fragments_of
 from dpi.capture.ring import keep, ring_of
+from dpi.capture.tap import listener_of, tell
 from dpi.capture.timeline import pass_time, seconds_of, timeline_of
 from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
@@ -43,13 +44,14 @@ U1, I8 = np.dtype("u1"), np.dtype("i8")
 ARRAYS = {**intakes.ARRAYS, **packet_ring.ARRAYS, **flow_memory.ARRAYS, **classify_memory.ARRAYS, "cursor": I8}
 WORLD = world_dtype(tuple(ARRAYS))
 cursor_of = pointed("cursor", I8)
-AT, END, DEALT = range(3)               # of the cursor: the next packet, their number, 1 if they were dealt
-DONE, DRAIN = 0, 1          # what `pipeline` returns
+AT, END, DEALT, TOLD = range(4)         # of the cursor: the next packet, their number, 1 if they were dealt, 1 if the listener had the batch of AT
+DONE, DRAIN, HEARD = range(3)           # what `pipeline` returns
 
 
 @entry(U1, FRAME, PACKET, WORLD)
 def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
-    """Take packets [AT, END) of a block through the shard. Returns DONE, or DRAIN when an output buffer is nearly full.
+    """Take packets [AT, END) of a block through the shard. Returns DONE, DRAIN when an output buffer is nearly full, or HEARD when a batch is decoded in which
+    the listener noted something: that is learned before its packets are counted.
 
     packets: dealt, or PACKET[BATCH] to decode frames into.
     """
@@ -68,11 +70,16 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
         many = min(total - start, BATCH)
         first = start
         if dealt == 0:
-            decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
-            pass_time(timeline_of(w), seconds_of(w), packets, many)
             first = 0
-            if ring_of(w).size != 0:
-                keep(data, packets, many, ring_of(w))
+            if cursor[TOLD] == 0:
+                decode_batch(data, frames, start, many, packets, fragments_of(w), seed_of(w), decoder_of(w))
+                pass_time(timeline_of(w), seconds_of(w), packets, many)
+                if ring_of(w).size != 0:
+                    keep(data, packets, many, ring_of(w))
+                if listener_of(w).size != 0 and tell(data, packets, np.int64(many), listener_of(w)) != 0:
+                    cursor[TOLD] = 1
+                    return HEARD
+            cursor[TOLD] = 0
         look_up(w, data, packets, first, first + many, dealt)
         for i in range(first, first + many):
             one_packet(w, data, packets[i])

@@ -94,6 +94,7 @@ class Health:
     ring: RingHealth = RingHealth()
     identity: IdentityHealth = IdentityHealth()
     usage: UsageHealth = UsageHealth()
+    sessions: dict[str, int] = field(default_factory=dict)      # see dpi.identity.sessions: counts, and `open`, leases that hold now
 
     @property
     def trouble(self) -> str:

@@ -31,10 +31,12 @@ from dpi.engine import entries
 from dpi.errors import UserError
 from dpi.health import Health, RingHealth, StoreHealth, UsageHealth
 from dpi.identity.following import Following
+from dpi.identity.holders import Holders
+from dpi.identity.remembered import Remembered, put_back
 from dpi.identity.stamp import stamp
 from dpi.jit import Entry
 from dpi.native import warm
-from dpi.replaying import identity_options, limits
+from dpi.replaying import identity_options, learning_of, limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
 from dpi.shard import Limits, Origin, Shard
@@ -65,7 +67,7 @@ class Probe:
         self.rules: RuleSet = _load(settings)
         self.identity = Following(identity_options(settings))
         wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
-        wanted = [walk_ring, stamp, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
+        wanted = [walk_ring, stamp, *Holders.kernels, put_back, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
         warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
         self.expired: Callable[[], int] = lambda: 0         # rows that the store has dropped for their age or for want of room
@@ -73,6 +75,8 @@ class Probe:
         self.name = asked.name or socket.gethostname()
         self.boot, self.began = secrets.randbits(24), time.time()
         workers = [(place, number) for place in self.places for number in range(1 if place.libpcap else asked.workers)]
+        self.remembered = Remembered(covered.beside("sessions.state") if covered is not None else None, learning_of(settings, self.identity.identity))
+        self.holders = Holders(self.remembered.sessions)
         part = self._limits(settings, len(workers))
         self.table_flows = part.flows
         resolutions, lock = Resolutions(), threading.Lock()
@@ -86,7 +90,8 @@ class Probe:
             live = open_source(place, ring_bytes=asked.ring_mb << 20, promiscuous=bool(asked.promiscuous), fanout=fanout,
                                program=programs.get(place.link), words=asked.filter)
             keeper = self.ring.keeper(name, number, live.link) if self.ring is not None else None
-            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed), resolutions, OUTPUTS, Behind(), lock, keeper)
+            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed, self.holders.sessions.tap()), resolutions,
+                          OUTPUTS, Behind(), lock, keeper, self.holders)
             shard.number_flows(nth, len(workers))
             shard.identify(self.identity.identity)
             shard.begin(Origin(name, probe=self.name, boot=self.boot, interfaces=[name]))
@@ -112,6 +117,7 @@ class Probe:
         end = None if seconds is None else time.monotonic() + seconds
         while not self.stop.wait(1 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
             each()
+            self.remembered.write()
             if end is not None and time.monotonic() >= end:
                 break
         self.stop.set()
@@ -123,6 +129,7 @@ class Probe:
         for worker in self.workers:
             if worker.failed is not None:
                 raise worker.failed
+        self.remembered.write(always=True)
         for worker in self.workers:
             worker.shard.forget()
             worker.live.close()
@@ -140,6 +147,7 @@ class Probe:
             programs, rules = self._programs(settings), _load(settings)
             opened = self._read_cases(settings)
             known = self.identity.read(identity_options(settings))
+            learning_of(settings, None)         # its words are looked at before anything is taken
             if self.ring is not None:
                 self.ring.open(opened)
         except UserError as error:
@@ -148,12 +156,14 @@ class Probe:
         known()
         self.reload_failed, self.rules, self.settings, self.cases = "", rules, settings, opened
         self.reloads += 1
+        self.holders.sessions.limit(learning_of(settings, self.identity.identity))
         for worker in self.workers:
             worker.next = Change(rules, self._limits(settings, len(self.workers)), programs.get(worker.live.link), settings.probe.filter)
         return list(differing)
 
     def _identify(self, identity: Identity | None, changes: Any) -> None:
-        """Each worker stamps its rows with other bindings from its next block on."""
+        """Bindings that were read anew: each worker takes them between two blocks, and what is to be learned then."""
+        self.holders.sessions.limit(learning_of(self.settings, identity))
         for worker in self.workers:
             worker.whose.append((identity, changes))
 
@@ -211,7 +221,7 @@ class Probe:
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed, RingHealth() if self.ring is None else
                       RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
-                      self.identity.health(), self.usage())
+                      self.identity.health(), self.usage(), self.holders.sessions.counters())
 
 
 def _load(settings: Settings) -> RuleSet:

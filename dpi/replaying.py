@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from dpi.shard import Limits, Origin, Shard
 from dpi.sides import COUNTS
 
 if TYPE_CHECKING:
+    from dpi.identity.holders import Holders
     from dpi.identity.stamper import Identity, Options
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
@@ -114,12 +115,14 @@ def identity_options(settings: Settings) -> Options:
     """[identity] of the settings."""
     from dpi.identity.stamper import Options
 
-    return Options(**vars(settings.identity))
+    return Options(**{one.name: getattr(settings.identity, one.name) for one in fields(Options)})
 
 
 def identity_of(settings: Settings, options: ReplayOptions | None = None) -> Identity | None:
     """Whose addresses are, from the settings and what a command line says instead; None where neither says anything. Warnings go to stderr."""
-    if not any(vars(settings.identity).values()) and not (options and (options.bindings or options.local_networks)):
+    given = settings.identity
+    if not (given.bindings or given.local_networks or given.country_database or given.asn_database) and not (
+            options and (options.bindings or options.local_networks)):
         return None
     from dpi.identity.stamper import geography
     from dpi.identity.stamper import load as load_whose
@@ -136,6 +139,16 @@ def identity_of(settings: Settings, options: ReplayOptions | None = None) -> Ide
     return found
 
 
+def learning_of(settings: Settings, identity: Identity | None) -> Any:
+    """What is learned of who has an address, dpi.identity.sessions.Learning. UserError: words that are none."""
+    from dpi.identity.holders import wants_sessions
+    from dpi.identity.learning import learning
+
+    asked = settings.identity
+    return learning(asked.learn, asked.radius_from, asked.session_seconds, asked.max_sessions,
+                     wanted=identity is not None and wants_sessions(identity.bindings), any_scope=not settings.flow.key_vlan)
+
+
 class Replay:
     """State of one replay."""
 
@@ -146,14 +159,18 @@ class Replay:
         self.identity = identity_of(settings, options)
         wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         wanted += self.identity.kernels if self.identity is not None else ()
+        self.holders = self._hold(settings)
+        wanted += self.holders.kernels if self.holders is not None else ()
         warm([*entries(self.rules), *self.selection.kernels, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.workers = options.workers or len(os.sched_getaffinity(0))
         if self.workers > 1:
             sys.setswitchinterval(SWITCH_SECONDS)
         self.limits = limits(settings, options.max_flows)
-        self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds), Resolutions()
+        tap = None if self.holders is None else self.holders.sessions.tap()
+        self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds, tap=tap), Resolutions()
         self.behind = Behind() if self.workers > 1 else None
-        self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind)]
+        self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind,
+                             holders=self.holders)]
         self.shards[0].identify(self.identity)
         self._crew: Crew | None = None
         self._numbered = 0              # packets in the capture before
@@ -163,6 +180,19 @@ class Replay:
         self.progress = Progress()
         self._seconds: list[Any] = []
         self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
+
+    def _hold(self, settings: Settings) -> Holders | None:
+        """Who has an address, where that is to be learned."""
+        asked = settings.identity
+        if not asked.learn and not asked.radius_from and (self.identity is None or not len(self.identity.bindings)):
+            return None
+        learned = learning_of(settings, self.identity)
+        if not learned.kinds:
+            return None
+        from dpi.identity.holders import Holders
+        from dpi.identity.sessions import Sessions
+
+        return Holders(Sessions(learned))
 
     def run(self, inputs: Sequence[Input]) -> Outcome:
         """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""
@@ -255,7 +285,7 @@ class Replay:
         """A shard for each worker but the one that reads and decodes, each with its part of the memory."""
         n = self.workers - 1
         part = replace(self.limits, flows=max(self.limits.flows // n, 1), facts=max(self.limits.facts // n, 1), streams=max(self.limits.streams // n, 1))
-        self.shards += [Shard(self.rules, part, self.sinks, self.intake, self.resolutions, OUTPUTS) for _ in range(n)]
+        self.shards += [Shard(self.rules, part, self.sinks, self.intake, self.resolutions, OUTPUTS, holders=self.holders) for _ in range(n)]
         for shard in self.shards[1:]:
             shard.identify(self.identity)
         return Crew(self.intake, self.shards[1:], FRAMES_PER_BLOCK)
@@ -353,6 +383,10 @@ class Replay:
             outcome.counters[name] = int(self.intake.timeline.row[name])
         for name in ("filtered", "outside", "duplicates"):
             outcome.counters[name] = int(getattr(self.selection, name))
+        if self.holders is not None:
+            from dpi.identity.sessions import SHOWN
+
+            outcome.counters |= {f"sessions_{name}": count for name, count in self.holders.sessions.counters().items() if name in SHOWN}
         decoder = self.intake.decoder[0]
         for name in decoder.dtype.names or ():
             if name.startswith("fragments_"):

@@ -297,6 +297,26 @@ USAGE_SLOTS = (
     _REVISION, _STORED,
 )
 _USAGE_KEY = ("time", "probe", "capture_id", "service_id", "customer_id")
+_DIGEST = "keyed digest: the same of the same name as long as the key is, and nothing more can be told from it; 0: not said"
+SESSIONS = (
+    C("time", "time", "packet that told it"),
+    _PROBE, _SOURCE, _CAPTURE,
+    C("action", "code", "start, update (more is known of whose it is), stop, or restart (of a NAS: all its sessions end)"),
+    C("reason", "code", "of a stop: stop, replaced (by another session), expired (not heard of again), evicted (no room); of a restart: restart"),
+    C("learned_from", "code", "radius, dhcp or pppoe"),
+    C("since", "time", "when the session began to have the address"),
+    C("address", "ip", "the address, or the first one of the prefix"),
+    C("prefix_length", "u8", "of the prefix; 32 of an IPv4 address, 128 of an IPv6 one; 0 of a restart"),
+    C("vlan", "u16", "outer VLAN in which it holds"),
+    C("inner_vlan", "u16", "inner VLAN"),
+    C("any_vlan", "flag", "it holds in every VLAN"),
+    C("user", "id", f"user, {_DIGEST}"),
+    C("circuit", "id", f"line (circuit id or NAS port), {_DIGEST}"),
+    C("mac", "id", f"MAC address of the client, {_DIGEST}"),
+    C("session", "id", f"session, {_DIGEST}"),
+    C("nas", "id", f"NAS, {_DIGEST}"),
+    *_SERVICE, _STORED,
+)
 _BY_FLOW = ("time", "flow_id")
 
 TABLES = {t.name: t for t in (
@@ -315,6 +335,7 @@ TABLES = {t.name: t for t in (
           "ReplacingMergeTree(revision)"),
     Table("usage_slots", "The minutes and hours of usage that are closed; its row is written after the slot's.", USAGE_SLOTS,
           ("table_name", "time", "probe", "capture_id"), "ReplacingMergeTree(revision)"),
+    Table("sessions", "A row for each address that somebody got or gave back, as learned on the wire.", SESSIONS, ("address", "time")),
     *ROLLUPS,
 )}
 

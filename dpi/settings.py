@@ -92,6 +92,14 @@ class Identity:
     probe: str = _value("", "whose capture a replay reads: what the bindings' metering points are compared with; empty: the probe of the rows", live=True)
     country_database: str = _value("", "MMDB file that says in which country an address is, such as GeoLite2-Country.mmdb", live=True)
     asn_database: str = _value("", "MMDB file that says of which autonomous system an address is, such as GeoLite2-ASN.mmdb", live=True)
+    learn: str = _value("", "what says who has an address: radius, dhcp, pppoe, separated by commas, or off; empty: all where the bindings name a user, "
+                        "circuit or MAC address, else nothing", live=True)
+    radius_from: str = _value("", "networks whose RADIUS accounting is believed, separated by commas; empty: everybody's, also what customers forge",
+                              live=True)
+    session_seconds: int = _value(604_800, "seconds that who has an address is believed after it was last heard of, where no lease says how long; 0: for ever",
+                                  0, 1 << 30, live=True)
+    max_sessions: int = _value(1 << 17, "addresses held by somebody that are kept; beyond, the one not heard of the longest is given up and counted",
+                               1024, 1 << 24)
 
 
 @dataclass(frozen=True)

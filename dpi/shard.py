@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.renumber import moved, renumber
 from dpi.classify.resolutions import ANSWER, Resolutions
 from dpi.classify.transactions import transactions
-from dpi.engine import ANSWERS, AT, DONE, DRAIN, END, WORLD, change_all, clock_at, flow_ends, flush_all, learn_all, pass_idle, pipeline, settle_rows
+from dpi.engine import ANSWERS, AT, DONE, DRAIN, END, HEARD, WORLD, change_all, clock_at, flow_ends, flush_all, learn_all, pass_idle, pipeline, settle_rows
 from dpi.flow.arena import Arena
 from dpi.flow.changes import KEPT, PENDING
 from dpi.flow.export import Exports
@@ -35,6 +36,7 @@ from dpi.jit import point, records, world
 from dpi.rules import RuleSet
 
 if TYPE_CHECKING:
+    from dpi.identity.holders import Holders
     from dpi.identity.stamper import Identity, Stamper
 
 
@@ -103,11 +105,13 @@ class Shard:
 
     Alone: `process` blocks, then `finish`. In a crew: `take` what the intake dealt, and where that returns False, write what is `drained`; then `flush`.
     outputs: more than one where the next fills while another is written: `behind`, or by a crew. lock: held to learn answers or ask for them, where
-    `resolutions` are those of other shards as well that work on their own. keeper: where packets that it decodes itself are kept on disk.
+    `resolutions` are those of other shards as well that work on their own. keeper: where packets that it decodes itself are kept on disk. holders: who
+    has an address, as it is learned; flows are cut where that changes.
     """
 
     def __init__(self, rules: RuleSet, limits: Limits, sinks: Iterable[Sink], intake: Intake | None = None, resolutions: Resolutions | None = None,
-                 outputs: int = 1, behind: Behind | None = None, lock: threading.Lock | None = None, keeper: Keeper | None = None) -> None:
+                 outputs: int = 1, behind: Behind | None = None, lock: threading.Lock | None = None, keeper: Keeper | None = None,
+                 holders: Holders | None = None) -> None:
         self.rules, self.limits, self.sinks, self.behind, self._lock = rules, limits, list(sinks), behind, lock
         self._ring = records(0, RING) if keeper is None else keeper.world
         self.intake = intake or Intake(limits.key_vlan, limits.seconds)
@@ -118,7 +122,9 @@ class Shard:
         self.resolutions = resolutions or Resolutions()
         self.transactions, self.given_up = True, 0      # False: rows of dns, tls, http and files are not made, and counted here
         self.packets = records(BATCH, PACKET)
-        self.cursor = np.zeros(3, np.int64)
+        self.cursor = np.zeros(4, np.int64)
+        self._holders = holders
+        self._follow = holders.sessions.follow() if holders is not None else deque()
         self._dealt: Dealt | None = None        # is being taken
         self._no_frames = records(0, FRAME)
         self._pipeline = Bound(pipeline)
@@ -180,10 +186,15 @@ class Shard:
 
     def process(self, block: Block) -> None:
         """Take a block through the pipeline; sinks are written as buffers fill."""
-        self.cursor[:] = 0, block.count, 0
+        self.catch_up()
+        self.cursor[:] = 0, block.count, 0, 0
         self.counters.before = self.intake.before
-        while self._pipeline(block.data, block.frames, self.packets, self.output.world) == DRAIN:
-            self.drain()
+        while (answer := self._pipeline(block.data, block.frames, self.packets, self.output.world)) != DONE:
+            if answer == HEARD and self.intake.tap is not None:
+                self.intake.tap.learn()
+                self.catch_up()
+            else:
+                self.drain()
         if self._lock is not None:
             self.learn()
 
@@ -216,14 +227,19 @@ class Shard:
         """Cut flows at these changes of identity, CHANGE[] (dpi/flow/changes.py): now, where their time has come, else when it comes."""
         change_all(self.output.world, changes)
 
+    def catch_up(self) -> None:
+        """Take the changes that were learned of sessions."""
+        while self._follow:
+            self.change(self._follow.popleft())
+
     def identify(self, identity: Identity | None, changes: Any = None) -> None:
         """Stamp rows with this from now on, and cut flows at its bounds. changes: where it replaces another, CHANGE[] to cut at now."""
         if identity is not None and self._stamper is None:
             from dpi.identity.stamper import Stamper
 
-            self._stamper = Stamper()
+            self._stamper = Stamper(self._holders)
         self.identity = identity
-        self.bound(records(0, CHANGE) if identity is None else identity.bounds)
+        self.bound(records(0, CHANGE) if identity is None else identity.bounds if self._holders is None else self._holders.bounds(identity))
         if changes is not None and len(changes):
             self.change(changes)
 
@@ -240,6 +256,7 @@ class Shard:
 
     def idle(self, time: int) -> None:
         """No packet came until `time`, us: flows end and minutes pass all the same."""
+        self.catch_up()
         self.intake.timeline.row.clock = max(int(self.intake.timeline.row.clock), time)
         while pass_idle(self.output.world, time) == DRAIN:
             self.drain()
@@ -279,7 +296,8 @@ class Shard:
         """Take the packets that shard `number` was dealt through the pipeline. False: what was exported must be drained first."""
         if self._dealt is None:
             self._dealt = dealt
-            self.cursor[:] = 0, dealt.counts[number], 1
+            self.catch_up()
+            self.cursor[:] = 0, dealt.counts[number], 1, 0
             self.counters.before = self.intake.before
         if self._pipeline(dealt.data, self._no_frames, dealt.packets[number], self.output.world) == DRAIN:
             return False
@@ -328,6 +346,9 @@ class Shard:
         if out.transactions:
             batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                                     boot=origin.boot, stored_time=self.stored_time)
+        if self._holders is not None and len(told := self._holders.sessions.take_rows()):
+            batches.append(self._holders.rows(told, identity, probe=origin.probe, source=origin.source, capture_id=origin.capture_id,
+                                              stored_time=self.stored_time))
         for one in batches:
             for sink in self.sinks:
                 sink.write(one)

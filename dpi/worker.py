@@ -100,6 +100,7 @@ class Worker:
                 self._take(change)
             while self.whose:
                 self.shard.identify(*self.whose.popleft())
+                self._listen()
             moment = time.monotonic()
             if moment - drained >= DRAIN_SECONDS:
                 drained = moment
@@ -122,6 +123,12 @@ class Worker:
         self.live.filter(change.program, change.words)
         self.shard.adopt(change.rules)
         self.shard.limit(change.limits)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Learn of sessions what is to be learned now."""
+        if self.shard.intake.tap is not None:
+            self.shard.intake.tap.limit()
         self._inspect = change.limits.inspect
         self.shard.counters.inspect = self._inspect if self.level < 2 else 0
 

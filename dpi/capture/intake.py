@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture import tap as taps
 from dpi.capture import timeline as times
 from dpi.capture.block import Block, Bound
 from dpi.capture.decode import decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
+from dpi.capture.tap import LISTENER, Listening, listener_of, tell
 from dpi.capture.timeline import Timeline, pass_time, seconds_of, timeline_of
 from dpi.capture.tunnel import DECODER
 from dpi.jit import entry, pointed, records, world, world_dtype
@@ -18,7 +20,7 @@ from dpi.jit import entry, pointed, records, world, world_dtype
 BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
 U1, U8, I8 = (np.dtype(name) for name in ("u1", "u8", "i8"))
 OWN = {"decoder": DECODER, "fragments": FRAGMENT, "seed": U8}
-ARRAYS = {**OWN, **times.ARRAYS}
+ARRAYS = {**OWN, **times.ARRAYS, **taps.ARRAYS}
 WORLD = world_dtype(tuple(ARRAYS))
 decoder_of, fragments_of, seed_of = (pointed(name, kind) for name, kind in OWN.items())
 
@@ -34,6 +36,8 @@ def deal(data: Any, frames: Any, packets: Any, spare: Any, dealt: Any, worlds: A
     if shards == 1:
         decode_batch(data, frames, 0, count, packets, fragments_of(w), seed_of(w), decoder_of(w))
         pass_time(timeline_of(w), seconds_of(w), packets, count)
+        if listener_of(w).size != 0:
+            tell(data, packets, np.int64(count), listener_of(w))
         dealt[0] = count
         return 0
     for s in range(shards):
@@ -42,6 +46,8 @@ def deal(data: Any, frames: Any, packets: Any, spare: Any, dealt: Any, worlds: A
         many = min(count - start, BATCH)
         decode_batch(data, frames, start, many, spare, fragments_of(w), seed_of(w), decoder_of(w))
         pass_time(timeline_of(w), seconds_of(w), spare, many)
+        if listener_of(w).size != 0:
+            tell(data, spare, np.int64(many), listener_of(w))
         for i in range(many):
             p = spare[i]
             if p.status == 0:
@@ -68,11 +74,14 @@ class Dealt:
 class Intake:
     """Decoder, fragments, clock and the seed of the hash."""
 
-    def __init__(self, key_vlan: bool = True, seconds: int = 1 << 17, seed: Any = None) -> None:
+    def __init__(self, key_vlan: bool = True, seconds: int = 1 << 17, seed: Any = None, tap: Listening | None = None) -> None:
+        """tap: who is shown each batch of packets."""
         self.seed = fresh_seed() if seed is None else seed
         self.decoder = new_decoder(key_vlan)
         self.fragments = fragment_table()
         self.timeline = Timeline(seconds)
+        self.tap = tap
+        self.listener = records(0, LISTENER) if tap is None else tap.listener
         self.world = world(WORLD, self.arrays())
         self.before = 0                         # numbers of packets in captures before this one
         self._spare = records(BATCH, PACKET)
@@ -85,7 +94,8 @@ class Intake:
 
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in a world."""
-        return {"decoder": self.decoder, "fragments": self.fragments, "seed": self.seed, "timeline": self.timeline.rows, "seconds": self.timeline.seconds}
+        return {"decoder": self.decoder, "fragments": self.fragments, "seed": self.seed, "timeline": self.timeline.rows, "seconds": self.timeline.seconds,
+                "listener": self.listener}
 
     def deal(self, block: Block, into: Dealt) -> None:
         """Decode a block (of as many frames as `into` has room for at most) and deal its packets."""
@@ -93,6 +103,8 @@ class Intake:
         into.end = block.first_number + (int(block.frames[block.count - 1].number) - block.first_number & 0xFFFFFFFF) + 1
         into.counts[-1] = block.count
         self._deal(block.data, block.frames, into.all, self._spare, into.counts, self.world)
+        if self.tap is not None:
+            self.tap.learn()
 
     def refusals(self) -> dict[str, int]:
         """Frames in no flow, by reason."""

@@ -70,6 +70,7 @@ def _ask(known: Identity, address: IPv4Address | IPv6Address, at: int, vlan: int
 
     from dpi.flow.row import ROW
     from dpi.identity.bindings import time_text
+    from dpi.identity.holders import HELD
     from dpi.identity.stamp import STAMP, stamp
     from dpi.jit import records
 
@@ -77,7 +78,7 @@ def _ask(known: Identity, address: IPv4Address | IPv6Address, at: int, vlan: int
     row = rows[0]
     row.client_ip[:] = np.frombuffer(_octets(address), np.uint64)
     row.interval_start, row.vlan, row.inner_vlan = at, vlan, inner
-    stamp(rows, stamps, np.zeros(1, np.uint32), known.world, 1, 0)
+    stamp(rows, stamps, np.zeros(1, np.uint32), known.world, records(0, HELD), 1, 0)
     number = int(stamps[0].client)
     line = known.bindings.words(number) if number else {}
     return {"address": str(address), "at": time_text(at), "vlan": vlan, "inner_vlan": inner, "service_id": line.get("service_id", ""),

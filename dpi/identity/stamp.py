@@ -13,6 +13,7 @@ import numpy as np
 
 from dpi.flow.row import ROW
 from dpi.identity import index
+from dpi.identity.holders import HELD, line_of_holder
 from dpi.identity.index import is_local, line_at, line_of_address, lines_of, macs_of, node_of_key, nodes_of, scope_of, scopes_of
 from dpi.jit import I64, entry, kernel, world_dtype
 
@@ -78,10 +79,12 @@ def elsewhere(w: Any, line: Any, probe: Any, interface: Any) -> Any:
     return 1 if its.interface != 0 and interface != 0 and np.int64(its.interface) != interface else 0
 
 
-@entry(ROW, STAMP, U4, WORLD, I64, I64)
-def stamp(rows: Any, stamps: Any, interfaces: Any, worlds: Any, count: Any, probe: Any) -> Any:
-    """Stamp rows[:count]. interfaces uint32[]: numbers (as in BINDING) of the rows' interfaces; probe: that of the probe."""
+@entry(ROW, STAMP, U4, WORLD, HELD, I64, I64)
+def stamp(rows: Any, stamps: Any, interfaces: Any, worlds: Any, held: Any, count: Any, probe: Any) -> Any:
+    """Stamp rows[:count]. interfaces uint32[]: numbers (as in BINDING) of the rows' interfaces; held: HELD[1] of the leases (holders.py), or none; probe: that
+    of the probe."""
     w = worlds[0]
+    learned = held.size != 0
     bound = nodes_of(w).size > 1
     scoped = scopes_of(w).size > 1
     for k in range(count):
@@ -99,8 +102,19 @@ def stamp(rows: Any, stamps: Any, interfaces: Any, worlds: Any, count: Any, prob
             if scoped and vlan != 0:
                 both = np.int64(scope_of(w, vlan, inner))
                 one = np.int64(scope_of(w, vlan, np.int64(ANY_INNER)))
-            client = np.int64(of_end(w, client_high, client_low, row.client_mac, time, both, one))
-            server = np.int64(of_end(w, server_high, server_low, row.server_mac, time, both, one))
+            if learned:
+                if row.folded == 0:         # else the client is a network
+                    client = np.int64(line_of_holder(held[0], w, client_high, client_low, vlan, inner, time, False))
+                server = np.int64(line_of_holder(held[0], w, server_high, server_low, vlan, inner, time, False))
+            if client == 0:
+                client = np.int64(of_end(w, client_high, client_low, row.client_mac, time, both, one))
+            if server == 0:
+                server = np.int64(of_end(w, server_high, server_low, row.server_mac, time, both, one))
+            if learned:
+                if client == 0 and row.folded == 0:
+                    client = np.int64(line_of_holder(held[0], w, client_high, client_low, vlan, inner, time, True))
+                if server == 0:
+                    server = np.int64(line_of_holder(held[0], w, server_high, server_low, vlan, inner, time, True))
             if (both != 0 or one != 0) and (client == 0 or server == 0):
                 line = np.int64(of_vlan(w, both, one, time))
                 if line != 0:

@@ -11,6 +11,7 @@ import numpy as np
 from dpi.batch import AnyColumn, Batch, Coded, Made
 from dpi.identity.bindings import Bindings, read
 from dpi.identity.geography import Geography
+from dpi.identity.holders import HELD, Holders
 from dpi.identity.index import bounds, build
 from dpi.identity.networks import local
 from dpi.identity.stamp import STAMP, WORLD, stamp
@@ -76,8 +77,9 @@ def geography(options: Options) -> Geography | None:
 class Stamper:
     """Stamps the batches of one shard, one after the other: a batch is good until the next one is made."""
 
-    def __init__(self) -> None:
-        self._stamps = records(0, STAMP)
+    def __init__(self, holders: Holders | None = None) -> None:
+        """holders: of addresses, as learned on the wire."""
+        self._stamps, self._holders, self._nobody = records(0, STAMP), holders, records(0, HELD)
 
     def stamped(self, batch: Batch, identity: Identity, probe: str, interfaces: list[str]) -> Batch:
         """The batch of `flows` with the columns of identity."""
@@ -86,7 +88,12 @@ class Stamper:
         if identity.stamps:
             if len(self._stamps) < count:
                 self._stamps = records(count, STAMP)
-            stamp(rows, self._stamps, identity.interfaces(interfaces), identity.world, count, identity.probe(probe))
+            numbers, place = identity.interfaces(interfaces), identity.probe(probe)
+            if self._holders is None:
+                stamp(rows, self._stamps, numbers, identity.world, self._nobody, count, place)
+            else:
+                with self._holders.sessions.lock:
+                    stamp(rows, self._stamps, numbers, identity.world, self._holders.held(identity.bindings), count, place)
             plain = self._stamps[:count].view(np.ndarray)
             for side in ("client", "server"):
                 makers[f"{side}_local"] = _flag(plain, f"{side}_local")

@@ -43,6 +43,9 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_usage_slots", "", (), "Minutes and hours of usage that were computed and stored, of all its tables."),
     ("fullspan_usage_revised", "", (), "Those of them that were closed before: flows were stored late."),
     ("fullspan_usage_failures", "", (), "Passes over the store in which usage could not be computed."),
+    ("fullspan_sessions", "", ("event",),
+     "Who has which address, as learned on the wire: messages read by protocol and those that could not be (_bad), accounting from where it is not believed "
+     "(untrusted), leases that were started, stopped, replaced, restarted, expired or evicted, and what was not learned (lost, stale, unknown, refused)."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
 #: Gauges, likewise.
@@ -54,6 +57,7 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_ring_limit_bytes", "bytes", (), "Bytes of packets that may be kept on disk; 0 where there is no ring."),
     ("fullspan_ring_span_seconds", "seconds", (), "Age of the oldest packet kept on disk; 0 where there is none."),
     ("fullspan_ring_cases", "", (), "Cases that open content now."),
+    ("fullspan_sessions_open", "", (), "Leases of addresses that hold now."),
     ("fullspan_store_rows_waiting", "", (), "Rows not yet accepted by the store, in memory or in the spool."),
     ("fullspan_store_spool_bytes", "bytes", (), "Bytes of rows that wait on disk."),
     ("fullspan_store_lag_seconds", "seconds", (), "Time since the oldest row that waits was made; 0 where none waits."),
@@ -113,6 +117,7 @@ class Figures(Collector):
         store, ring = health.store, health.ring
         for name, value in (("fullspan_ring_bytes", ring.bytes), ("fullspan_ring_limit_bytes", ring.limit), ("fullspan_ring_cases", ring.cases),
                             ("fullspan_ring_span_seconds", max(health.now - ring.oldest, 0.0) if ring.oldest else 0.0),
+                            ("fullspan_sessions_open", health.sessions.get("open", 0)),
                             ("fullspan_store_rows_waiting", store.waiting), ("fullspan_store_spool_bytes", store.spool_bytes),
                             ("fullspan_store_lag_seconds", store.lag), ("fullspan_store_up", not store.away),
                             ("fullspan_bindings", health.identity.in_force), ("fullspan_bindings_loaded_seconds", health.identity.loaded),
@@ -171,6 +176,9 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
     yield "fullspan_usage_slots", (), health.usage.slots
     yield "fullspan_usage_revised", (), health.usage.revised
     yield "fullspan_usage_failures", (), health.usage.failures
+    for event, count in health.sessions.items():
+        if event != "open":
+            yield "fullspan_sessions", (event,), count
     yield "fullspan_reloads", (), health.reloads
 
 

@@ -97,13 +97,8 @@ def syslog(net: Network) -> None:
         net.run("client", [*line, *more, "the door was opened"])
 
 
-@capture(
-    "radius",
-    "freeradius freeradius-utils",
-    "RADIUS: Access-Request accepted and rejected (PAP), accounting start and stop for a subscriber with Framed-IP-Address",
-)
-def radius(net: Network) -> None:
-    """Who may come in, and who is here."""
+def freeradius(net: Network) -> None:
+    """Start freeradius for authentication and accounting; its clients are in 192.0.2.0/24."""
     folder = net.folder / "radius"
     folder.mkdir()
     (folder / "dictionary").write_text("$INCLUDE /usr/share/freeradius/dictionary\n")
@@ -119,6 +114,16 @@ def radius(net: Network) -> None:
         " authorize {\n  files\n  pap\n }\n authenticate {\n  Auth-Type PAP {\n   pap\n  }\n }\n accounting {\n  ok\n }\n}\n"
     )
     net.start("server", ["freeradius", "-f", "-l", "stdout", "-d", folder], udp=1813)
+
+
+@capture(
+    "radius",
+    "freeradius freeradius-utils",
+    "RADIUS: Access-Request accepted and rejected (PAP), accounting start and stop for a subscriber with Framed-IP-Address",
+)
+def radius(net: Network) -> None:
+    """Who may come in, and who is here."""
+    freeradius(net)
     net.capture()
     for password in ("secret", "wrong"):
         net.run(

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dpi.jit import BUILD
 from tests.hostile.child import survive
+from tests.hostile.listening import TARGET as LISTENING
 from tests.hostile.parsers import names
 from tests.hostile.replays import TARGET
 from tests.hostile.seeds import payloads
@@ -13,6 +14,12 @@ PLACE = "end" if BUILD == "on" else "own"
 def test_every_parser_survives_mutations() -> None:
     count = len(names()) * (10 if BUILD == "off" else 150)
     outcome = survive("tests.hostile.parsers:Every", BUILD, PLACE, count, seed=3)
+    assert (outcome.fault, outcome.done) == ("", count), str(outcome)
+
+
+def test_the_listener_of_sessions_survives_mutations() -> None:
+    count = 300 if BUILD == "off" else 8000
+    outcome = survive(LISTENING, BUILD, PLACE, count, seed=5)
     assert (outcome.fault, outcome.done) == ("", count), str(outcome)
 
 
