@@ -164,6 +164,8 @@ class Probe:
     def _identify(self, identity: Identity | None, changes: Any) -> None:
         """Bindings that were read anew: each worker takes them between two blocks, and what is to be learned then."""
         self.holders.sessions.limit(learning_of(self.settings, identity))
+        if identity is not None:
+            self.holders.held(identity.bindings)        # here, where no packet waits for it
         for worker in self.workers:
             worker.whose.append((identity, changes))
 

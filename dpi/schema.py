@@ -328,6 +328,7 @@ TABLES = {t.name: t for t in (
     Table("tls", "A row for each TLS or QUIC hello and certificate.", TLS, _BY_FLOW),
     Table("http", "A row for each HTTP request and its response.", HTTP, _BY_FLOW),
     Table("files", "A row for each file moved.", FILES, _BY_FLOW),
+    Table("sessions", "A row for each address that somebody got or gave back, as learned on the wire.", SESSIONS, ("address", "time")),
     Table("usage_1m", "A row for each bound service and minute that is closed.", USAGE_1M, _USAGE_KEY, "ReplacingMergeTree(revision)"),
     Table("usage_1h", "A row for each bound service, application and hour that is closed.", USAGE_1H,
           (*_USAGE_KEY, "category", "application", "rules_version"), "ReplacingMergeTree(revision)"),
@@ -335,7 +336,6 @@ TABLES = {t.name: t for t in (
           "ReplacingMergeTree(revision)"),
     Table("usage_slots", "The minutes and hours of usage that are closed; its row is written after the slot's.", USAGE_SLOTS,
           ("table_name", "time", "probe", "capture_id"), "ReplacingMergeTree(revision)"),
-    Table("sessions", "A row for each address that somebody got or gave back, as learned on the wire.", SESSIONS, ("address", "time")),
     *ROLLUPS,
 )}
 

@@ -40,7 +40,7 @@ class Store:
     url: str = _value("chdb:///fullspan.chdb", "chdb:///path (a bare name: in the working directory), clickhouse://user@host:9000/database or none")
     max_mb: int = _value(0, "MB of rows that an embedded store keeps; beyond, the oldest go: flows and messages first, then rollups and coverage; 0: no limit",
                          0, 1 << 30, live=True)
-    max_days: int = _value(0, "days that an embedded store keeps rows of flows, counted from when they were stored; 0: no limit", 0, 36500, live=True)
+    max_days: int = _value(0, "days that an embedded store keeps rows of flows and sessions, from when they were stored; 0: no limit", 0, 36500, live=True)
     max_days_messages: int = _value(0, "days that it keeps rows of dns, tls, http and files", 0, 36500, live=True)
     max_days_rollups: int = _value(0, "days that it keeps rollups and coverage", 0, 36500, live=True)
 

@@ -124,13 +124,13 @@ class Worker:
         self.shard.adopt(change.rules)
         self.shard.limit(change.limits)
         self._listen()
+        self._inspect = change.limits.inspect
+        self.shard.counters.inspect = self._inspect if self.level < 2 else 0
 
     def _listen(self) -> None:
         """Learn of sessions what is to be learned now."""
         if self.shard.intake.tap is not None:
             self.shard.intake.tap.limit()
-        self._inspect = change.limits.inspect
-        self.shard.counters.inspect = self._inspect if self.level < 2 else 0
 
     def _step(self, timeout: float) -> bool:
         block = self.live.next(timeout)

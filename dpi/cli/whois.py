@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 @click.option("--inner-vlan", type=click.IntRange(1, 4094), metavar="N", help="And in this inner one (QinQ).")
 @click.option("--bindings", metavar="FILE", help="The bindings file (default: that of the settings).")
 @click.option("--local-networks", metavar="CIDR,...", help="Networks on the operator's side (default: those of the settings).")
+@click.option("--store", "store_url", metavar="URL", help="Ask this store's sessions as well (default: that of the settings, where it is there).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | None, bindings: str | None, local_networks: str | None, as_json: bool) -> None:
+def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | None, bindings: str | None, local_networks: str | None,
+            store_url: str | None, as_json: bool) -> None:
     """Say which service and customer an address is at a moment, and by which line of the bindings file; where it is, if there are databases for that.
 
     It asks as the engine does when it stamps a flow's row: what it says is what the row says.
@@ -45,6 +47,9 @@ def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | 
 
         at = time.time_ns() // 1000
     found = _ask(known, wanted, at, vlan or 0, inner_vlan or 0)
+    found["session"] = session = _session(store_url, wanted, at, vlan or 0, inner_vlan or 0)
+    if session is not None and session["service_id"]:       # a row is stamped by who has the address, and only then by what the address is
+        found |= {"service_id": session["service_id"], "customer_id": session["customer_id"], "line": None}
     places = geography(options)
     place = places.place(_octets(wanted)) if places is not None else Place()
     found |= {"country": places.countries[place.country] if places is not None else "", "asn": place.asn}
@@ -85,6 +90,25 @@ def _ask(known: Identity, address: IPv4Address | IPv6Address, at: int, vlan: int
             "customer_id": line.get("customer_id", ""), "line": line or None, "file": known.bindings.path, "local": bool(stamps[0].client_local)}
 
 
+def _session(url: str | None, address: IPv4Address | IPv6Address, at: int, vlan: int, inner: int) -> dict[str, Any] | None:
+    """Who had the address, as learned on the wire; None where nobody is known to have had it, or there is no store to ask."""
+    from pathlib import Path
+
+    from dpi import settings
+    from dpi.cli.holder import holder
+    from dpi.store import address as place_of
+    from dpi.store import open_store
+
+    place = place_of(url or settings.load().store.url)
+    if place.scheme == "none" or (not url and place.scheme == "chdb" and not Path(place.path).exists()):
+        return None
+    store = open_store(url or settings.load().store.url, create=False, readonly=True)
+    try:
+        return holder(store, address, at, vlan, inner)
+    finally:
+        store.close()
+
+
 def _said(found: dict[str, Any], known: Identity) -> str:
     """For people."""
     where = "".join(f", {name} {found[key]}" for key, name in (("vlan", "VLAN"), ("inner_vlan", "inner VLAN")) if found[key])
@@ -95,8 +119,13 @@ def _said(found: dict[str, Any], known: Identity) -> str:
         point = " ".join(f"{name} {line[name]}" for name in ("probe", "interface") if name in line)
         lines += [f"service   {found['service_id']}", f"customer  {found['customer_id'] or '-'}", f"by        {found['file']}:{line['line']}: {', '.join(told)}",
                   f"metered   {'at ' + point if point else 'wherever it is seen'}"]
+    elif found["service_id"]:
+        lines += [f"service   {found['service_id']}", f"customer  {found['customer_id'] or '-'}"]
     elif known.bindings.path:
         lines.append(f"service   none: no line of {found['file']} binds it then")
+    if session := found["session"]:
+        lines.append(f"session   since {session['since'].replace(' ', 'T')}Z, by {session['learned_from']}"
+                     + ("" if session["service_id"] else ", whose user no line binds"))
     lines.append(f"local     {'yes' if found['local'] else 'no'}")
     lines += [f"country   {found['country']}"] if found["country"] else []
     lines += [f"AS        {found['asn']}"] if found["asn"] else []

@@ -92,8 +92,9 @@ class Stamper:
             if self._holders is None:
                 stamp(rows, self._stamps, numbers, identity.world, self._nobody, count, place)
             else:
+                held = self._holders.held(identity.bindings)
                 with self._holders.sessions.lock:
-                    stamp(rows, self._stamps, numbers, identity.world, self._holders.held(identity.bindings), count, place)
+                    stamp(rows, self._stamps, numbers, identity.world, held, count, place)
             plain = self._stamps[:count].view(np.ndarray)
             for side in ("client", "server"):
                 makers[f"{side}_local"] = _flag(plain, f"{side}_local")

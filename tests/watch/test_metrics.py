@@ -86,7 +86,7 @@ def test_the_real_page_passes_promtool_and_both_parsers() -> None:
     for families in (list(plain(text)), list(openmetrics(open_text))):
         types = {family.name: family.type for family in families}
         helps = {family.name: family.documentation for family in families if family.name.startswith("fullspan_")}
-        assert len(helps) == 43 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
+        assert len(helps) == 45 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
         assert {types[f"fullspan_{name}"] for name in ("packets", "lost", "store_rows", "flows_opened", "reloads")} == {"counter"}
         assert {types[f"fullspan_{name}"] for name in ("flows_live", "store_up", "store_spool_bytes", "pressure_level")} == {"gauge"}
         assert {"process_resident_memory_bytes", "process_open_fds", "python_info", "process_cpu_seconds"} <= set(types)

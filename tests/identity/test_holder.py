@@ -1,0 +1,45 @@
+"""`fullspan whois` over a store of sessions: who had an address, as its rows were stamped."""
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.identity.test_sessions import LEASE, RADIUS, USERS, bindings
+
+pytestmark = pytest.mark.compiled
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Ask whois about the captures of sessions."""
+    folder = tmp_path_factory.mktemp("holder")
+    bound = bindings(folder, *USERS, "one;mac;02:00:00:00:01:0a", "net;prefix;192.0.2.0/24")
+    environment = {**os.environ, "FULLSPAN_IDENTITY_BINDINGS": str(bound), "FULLSPAN_IDENTITY_RADIUS_FROM": "192.0.2.12"}
+
+    def run(*words: str) -> str:
+        done = subprocess.run([sys.executable, "-m", "dpi.cli.main", *words, "--store", f"chdb://{folder}/store"], env=environment, capture_output=True,
+                              text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("replay", str(RADIUS), str(LEASE))
+    return run
+
+
+@pytest.mark.parametrize("address, at, service, since", [
+    ("192.0.2.10", "07:02:31", "a", "07:02:30.321525"), ("192.0.2.10", "07:02:31.7", "net", ""), ("192.0.2.10", "07:02:32", "b", "07:02:31.712148"),
+    ("192.0.2.11", "07:02:35", "net", ""), ("192.0.2.50", "07:03:16", "one", "07:03:15.517775"), ("2001:db8::10", "07:02:31", "a", "07:02:30.321525")])
+def test_who_had_it(asked: Any, address: str, at: str, service: str, since: str) -> None:
+    found = json.loads(asked("whois", address, "--at", f"2026-11-29T{at}Z", "--json"))
+    assert (found["service_id"], found["session"] and found["session"]["since"].partition(" ")[2]) == (service, since or None)
+
+
+def test_in_words(asked: Any) -> None:
+    assert "session   since 2026-11-29T07:03:19.200591Z, by dhcp, whose user no line binds" in asked("whois", "192.0.2.50", "--at", "2026-11-29T07:03:21Z")
+
+
