@@ -1,4 +1,4 @@
-"""Writes the pages that derive from the code: docs/commands.md, docs/dashboards.md, docs/protocols.md, docs/schema.md and
+"""Writes the pages that derive from the code: docs/commands.md, docs/dashboards.md, docs/protocols.md, docs/reports.md, docs/schema.md and
 docs/settings.md.
 
 python docs/generate.py            write them
@@ -78,13 +78,13 @@ def schema() -> str:
 
 def settings() -> str:
     """Each setting, its default and its bounds."""
-    from dpi.settings import _SECTIONS
+    from dpi.settings import _SECTIONS, _TABLES
 
     lines = [_NOTE, "# Settings\n", "Defaults, then `fullspan.toml` of the working directory (or the file `$FULLSPAN_CONFIG` names), then the environment: "
              "`FULLSPAN_FLOW_IDLE_TCP=120` sets `idle_tcp` of `[flow]`. A wrong name or value is one error that says where. "
              "`FULLSPAN_CACHE` is the directory of compiled kernels; `FULLSPAN_JIT` is `on`, `off` or `checked`.\n",
              "SIGHUP: a probe that runs takes a setting marked `yes` when it is told to read its settings anew; the others need a restart.\n"]
-    for name, section in _SECTIONS.items():
+    for name, section in {**_SECTIONS, **{f"{name}.NAME": kind for name, kind in _TABLES.items()}}.items():
         lines += [f"## [{name}]\n", f"{(section.__doc__ or '').strip()}\n", "| name | default | allowed | SIGHUP | meaning |", "|---|---|---|---|---|"]
         for one in fields(section):
             rule: Any = one.metadata
@@ -162,7 +162,22 @@ def dashboards() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"commands.md": commands, "dashboards.md": dashboards, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
+def reports() -> str:
+    """Each named report: its question, dimensions and columns, after what is true of all of them."""
+    from dpi.reports.named import registry
+
+    lines = [_NOTE, (HERE / "reports.head.md").read_text(encoding="utf-8").rstrip() + "\n"]
+    for name, one in registry().items():
+        filters = f" Filters: {', '.join(f'`--{given}`' for given in one.filters)}." if one.filters else ""
+        lines += [f"## {name}\n", f"{one.title.en} ({one.title.zh}). {one.question.en}\n",
+                  f"`--by`: {', '.join(f'`{by}`' for by in one.dimensions)}.{filters}\n",
+                  "| column | unit | heading | 中文 | meaning |", "|---|---|---|---|---|"]
+        lines += [_line(f"`{column.name}`", column.unit, column.heading.en, column.heading.zh, column.meaning.en) for column in one.columns]
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"commands.md": commands, "dashboards.md": dashboards, "reports.md": reports, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
 
 
 def main(check: bool) -> int:

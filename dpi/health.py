@@ -80,6 +80,14 @@ class UsageHealth:
 
 
 @dataclass(frozen=True)
+class ReportsHealth:
+    """Scheduled reports."""
+    made: int = 0
+    failed: int = 0                 # attempts
+    waiting: int = 0                # messages that some recipient has not got
+
+
+@dataclass(frozen=True)
 class Health:
     """All of it."""
     probe: str
@@ -95,6 +103,7 @@ class Health:
     identity: IdentityHealth = IdentityHealth()
     usage: UsageHealth = UsageHealth()
     sessions: dict[str, int] = field(default_factory=dict)      # see dpi.identity.sessions: counts, and `open`, leases that hold now
+    reports: ReportsHealth = ReportsHealth()
 
     @property
     def trouble(self) -> str:

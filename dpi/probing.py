@@ -29,13 +29,14 @@ from dpi.classify.resolutions import Resolutions
 from dpi.covered import Covered
 from dpi.engine import entries
 from dpi.errors import UserError
-from dpi.health import Health, RingHealth, StoreHealth, UsageHealth
+from dpi.health import Health, ReportsHealth, RingHealth, StoreHealth, UsageHealth
 from dpi.identity.following import Following
 from dpi.identity.holders import Holders
 from dpi.identity.remembered import Remembered, put_back
 from dpi.identity.stamp import stamp
 from dpi.jit import Entry
 from dpi.native import warm
+from dpi.pinging import targets
 from dpi.replaying import identity_options, learning_of, limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
@@ -72,6 +73,8 @@ class Probe:
         self.stop = threading.Event()
         self.expired: Callable[[], int] = lambda: 0         # rows that the store has dropped for their age or for want of room
         self.usage: Callable[[], UsageHealth] = UsageHealth
+        self.reported: Callable[[], ReportsHealth] = ReportsHealth
+        self.also: list[Callable[[], None]] = []            # called about once a second while it runs
         self.name = asked.name or socket.gethostname()
         self.boot, self.began = secrets.randbits(24), time.time()
         workers = [(place, number) for place in self.places for number in range(1 if place.libpcap else asked.workers)]
@@ -118,6 +121,8 @@ class Probe:
         while not self.stop.wait(1 if end is None else min(1.0, max(0.0, end - time.monotonic()))):
             each()
             self.remembered.write()
+            for call in self.also:
+                call()
             if end is not None and time.monotonic() >= end:
                 break
         self.stop.set()
@@ -145,6 +150,7 @@ class Probe:
                 raise UserError(f"{', '.join(fixed)} can't be changed while it runs, and nothing else was", settings.origin,
                                 "restart the probe, or change it back")
             programs, rules = self._programs(settings), _load(settings)
+            targets(settings.ping)          # a fault in them refuses all
             opened = self._read_cases(settings)
             known = self.identity.read(identity_options(settings))
             learning_of(settings, None)         # its words are looked at before anything is taken
@@ -223,7 +229,7 @@ class Probe:
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed, RingHealth() if self.ring is None else
                       RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
-                      self.identity.health(), self.usage(), self.holders.sessions.counters())
+                      self.identity.health(), self.usage(), self.holders.sessions.counters(), self.reported())
 
 
 def _load(settings: Settings) -> RuleSet:

@@ -317,6 +317,12 @@ SESSIONS = (
     C("nas", "id", f"NAS, {_DIGEST}"),
     *_SERVICE, _STORED,
 )
+LINK_STATE = (
+    C("time", "time", "when it was told"), _PROBE, C("target", "code", "name of what was asked"),
+    C("service_id", "code", "service whose test address it is, empty: none's"), C("source", "code", "how it is known: ping"),
+    C("state", "code", "up or down; a change is told at once, each state once a minute"), C("changed", "flag", "the state before was another"),
+    C("rtt_us", "u32?", "median round trip since the row before", "us", "RFC 792, RFC 4443"), C("sent", "u32", "requests since the row before", "packets"),
+    C("loss_permille", "u16", "of them, those without an answer, in thousandths"), _STORED)
 _BY_FLOW = ("time", "flow_id")
 
 TABLES = {t.name: t for t in (
@@ -324,6 +330,7 @@ TABLES = {t.name: t for t in (
     Table("captures", "A row for each capture read; a later row of the same capture_id replaces the former.", CAPTURES, ("capture_id",),
           "ReplacingMergeTree(stored_time)"),
     Table("coverage", "A row a minute for each source: what was seen, what was lost and where.", COVERAGE, ("time", "probe", "capture_id")),
+    Table("link_state", "Whether test addresses answer pings: a row for each change, and each minute.", LINK_STATE, ("time", "probe", "target")),
     Table("dns", "A row for each DNS, mDNS or LLMNR message.", DNS, _BY_FLOW),
     Table("tls", "A row for each TLS or QUIC hello and certificate.", TLS, _BY_FLOW),
     Table("http", "A row for each HTTP request and its response.", HTTP, _BY_FLOW),

@@ -49,6 +49,8 @@ class Store:
 class Report:
     """What people see."""
     lang: str = _value("en", "language of the report: en or zh", among=("en", "zh"), live=True)
+    timezone: str = _value("UTC", "time zone of named reports: their days, weeks and months, and the times they show; such as Asia/Shanghai", live=True)
+    mask: int = _value(1, "1: addresses inside of names are masked in named reports; 0: they are shown", 0, 1, live=True)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,51 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Mail:
+    """The server that takes the mail of scheduled reports."""
+    host: str = _value("", "its name or address; empty: no mail is sent", live=True)
+    port: int = _value(587, "its port", 1, 65535, live=True)
+    security: str = _value("starttls", "starttls, tls (from the first byte, port 465) or none", among=("starttls", "tls", "none"), live=True)
+    user: str = _value("", "who logs in; empty: nobody does", live=True)
+    password_file: str = _value("", "file whose first line is the password, readable by its owner only", live=True)
+    ca_file: str = _value("", "certificate authorities (PEM) that the server is checked against; empty: the system's", live=True)
+    sender: str = _value("", "address that mail comes from", live=True)
+    timeout: int = _value(30, "seconds without an answer", 1, 600, live=True)
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Test addresses that the probe pings, day and night."""
+    targets: str = _value("", "name=address, or service:ID=address for a service's test address, separated by commas; empty: nothing is pinged", live=True)
+    interval: int = _value(10, "seconds from one round to the next", 1, 3600, live=True)
+    count: int = _value(3, "requests in a round; a target is down where none is answered", 1, 20, live=True)
+    timeout: int = _value(1, "seconds without an answer after which a request is lost", 1, 30, live=True)
+
+
+@dataclass(frozen=True)
+class Link:
+    """One table for each link, `[links.NAME]`: what reports need to know of it. Traffic is a link's where `interface` and `probe`, those given, are its own."""
+    capacity_bps: int = _value(0, "bits a second it carries in each direction; 0: not given, then there is no utilisation", 0, 1 << 50, live=True)
+    role: str = _value("", "what it is: uplink, peering, access or another word", live=True)
+    site: str = _value("", "where it is: a dimension of reports", live=True)
+    interface: str = _value("", "interface of the probe that sees it (of a capture: its file's name); empty: any", live=True)
+    probe: str = _value("", "probe that sees it; empty: any", live=True)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One table for each report that is made by itself, `[schedules.NAME]`, by `fullspan report run-due` and by the probe."""
+    report: str = _value("", "names of reports, separated by commas: links, applications ...", live=True)
+    every: str = _value("daily", "daily, weekly, monthly, or five fields as in crontab", live=True)
+    at: str = _value("06:00", "time of day of daily, weekly (Monday) and monthly (the 1st) ones, in [report] timezone", live=True)
+    period: str = _value("", "what it is of, as for --from: yesterday, last week ...; empty: the day, week or month before", live=True)
+    by: str = _value("", "dimension, as for --by; empty: the report's own", live=True)
+    format: str = _value("pdf,xlsx", "formats, separated by commas", live=True)
+    lang: str = _value("", "en, zh or en,zh; empty: [report] lang", live=True)
+    to: str = _value("", "a directory, or mail addresses separated by commas", live=True)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All sections."""
     flow: Flow = Flow()
@@ -118,10 +165,17 @@ class Settings:
     probe: Probe = Probe()
     identity: Identity = Identity()
     usage: Usage = Usage()
+    mail: Mail = Mail()
+    ping: Ping = Ping()
+    links: Mapping[str, Link] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
     origin: str = ""            # the file they came from
 
 
-_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity, "usage": Usage}
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity, "usage": Usage,
+                                   "mail": Mail, "ping": Ping}
+#: Sections that hold a table for each thing of a kind; only a file has them.
+_TABLES: dict[str, type[Any]] = {"links": Link, "schedules": Schedule}
 
 
 def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -131,10 +185,14 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
     file = Path(asked) if asked else Path("fullspan.toml")
     given: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
     found = bool(asked) or file.is_file()
+    tables: dict[str, Any] = {name: {} for name in _TABLES}
     if found:
         for section, values in _read(file).items():
+            if section in _TABLES and isinstance(values, dict):
+                tables[section] = {name: _entry(section, name, entry, str(file)) for name, entry in values.items()}
+                continue
             if section not in _SECTIONS or not isinstance(values, dict):
-                raise UserError(f"unknown section [{section}]", str(file), f"sections are {', '.join(_SECTIONS)}")
+                raise UserError(f"unknown section [{section}]", str(file), f"sections are {', '.join((*_SECTIONS, *_TABLES))}")
             for name, value in values.items():
                 given[section][name] = _checked(section, name, value, str(file))
     for variable, text in environment.items():
@@ -143,13 +201,21 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
         section, _, name = variable[len("FULLSPAN_"):].lower().partition("_")
         if section in _SECTIONS and name:       # other FULLSPAN_* names belong to others
             given[section][name] = _checked(section, name, text, variable)
-    return Settings(**{name: kind(**given[name]) for name, kind in _SECTIONS.items()}, origin=str(file) if found else "")
+    return Settings(**{name: kind(**given[name]) for name, kind in _SECTIONS.items()} | tables, origin=str(file) if found else "")
+
+
+def _entry(section: str, name: str, values: Any, where: str) -> Any:
+    """One table of a section of tables."""
+    if not isinstance(values, dict):
+        raise UserError(f"[{section}] holds a table for each, and {name!r} is none", where, f"write it as [{section}.{name}]")
+    return _TABLES[section](**{key: _checked(f"{section}.{name}", key, value, where, _TABLES[section]) for key, value in values.items()})
 
 
 def changes(old: Settings, new: Settings) -> dict[str, bool]:
     """The settings that differ, as 'section.name', and whether a running probe takes them."""
     return {f"{section}.{one.name}": bool(one.metadata["live"]) for section, kind in _SECTIONS.items() for one in fields(kind)
-            if getattr(getattr(old, section), one.name) != getattr(getattr(new, section), one.name)}
+            if getattr(getattr(old, section), one.name) != getattr(getattr(new, section), one.name)} | {
+        section: True for section in _TABLES if getattr(old, section) != getattr(new, section)}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -164,8 +230,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(f"not TOML: {error}", str(file), "see docs/settings.md") from None
 
 
-def _checked(section: str, name: str, value: Any, where: str) -> Any:
-    known = {one.name: one for one in fields(_SECTIONS[section])}
+def _checked(section: str, name: str, value: Any, where: str, kind: type[Any] | None = None) -> Any:
+    known = {one.name: one for one in fields(kind or _SECTIONS[section])}
     if name not in known:
         raise UserError(f"[{section}] has no setting {name!r}", where, f"settings are {', '.join(known)}")
     rule, default = known[name].metadata, known[name].default

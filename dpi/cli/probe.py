@@ -49,6 +49,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
     from dpi import settings as settings_of
     from dpi.capture.source import places_of
     from dpi.logs import configure
+    from dpi.pinging import Pinger, targets
     from dpi.store.budget import Keeping, budget_of
 
     given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "cores": cores,
@@ -65,6 +66,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
     if dump:
         click.echo(json.dumps(asdict(loaded), indent=2))
         return
+    targets(loaded.ping)
     places_of(loaded.probe.interfaces)       # before anything is made for them
     ahead = None if check else _open_ahead(store_url)
     from dpi.probing import Probe
@@ -75,6 +77,8 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
         click.echo(f"ready: {', '.join(map(str, probe.places))}")
         return
     configure(loaded.probe.log)
+    pinger: Pinger | None = None
+    reporter: Any = None
     store, delivery, covered = _deliver(store_url, loaded.probe, ahead)
     keeping = None if store is None else Keeping(store, budget_of(loaded.store))
 
@@ -86,17 +90,29 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
             delivery.room(settings.probe.spool_mb << 20)
         if keeping is not None:
             keeping.budget = budget_of(settings.store)
+        if pinger is not None:
+            pinger.adopt(settings.ping)
 
     try:
         probe = Probe(loaded, [] if delivery is None else [delivery], covered)
         if keeping is not None:
             probe.expired = lambda: keeping.rows
         metering = _metering(loaded, probe, store, store_url)
+        pinger = Pinger(loaded.ping, probe.name, [delivery]) if delivery is not None else None
+        if pinger is not None:
+            pinger.start()
+        reporter = _reporter(store_url, delivery is not None)
+        if reporter is not None:
+            probe.reported = reporter.health
+            probe.also.append(lambda: reporter.look(bool(probe.settings.schedules)))
         with _answering(store, loaded.probe.answer_port), keeping or contextlib.nullcontext(), metering or contextlib.nullcontext():
             _run(probe, loaded.probe, seconds, read, adopt)
         if metering is not None and delivery.flush(_LAST):
             metering.look()         # of the last minutes, which the workers have told of now
     finally:
+        for one in (reporter, pinger):
+            if one is not None:
+                one.close()
         if delivery is not None:
             delivery.close()
     _say(probe, as_json)
@@ -147,6 +163,21 @@ def _metering(settings: Settings, probe: Any, store: Any, url: str) -> Any:
     metering = Metering((lambda: store) if store is not None else lambda: open_store(url), probe.name)
     probe.usage = metering.health
     return metering
+
+
+def _reporter(url: str, stored: bool) -> Any:
+    """What makes scheduled reports; None without a store."""
+    if not stored:
+        return None
+    from pathlib import Path
+
+    from dpi.reporter import Reporter
+    from dpi.store import address
+
+    where = address(url)
+    beside = where.path.with_name(f"{where.path.name}.reports.json") if where.scheme == "chdb" else (
+        Path(os.environ.get("STATE_DIRECTORY", ".").partition(":")[0]) / "reports.json")
+    return Reporter(url, beside)
 
 
 def _run(probe: Any, asked: Any, seconds: float | None, read: Callable[[], Settings], adopt: Callable[[Settings], None]) -> None:

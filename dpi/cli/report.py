@@ -1,4 +1,4 @@
-"""fullspan report: the report of what the store holds."""
+"""fullspan report: the report of what the store holds; `fullspan report NAME` those that answer one question each."""
 from __future__ import annotations
 
 import json
@@ -14,7 +14,25 @@ from dpi.errors import UserError
 _DEFAULT_STORE = "chdb:///fullspan.chdb"
 
 
-@click.command("report", short_help="Make the report from rows in the store.")
+class Reports(click.Group):
+    """A subcommand for each named report, and those that are no report."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from dpi.reports.named import names
+
+        return [*names(), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from dpi.reports.named import names
+
+        if cmd_name not in names():
+            return super().get_command(ctx, cmd_name)
+        from dpi.cli.named import command_of
+
+        return command_of(cmd_name)
+
+
+@click.group("report", cls=Reports, invoke_without_command=True, subcommand_metavar="[NAME [OPTIONS]]", short_help="Make reports from rows in the store.")
 @click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="The store to ask (default: fullspan.chdb in this directory).")
 @click.option("--capture", "captures", metavar="NAME|ID", multiple=True, help="Only this capture (its name in `source`, or its capture_id); may be given again.")
 @click.option("--since", metavar="TIME", help="Only rows that begin at this moment or later.")
@@ -22,8 +40,16 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language.")
 @click.option("--out", metavar="FILE.html", default="report.html", show_default=True, help="Where the report goes; - prints the summary only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def command(store_url: str, captures: tuple[str, ...], since: str | None, until: str | None, lang: str, out: str, as_json: bool) -> None:
-    """Make the HTML report of what the store holds, and print its summary."""
+@click.pass_context
+def command(ctx: click.Context, store_url: str, captures: tuple[str, ...], since: str | None, until: str | None, lang: str, out: str, as_json: bool) -> None:
+    """Make the HTML report of what the store holds, and print its summary; with a NAME, the report that answers that question."""
+    if ctx.invoked_subcommand:
+        ctx.default_map = {ctx.invoked_subcommand: {"store_url": store_url, "lang": lang}}       # what came before the name holds for it
+        return
+    _overview(store_url, captures, since, until, lang, out, as_json)
+
+
+def _overview(store_url: str, captures: tuple[str, ...], since: str | None, until: str | None, lang: str, out: str, as_json: bool) -> None:
     from dpi.reports.figures import figures_from_store
     from dpi.store import open_store
 
@@ -64,3 +90,28 @@ def chosen(store: Any, names: tuple[str, ...]) -> list[int]:
             raise UserError(f"no capture called {name!r}", store.url, "see them with: fullspan query 'SELECT capture_id, source FROM captures'")
         numbers += [int(row[0]) for row in found]
     return numbers
+
+
+@command.command("run-due", short_help="Make and send the scheduled reports that are due.")
+@click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="The store to ask (default: fullspan.chdb in this directory).")
+@click.option("--lang", hidden=True, expose_value=False)
+@click.option("--state", metavar="FILE", help="Where it is noted what was made (default: reports.json in $STATE_DIRECTORY, else fullspan.reports.json here); mail that waits is beside it.")
+@click.option("--now", metavar="TIME", help="As if it were that moment.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+def run_due(store_url: str, state: str | None, now: str | None, as_json: bool) -> None:
+    """Make the reports of [schedules] that are due, and send mail that waits: for a timer, or cron. Once each, whatever it is called how often; after a
+    time in which nothing ran, once for the last moment. Exits with 1 where one could not be made or sent: it is tried again."""
+    import os
+
+    from dpi import settings
+    from dpi.logs import configure
+    from dpi.schedule import State, run_due
+    from dpi.store import open_store
+
+    loaded = settings.load()
+    configure(loaded.probe.log)
+    beside = Path(os.environ["STATE_DIRECTORY"].partition(":")[0]) / "reports.json" if os.environ.get("STATE_DIRECTORY") else Path("fullspan.reports.json")
+    made, sent, failed = run_due(loaded, State(Path(state) if state else beside), lambda: open_store(store_url, create=False), moment(now, "--now") or 0)
+    click.echo(json.dumps({"made": made, "sent": sent, "failed": failed}) if as_json else f"made {made}, sent {sent}, failed {failed}")
+    if failed:
+        sys.exit(1)

@@ -46,6 +46,7 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_sessions", "", ("event",),
      "Who has which address, as learned on the wire: messages read by protocol and those that could not be (_bad), accounting from where it is not believed "
      "(untrusted), leases that were started, stopped, replaced, restarted, expired or evicted, and what was not learned (lost, stale, unknown, refused)."),
+    ("fullspan_reports", "", ("result",), "Scheduled reports that were made, and attempts that failed, since their state was new."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
 #: Gauges, likewise.
@@ -61,6 +62,7 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_store_rows_waiting", "", (), "Rows not yet accepted by the store, in memory or in the spool."),
     ("fullspan_store_spool_bytes", "bytes", (), "Bytes of rows that wait on disk."),
     ("fullspan_store_lag_seconds", "seconds", (), "Time since the oldest row that waits was made; 0 where none waits."),
+    ("fullspan_reports_waiting", "", (), "Messages with scheduled reports that some recipient has not got."),
     ("fullspan_store_up", "", (), "1 where the store can be reached, 0 where it is away."),
     ("fullspan_bindings", "", (), "Lines of the bindings file that hold now."),
     ("fullspan_bindings_loaded_seconds", "seconds", (), "When the bindings in force were read, since the epoch; 0 where there are none."),
@@ -123,6 +125,7 @@ class Figures(Collector):
                             ("fullspan_bindings", health.identity.in_force), ("fullspan_bindings_loaded_seconds", health.identity.loaded),
                             ("fullspan_bindings_failed", bool(health.identity.trouble)),
                             ("fullspan_usage_lag_seconds", max(health.now - health.usage.until, 0.0) if health.usage.until else 0.0),
+                            ("fullspan_reports_waiting", health.reports.waiting),
                             ("fullspan_reload_failed", bool(health.reload_failed)), ("fullspan_ready", not health.trouble),
                             ("fullspan_start_time_seconds", health.began), ("fullspan_clock_seconds", health.now)):
             values[name][()] = float(value)
@@ -179,6 +182,8 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
     for event, count in health.sessions.items():
         if event != "open":
             yield "fullspan_sessions", (event,), count
+    yield "fullspan_reports", ("made",), health.reports.made
+    yield "fullspan_reports", ("failed",), health.reports.failed
     yield "fullspan_reloads", (), health.reloads
 
 

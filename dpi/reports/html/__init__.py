@@ -38,17 +38,23 @@ def _compiled() -> Any:
     return jinja2.FileSystemBytecodeCache(str(folder), "%s.cache") if os.access(folder, os.W_OK) else None
 
 
-def render(figures: Figures, language: str = "en", now: float | None = None) -> str:
-    """The whole page. `now` is the time of making, seconds since the epoch."""
+def templates() -> Any:
+    """The template engine over this folder: everything is escaped, and a name that is not there is an error."""
     import jinja2
 
+    made = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                              undefined=jinja2.StrictUndefined, bytecode_cache=_compiled(), auto_reload=False)
+    made.filters["clean"] = clean
+    return made
+
+
+def render(figures: Figures, language: str = "en", now: float | None = None) -> str:
+    """The whole page. `now` is the time of making, seconds since the epoch."""
     say = Language(language)
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                                   undefined=jinja2.StrictUndefined, bytecode_cache=_compiled(), auto_reload=False)
-    templates.filters["clean"] = clean
-    page = templates.get_template("page.html.j2")
-    return page.render(f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6),
-                       version=__version__, **_views(figures, say))
+    page: str = templates().get_template("page.html.j2").render(
+        f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=__version__,
+        **_views(figures, say))
+    return page
 
 
 def _views(f: Figures, say: Language) -> dict[str, Any]:

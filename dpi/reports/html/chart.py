@@ -20,7 +20,7 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
     if bins < 2 or not any(timeline.total):     # one slot is no course of time
         return ""
     scale = 8 / timeline.width
-    top, ticks = _ticks(max(timeline.total) * scale)
+    top, marks = ticks(max(timeline.total) * scale)
     wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def x(position: float) -> float:
@@ -30,7 +30,7 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
         return _TOP + high * (1 - bits / top)
 
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(say("title.timeline"))}">']
-    for tick in ticks:
+    for tick in marks:
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>'
                      f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" class="tick end">{escape(say.rate(tick) if tick else "0")}</text>')
     below = [0.0] * bins
@@ -38,7 +38,7 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
         above = [low + value * scale for low, value in zip(below, row, strict=True)]
         parts.append(f'<path d="{_band(below, above, x, y)}" fill="{colour}"><title>{escape(name)}</title></path>')
         below = above
-    for k, text in _clock(timeline, say):
+    for k, text in clock(timeline.start, timeline.width, bins, say):
         anchor = "start" if k < bins * 0.03 else "end" if k > bins * 0.97 else "middle"
         parts.append(f'<line x1="{x(k):.1f}" x2="{x(k):.1f}" y1="{_HEIGHT - _BOTTOM}" y2="{_HEIGHT - _BOTTOM + 4}" class="axis"/>'
                      f'<text x="{x(k):.1f}" y="{_HEIGHT - 10}" class="tick {anchor}">{text}</text>')
@@ -57,7 +57,7 @@ def _band(below: Sequence[float], above: Sequence[float], x: Callable[[float], f
     return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
 
 
-def _ticks(highest: float) -> tuple[float, list[float]]:
+def ticks(highest: float) -> tuple[float, list[float]]:
     """A round top above `highest` and the marks up to it."""
     step = 10 ** math.floor(math.log10(max(highest, 1) / 4))
     while highest / step > 5:
@@ -66,16 +66,17 @@ def _ticks(highest: float) -> tuple[float, list[float]]:
     return step * count, [step * k for k in range(count + 1)]
 
 
-def _clock(timeline: Timeline, say: Language) -> list[tuple[float, str]]:
-    """Marks on the time axis: (position in bins, text)."""
-    seconds = len(timeline.total) * timeline.width
+def clock(begin: int, width: int, bins: int, say: Language) -> list[tuple[float, str]]:
+    """Marks on the time axis: (position in bins, text), on round times of the language's zone. begin: us; width: s of a bin."""
+    seconds = bins * width
     step = next((step for step in _TIMES if seconds / step <= 10), max(1, seconds // 8))
-    start = timeline.start // 1_000_000
+    start = begin // 1_000_000
+    ahead = say.offset(begin)
     marks: list[tuple[float, str]] = []
-    moment = -(-start // step) * step
+    moment = -(-(start + ahead) // step) * step - ahead
     while moment <= start + seconds and len(marks) < 20:
         full = say.time(moment * 1_000_000, clock=True) if seconds < 2 * 86400 else say.time(moment * 1_000_000).rsplit(" ", 2)[0]
-        marks.append(((moment - start) / timeline.width, escape(full)))
+        marks.append(((moment - start) / width, escape(full)))
         moment += step
     return marks
 

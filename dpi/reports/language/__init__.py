@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -26,10 +26,11 @@ def plain(value: float, digits: int = 1) -> str:
 class Language:
     """Says things in one language."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, zone: tzinfo = UTC) -> None:
+        """zone: in which moments are said."""
         if code not in LANGUAGES:
             raise ValueError(f"no such language: {code}")
-        self.code = code
+        self.code, self.zone = code, zone
         self.words = catalogue(code)
 
     def __call__(self, key: str, **values: object) -> str:
@@ -88,16 +89,39 @@ class Language:
         return " ".join(parts[:2])
 
     def time(self, microseconds: int, clock: bool = False) -> str:
-        """A moment in UTC; with `clock` only the time of day."""
-        try:
-            moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
-        except (ValueError, OverflowError, OSError):
+        """A moment, in the zone; with `clock` only the time of day."""
+        moment = self._moment(microseconds)
+        if moment is None:
             return f"{microseconds} µs"
         if clock:
             return f"{moment:%H:%M:%S}"
         if self.code == "zh":
-            return f"{moment.year}年{moment.month}月{moment.day}日 {moment:%H:%M:%S} UTC"
-        return f"{moment.day} {moment:%b %Y %H:%M:%S} UTC"
+            return f"{moment.year}年{moment.month}月{moment.day}日 {moment:%H:%M:%S} {_offset(moment)}"
+        return f"{moment.day} {moment:%b %Y %H:%M:%S} {_offset(moment)}"
+
+    def minute(self, microseconds: int, day: bool = False) -> str:
+        """A moment to the minute, in the zone, without naming it; with `day` only its date."""
+        moment = self._moment(microseconds)
+        if moment is None:
+            return f"{microseconds} µs"
+        return f"{moment:%Y-%m-%d}" if day else f"{moment:%Y-%m-%d %H:%M}"
+
+    def offset(self, microseconds: int) -> int:
+        """Seconds by which the zone is ahead of UTC at that moment."""
+        moment = self._moment(microseconds)
+        return round((moment.utcoffset() or timedelta()).total_seconds()) if moment else 0
+
+    def _moment(self, microseconds: int) -> datetime | None:
+        try:
+            return datetime.fromtimestamp(microseconds / 1e6, self.zone)
+        except (ValueError, OverflowError, OSError):
+            return None
+
+
+def _offset(moment: datetime) -> str:
+    """UTC, UTC+8, UTC+5:30."""
+    minutes = round((moment.utcoffset() or timedelta()).total_seconds() / 60)
+    return f"UTC{'+' if minutes > 0 else '-'}{abs(minutes) // 60}{f':{abs(minutes) % 60:02d}' if minutes % 60 else ''}" if minutes else "UTC"
 
 
 def _scaled(value: float, unit: str) -> str:
