@@ -82,7 +82,8 @@ _PLACES = {"interface": "", "link": "", "site": ""}
 _TAGGED = {**_PLACES, "tag": "arrayJoin(tags)"}
 #: An application that is not known is called by its protocol, in brackets.
 _CALLED = {"application": "if(application != '', application, if(protocol != '', concat('(', protocol, ')'), ''))"}
-_LOSSES = {"tcp": _both("tcp_packets"), "again": _both("retransmissions"), "late": _both("out_of_order"), "opened": "tcp_opened", "unanswered": "tcp_unanswered"}
+_LOSSES = {"tcp": _both("tcp_packets"), "again": _both("retransmissions"), "late": _both("out_of_order"), "opened": "tcp_opened",
+           "unanswered": "tcp_unanswered"}
 
 
 def _side(side: str, other: str) -> str:
