@@ -190,7 +190,8 @@ def _make(one: Due, settings: Settings, outbox: Outbox, store: Callable[[], Stor
         opened.close()
     for code in one.languages:
         say = Language(code, zone)
-        stamp = f"{local(found[0].begin, zone):%Y-%m-%d}"
+        begin = local(found[0].begin, zone)
+        stamp = f"{begin:%Y-%m-%d}" if begin == start_of("day", begin) else f"{begin:%Y-%m-%d-%H%M}"
         files = [Attachment(f"{report.name}-{stamp}.{code}{suffix(form)}", form, written(report, form, say)) for report in found for form in one.forms]
         if one.directory is not None:
             for file in files:
