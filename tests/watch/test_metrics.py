@@ -22,7 +22,8 @@ HEALTH = Health("p1", "0.1.0", "r7", began=1000.5, now=2000.25, workers=(WORKER,
                 store=StoreHealth(rows=22, lost=23, waiting=24, spool_bytes=25, lag=26.5, expired=27, refused=9),
                 ring=RingHealth(bytes=31, limit=28, oldest=1500.25, cases=3),
                 identity=IdentityHealth(lines=50, in_force=32, reloads=33, refused=34, loaded=1234.5),
-                usage=UsageHealth(slots=42, revised=43, failures=44, until=1980.0), sessions={"radius": 33, "open": 35}, reports=ReportsHealth(made=51, failed=52, waiting=53))
+                usage=UsageHealth(slots=42, revised=43, failures=44, until=1980.0),
+                sessions={"radius": 33, "open": 35}, reports=ReportsHealth(made=51, failed=52, waiting=53))
 ONE = {"interface": "span0", "worker": "1"}
 
 
@@ -50,7 +51,8 @@ def test_every_figure_is_told() -> None:
             "reloads_total": 21, "reload_failed": 0, "ready": 1, "start_time_seconds": 1000.5, "clock_seconds": 2000.25,
             "ring_bytes": 31, "ring_limit_bytes": 28, "ring_span_seconds": 500, "ring_cases": 3,
             "bindings": 32, "bindings_reloads_total": 33, "bindings_refused_total": 34, "bindings_loaded_seconds": 1234.5, "bindings_failed": 0,
-            "usage_slots_total": 42, "usage_revised_total": 43, "usage_failures_total": 44, "usage_lag_seconds": 20.25, "sessions_open": 35, "reports_waiting": 53}
+            "usage_slots_total": 42, "usage_revised_total": 43, "usage_failures_total": 44, "usage_lag_seconds": 20.25,
+            "sessions_open": 35, "reports_waiting": 53}
     assert value(HEALTH, "fullspan_sessions_total", event="radius") == 33
     assert [value(HEALTH, "fullspan_reports_total", result=result) for result in ("made", "failed")] == [51, 52]
     assert {name: value(HEALTH, f"fullspan_{name}") for name in want} == want
