@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from dpi.errors import UserError
 from dpi.store import Away, Store, open_store
 from dpi.store.parcel import Parcel
 from dpi.usage.metering import Metering
@@ -79,23 +78,3 @@ def test_its_thread_ends_when_it_is_told(opened: Store) -> None:
     with Metering(lambda: Asked(opened), "p1", every=0.01) as metering:
         assert done.wait(20)
     assert not metering._thread.is_alive() and not metering.health().trouble
-
-
-def test_an_old_server_computes_none() -> None:
-    class Old:
-        url = "clickhouse://old"
-
-        def query(self, sql: str, params: dict[str, Any] | None = None) -> Any:
-            from dpi.store import Result
-            return Result(["version()"], ["String"], [("18.16.1",)])
-
-        def insert(self, parcel: Parcel, again: bool = False) -> None:
-            raise AssertionError
-
-    metering = Metering(Old, every=0.01)
-    with metering:
-        metering._thread.join(20)           # it ends by itself: there is nothing to wait for
-    assert metering.health().failures == 1 and "can't be computed by ClickHouse 18.16.1" in metering.health().trouble
-    with pytest.raises(UserError, match="server of 21 or later"):
-        from dpi.usage.computing import Job
-        Job(Old())
