@@ -94,8 +94,8 @@ def _meter(store: Any, outcome: Any, options: Any) -> int | None:
     """Usage of these captures, where their rows say whose they are; how many minutes of it. None where nobody asked for that, or the store can't."""
     from dpi.settings import load
 
-    asked = getattr(load(), "identity", None)
-    given = [getattr(one, name, "") for one in (options, asked) for name in ("bindings", "local_networks")]
+    asked = load().identity
+    given = (options.bindings, options.local_networks, asked.bindings, asked.local_networks)
     numbers = [one.capture_id for one in outcome.captures if one.capture_id]
     if store.url == "none" or not numbers or not any(given):
         return None

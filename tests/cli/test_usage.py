@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from scapy.all import IP, UDP, Ether, Raw, wrpcap
 
 from dpi.cli.main import run
 from dpi.store import open_store
@@ -95,3 +96,27 @@ def test_wrong_use_is_one_line(url: str, capsys: pytest.CaptureFixture[str], wor
 def test_a_store_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, told = said(capsys, "show", "--store", f"chdb://{tmp_path}/none")
     assert code == 2 and "there is no store here" in told
+
+
+def test_a_replay_with_bindings_leaves_its_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two customers, and an address that moves from one to the other in the middle of a minute; again, usage is replaced with the capture."""
+    noon = 1_780_315_200                    # 2026-06-01T12:00:00Z
+    frames = []
+    for second, size in ((0, 100), (29.5, 200), (30.5, 400), (61, 800)):
+        frame = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src="10.0.0.1", dst="10.9.0.1") / UDP(sport=4000, dport=9999) / Raw(bytes(size))
+        frame.time = noon + second
+        frames.append(frame)
+    capture, bindings, url = tmp_path / "made.pcap", tmp_path / "bindings.csv", f"chdb://{tmp_path}/store"
+    wrpcap(str(capture), frames)
+    bindings.write_text("service_id,customer_id,prefix,valid_from,valid_to\nA,a,10.0.0.0/24,,2026-06-01T12:00:30Z\nB,b,10.0.0.0/24,2026-06-01T12:00:30Z,\n"
+                        "N,n,10.9.0.0/24,,\n")
+    bindings.chmod(0o600)
+    for _ in range(2):
+        assert run(["replay", str(capture), "--store", url, "--bindings", str(bindings)]) == 0
+        out = capsys.readouterr().out
+        assert "Usage of services: 2 minutes" in out
+        rows = list(csv.DictReader(io.StringIO(said(capsys, "show", "2026-06-01T12:00Z", "2026-06-01T12:01Z", "--store", url, "--csv")[1])))
+        assert {row["service"]: (int(row["up_bytes"]), int(row["down_bytes"])) for row in rows} == {
+            "A": (128 + 228, 0), "B": (428, 0), "N": (0, 128 + 228 + 428)}
+    with contextlib.closing(open_store(url, create=False)) as store:
+        assert store.query("SELECT uniqExact(capture_id), count(), sum(up_bytes) FROM usage_1m").rows == [(1, 5, 784 + 828)]
