@@ -27,7 +27,7 @@ PROOFS = (
     ("service", ["-m", "benchmarks.service"]),
     ("flood", ["-m", "benchmarks.flood"]),
     ("bindings", ["-m", "benchmarks.bindings"]),
-    ("usage", ["-m", "tests.usage.killed", "--kills", "20", "--flows", "1000000"]),
+    ("usage", ["-m", "tests.usage.killed", "--kills", "20", "--flows", "200000"]),
     ("soak", ["-m", "benchmarks.soak"]),
     ("scale", ["-m", "benchmarks.scale"]),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from dpi.batch import NULLS, Batch, Lists
 
 Row = dict[str, Any]
+_READ = ("client_", "server_", "interval", "probe", "capture_id", "flow_id", "ip_protocol", "folded", "category", "application", "rules_version")
 _NO_RTT = NULLS["u32?"]
 
 
@@ -14,6 +15,8 @@ def lines(batch: Batch) -> list[Row]:
     """The rows of a batch of flows."""
     columns: dict[str, list[Any]] = {}
     for name, column in batch.columns.items():
+        if not name.startswith(_READ):
+            continue                        # a million rows with all columns are too many
         if name.endswith("_ip"):
             columns[name] = [bytes(address) for address in column]      # type: ignore[union-attr]
         else:

@@ -20,9 +20,10 @@ from dpi.schema import KINDS, TABLES
 from dpi.store import Store, open_store
 from dpi.store.captures import UNFINISHED
 from dpi.usage.computing import Job
-from dpi.usage.definition import STEPS, figures, keys
+from dpi.usage.definition import STEPS, figures
 from tests.oracle import usage as twin
 from tests.usage import killed
+from tests.usage.sums import check, stored
 from tests.usage.traffic import BEGIN, MINUTE, coverage, flows, put
 
 pytestmark = pytest.mark.compiled
@@ -42,26 +43,6 @@ def store(opened: Store) -> Store:
     for table in TABLES:
         opened.query(f"TRUNCATE TABLE {table}")
     return opened
-
-
-def stored(store: Any, table: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The rows of a usage table as anyone reads them, without those of nothing."""
-    names = ("probe", "capture_id", *keys(table))
-    found = store.query(f"SELECT toUnixTimestamp64Second(time), probe, toString(capture_id), {', '.join((*keys(table), *figures(table)))} FROM {table} FINAL")
-    rows = {(int(row[0]), row[1], int(row[2]), *row[3:len(names) + 1]): dict(zip(figures(table), row[len(names) + 1:], strict=True)) for row in found}
-    assert len(rows) == len(found)
-    return {key: row for key, row in rows.items() if any(value for name, value in row.items() if name != "rtt_histogram")}
-
-
-def check(store: Any, *batches: Any, tables: tuple[str, ...] = tuple(STEPS)) -> None:
-    """The store holds what the slow twin makes of these flows."""
-    lines = [line for batch in batches for line in twin.lines(batch)]
-    for table in tables:
-        expected = getattr(twin, table)(lines)
-        found = stored(store, table)
-        assert found.keys() == expected.keys()
-        for key, row in expected.items():
-            assert found[key] == {name: [] if name == "rtt_histogram" else 0 for name in figures(table)} | row, (table, key)
 
 
 def everything(store: Any) -> list[Any]:
@@ -101,7 +82,7 @@ def test_an_hour_is_the_sum_of_its_flows_and_recomputing_changes_nothing(store: 
 
 def test_what_is_killed_is_finished_by_the_next_run(tmp_path: Path) -> None:
     """Real processes, killed at random; the twenty of the proof are three here."""
-    done = subprocess.run([sys.executable, "-m", "tests.usage.killed", "--kills", "3", "--flows", "5000"], cwd=killed.ROOT, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "tests.usage.killed", "--kills", "3", "--flows", "2000", "--slots", "8"], cwd=killed.ROOT, capture_output=True, text=True,
                           check=False, timeout=120, env={**os.environ, "PYTHONPATH": str(killed.ROOT), "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
 
