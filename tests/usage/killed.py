@@ -60,8 +60,8 @@ def child(path: str, slots: int) -> None:
 def begin(path: Path, slots: int) -> subprocess.Popen[bytes]:
     """A process that has begun to compute."""
     for _ in range(100):        # the engine of the one that was killed lets go of the directory a moment later
-        process = subprocess.Popen([sys.executable, "-m", "tests.usage.killed", "--child", str(path), "--slots", str(slots)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+        process = subprocess.Popen([sys.executable, "-m", "tests.usage.killed", "--child", str(path), "--slots", str(slots)], cwd=ROOT,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert process.stdout is not None and process.stderr is not None
         if process.stdout.readline() == _READY:
             return process

@@ -82,8 +82,9 @@ def test_an_hour_is_the_sum_of_its_flows_and_recomputing_changes_nothing(store: 
 
 def test_what_is_killed_is_finished_by_the_next_run(tmp_path: Path) -> None:
     """Real processes, killed at random; the twenty of the proof are three here."""
-    done = subprocess.run([sys.executable, "-m", "tests.usage.killed", "--kills", "3", "--flows", "2000", "--slots", "8"], cwd=killed.ROOT, capture_output=True, text=True,
-                          check=False, timeout=120, env={**os.environ, "PYTHONPATH": str(killed.ROOT), "TMPDIR": str(tmp_path)})
+    asked = [sys.executable, "-m", "tests.usage.killed", "--kills", "3", "--flows", "2000", "--slots", "8"]
+    done = subprocess.run(asked, cwd=killed.ROOT, capture_output=True, text=True, check=False, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(killed.ROOT), "TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
