@@ -195,7 +195,7 @@ def main() -> int:
     asked = parser.parse_args()
     place = Path(asked.store or tempfile.mkdtemp(prefix="fullspan-scale-"))
     fresh = not place.joinpath("store").exists()
-    store = open_store(f"chdb://{place.resolve()}/store")
+    store = open_store(f"chdb://{place.resolve()}/store", merging=True)
     try:
         if fresh:
             began = time.perf_counter()

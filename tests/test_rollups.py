@@ -74,7 +74,7 @@ def survived(store: Any) -> None:
 def test_an_older_store_keeps_its_rollups_and_gains_the_new_ones(tmp_path: Path) -> None:
     """Rows of before are there with what they had; a rebuild that was cut short is begun again; filled, all is as in a new store."""
     url = f"chdb://{tmp_path}/store"
-    first: Any = open_store(url)
+    first: Any = open_store(url, merging=True)
     write(first)
     want = held(first)
     old = ("time", "stored_day", "probe", "capture_id", "protocol", "application", "category", "client_packets", "server_packets", "client_bytes",
@@ -98,11 +98,11 @@ def test_an_older_store_keeps_its_rollups_and_gains_the_new_ones(tmp_path: Path)
     first.query("DROP TABLE flows_1h SYNC")
     first.close()
     second: Any
-    with contextlib.closing(open_store(url)) as second:
+    with contextlib.closing(open_store(url, merging=True)) as second:
         survived(second)
     assert run(["grafana", "--fill", "--store", url]) == 0
     third: Any
-    with contextlib.closing(open_store(url)) as third:
+    with contextlib.closing(open_store(url, merging=True)) as third:
         assert held(third) == want
         third.write(batch("flows", 10, 30))
         third.flush()
@@ -111,7 +111,7 @@ def test_an_older_store_keeps_its_rollups_and_gains_the_new_ones(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    opened = open_store(f"chdb://{tmp_path_factory.mktemp('rollups')}/store")
+    opened = open_store(f"chdb://{tmp_path_factory.mktemp('rollups')}/store", merging=True)
     write(opened)
     yield opened
     opened.close()

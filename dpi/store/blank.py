@@ -18,7 +18,7 @@ class Blank:
     def __init__(self, engine: str) -> None:
         """engine: path of the engine's library; another one keeps another copy."""
         about = os.stat(engine)
-        key = hashlib.sha256(f"{tables.digest()} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"{tables.digest(live=False)} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
         self._file = cache_directory() / "stores" / f"{key}.json"
 
     def copy(self, path: Path) -> bool:

@@ -105,8 +105,8 @@ class EmbeddedStore:
                 if self._where.database != "default":
                     self._run(f"CREATE DATABASE IF NOT EXISTS {self._where.database}")
                     self._run(f"USE {self._where.database}")
-                tables.prepare(lambda sql: self._run(sql).rows, str(self._path))
-                if begun == EMPTY and self._keep and (library := location()) is not None:
+                tables.prepare(lambda sql: self._run(sql).rows, str(self._path), live=self._merging)
+                if begun == EMPTY and self._keep and not self._merging and (library := location()) is not None:
                     Blank(str(library)).keep(self._path)
                 if self._readonly:
                     self._run("SET readonly = 2")

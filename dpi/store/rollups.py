@@ -14,6 +14,10 @@ Run = Callable[[str], Sequence[Sequence[object]]]
 FOLDED = tuple(table for table in TABLES.values() if table.folds)
 #: Those that fold tables which are no rollups: all others follow from them.
 ROOTS = tuple(table for table in FOLDED if not TABLES[table.folds].folds)
+#: Those that every store keeps as rows come. The others are kept where rows come day and night; in a store of replays they are views that are computed
+#: when they are asked for: a view that sees each insert costs a replay more than all else of storing it.
+ALWAYS = tuple(table for table in FOLDED if table.name.startswith("flows_"))
+LIVE = tuple(table for table in FOLDED if table not in ALWAYS)
 _BLOCKS = 100                   # a day that is filled may have as many names as so many blocks
 _BEFORE = "_before"             # a rollup's rows while its table is made anew
 
@@ -26,6 +30,17 @@ def view_name(table: Table) -> str:
 def view(table: Table) -> str:
     """CREATE MATERIALIZED VIEW that folds `table.folds` into the rollup `table`."""
     return f"CREATE MATERIALIZED VIEW IF NOT EXISTS {view_name(table)} TO {table.name} AS\n{folded(table)}"
+
+
+def asked(table: Table) -> str:
+    """CREATE VIEW of a rollup that is computed when it is asked for."""
+    return f"CREATE VIEW IF NOT EXISTS {table.name} AS\n{folded(table)}"
+
+
+def computed(run: Run) -> set[str]:
+    """The rollups of a store that are computed when they are asked for."""
+    found = run("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'")
+    return {str(name) for name, in found} & {table.name for table in LIVE}
 
 
 def is_key(column: Column) -> bool:
@@ -101,18 +116,19 @@ def fill(run: Run, told: Callable[[str, int], None] = lambda day, rows: None) ->
     A day of which a table's rows have expired, or are fewer than what its rollup was made of, keeps the rollup it has. told: called with each day and
     the rows of rollups it then has. Raises UserError where the store can't be asked."""
     days: dict[str, list[Table]] = {}
-    for root in ROOTS:
+    views = computed(run)
+    for root in (root for root in ROOTS if root.name not in views):
         for day, in run(f"SELECT DISTINCT toString(toDate(stored_time)) FROM {root.folds}"):
             days.setdefault(str(day), []).append(root)
     for day in sorted(days):
         done = 0
         for root in days[day]:
-            done += _filled(run, root, f"'{day}'")
+            done += _filled(run, root, f"'{day}'", views)
         told(day, done)
     return len(days)
 
 
-def _filled(run: Run, root: Table, day: str) -> int:
+def _filled(run: Run, root: Table, day: str, views: set[str]) -> int:
     """Fill a rollup and those that follow from it for a day, given as a literal; rows there are then."""
     size = next(column for column in root.columns if not is_key(column))
     held, = run(f"SELECT sum({size.name}) FROM {root.name} WHERE stored_day = {day}")[0]
@@ -121,7 +137,7 @@ def _filled(run: Run, root: Table, day: str) -> int:
     found, = run(f"SELECT sum({size.name}) FROM ({rows})")[0]
     if int(str(found)) < int(str(held)):
         return 0
-    for table in (root, *_below(root)):
+    for table in (one for one in (root, *_below(root)) if one.name not in views):
         run(f"ALTER TABLE {table.name} DROP PARTITION {day}")
     names = ", ".join(root.names)
     run(f"INSERT INTO {root.name} ({names}) SELECT {names} FROM ({rows})")

@@ -51,30 +51,33 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
             f"SETTINGS {_SETTINGS}")
 
 
-def statements(replicated: str = "", replica: str = "") -> list[str]:
-    """All that makes an empty store."""
-    return _tables(replicated, replica) + _views()
+def statements(replicated: str = "", replica: str = "", live: bool = True) -> list[str]:
+    """All that makes an empty store. live: rows will come day and night (dpi.store.rollups.LIVE)."""
+    return _tables(replicated, replica, live) + _views(live)
 
 
-def _tables(replicated: str, replica: str) -> list[str]:
-    return [create(table, replicated, replica) for table in TABLES.values()] + masked.keys(replicated, replica)
+def _tables(replicated: str, replica: str, live: bool) -> list[str]:
+    later = () if live else rollups.LIVE
+    return [create(table, replicated, replica) for table in TABLES.values() if table not in later] + masked.keys(replicated, replica)
 
 
-def _views() -> list[str]:
-    return [rollups.view(table) for table in rollups.FOLDED] + masked.statements()
+def _views(live: bool) -> list[str]:
+    kept = rollups.FOLDED if live else rollups.ALWAYS
+    return [rollups.view(table) for table in kept] + ([] if live else [rollups.asked(table) for table in rollups.LIVE]) + masked.statements()
 
 
-def digest(replicated: str = "", replica: str = "") -> str:
+def digest(replicated: str = "", replica: str = "", live: bool = True) -> str:
     """Changes with any table, column or view."""
-    return hashlib.sha256("\n".join([str(VERSION), *statements(replicated, replica)]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([str(VERSION), *statements(replicated, replica, live)]).encode()).hexdigest()[:16]
 
 
-def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> None:
-    """Create what is missing and bring what is older up to date; costs one query where nothing changed.
+def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live: bool = True) -> None:
+    """Create what is missing and bring what is older up to date; costs one query where nothing changed. live: all rollups are kept as rows come; a store in
+    which they are stays so.
 
     Raises UserError where the store was written by a newer Fullspan.
     """
-    now = digest(replicated, replica)
+    now = digest(replicated, replica, live)
     if str(list(run(f"EXISTS TABLE {_STATE}"))[0][0]) == "1":
         known = list(run(f"SELECT version, digest FROM {_STATE} ORDER BY applied DESC LIMIT 1"))
     else:
@@ -84,18 +87,31 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> No
     version = int(str(known[0][0])) if known else VERSION
     if version > VERSION:
         raise UserError(f"the store has schema {version}, this Fullspan knows {VERSION}", where, "use a newer Fullspan, or another --store")
-    if known and known[0][1] == now:
+    if known and known[0][1] in (now, digest(replicated, replica)):
         return
+    taken_over = False
     if known:
+        computed = rollups.computed(run)
+        live, taken_over = live or not computed and _kept(run), live and bool(computed)
+        now = digest(replicated, replica, live)
+        for name in computed:
+            run(f"DROP VIEW IF EXISTS {name}")
         _upgrade(run, version)
-    for statement in _tables(replicated, replica):
+    for statement in _tables(replicated, replica, live):
         run(statement)
     if known:
         rollups.put_back(run)
     masked.fill_key(run)
-    for statement in _views():
+    if taken_over:
+        rollups.fill(run)
+    for statement in _views(live):
         run(statement)
     run(f"INSERT INTO {_STATE} (version, digest) VALUES ({VERSION}, '{now}')")
+
+
+def _kept(run: Run) -> bool:
+    """Whether the rollups that a store of replays has not are tables of this one."""
+    return str(list(run(f"EXISTS TABLE {rollups.LIVE[0].name}"))[0][0]) == "1"
 
 
 def _upgrade(run: Run, version: int) -> None:

@@ -33,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Captures of real programs, replayed, and two made-up days with services, usage and coverage."""
     place = tmp_path_factory.mktemp("grafana") / "store"
     assert run(["replay", str(ROOT / "pcaps" / "demo.pcap"), str(ROOT / "pcaps" / "dns.pcap"), "--store", f"chdb://{place}"]) == 0
-    opened = open_store(f"chdb://{place}")
+    opened = open_store(f"chdb://{place}", merging=True)          # as a probe takes it over
     scale.fill(opened, ROWS, lambda text: None, DAYS)
     yield opened
     opened.close()
