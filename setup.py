@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).resolve().parent
 VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "dpi" / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
 RULES = [str(path.relative_to(HERE)) for path in sorted((HERE / "rules" / "apps").glob("*.toml"))]
+EXAMPLES = [str(path.relative_to(HERE)) for path in sorted((HERE / "rules" / "examples" / "tags").glob("*.toml"))]
 
 setup(
     name="fullspan",
@@ -18,7 +19,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["dpi", "dpi.*"]),
     package_data={"dpi": ["reports/html/*", "reports/language/*"]},
-    data_files=[("share/fullspan/rules/apps", RULES)],
+    data_files=[("share/fullspan/rules/apps", RULES), ("share/fullspan/rules/examples/tags", EXAMPLES)],
     install_requires=[
         "chdb>=4.4,<5",
         "click>=8.1",

@@ -1,4 +1,4 @@
-"""Rules: rules/apps/*.toml and the protocol files, loaded and checked into the arrays the kernels read.
+"""Rules: rules/apps/*.toml and the protocol files, loaded and checked into the arrays the kernels read; and rules/tags/*.toml (dpi.tagging).
 
 `load()` reads the package's rules and any further directories, and keeps what it compiled in the cache directory, keyed by the state of the rule
 files and of the sources involved: a warm start reads one file. What a stanza may hold is in docs/rules.md.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from dpi.cache import cache_directory
 from dpi.classify.verdict import CONFIDENCE, WORDS
 from dpi.errors import UserError
 from dpi.jit import BUILD, Entry
+
+if TYPE_CHECKING:
+    from dpi.tagging import Tagging
 
 _PACKAGE = Path(__file__).resolve().parent
 _KEPT = 8               # compiled rule sets kept in the cache directory
@@ -80,6 +83,7 @@ class RuleSet:
     parser_starts: Any                  # uint8[]
     parser_also: Any                    # uint16[]
     parser_also_reason: Any             # uint32[]
+    tagging: Tagging | None = None      # rules that add tags; None: there are none
 
     @functools.cached_property
     def reasons(self) -> Reasons:
@@ -171,7 +175,7 @@ def rule_files(directories: Sequence[Path | str] = ()) -> list[list[tuple[Path, 
         if not directory.is_dir():
             raise UserError("not a directory of rules", str(directory), "give --rules a directory that holds *.toml files")
         found = sorted({*directory.glob("*.toml"), *(directory / "apps").glob("*.toml")})
-        if not found:
+        if not found and not any((directory / "tags").glob("*.toml")):
             raise UserError("holds no *.toml file", str(directory), "put rule files there; docs/rules.md shows the format")
         layers.append([(path, str(path)) for path in found])
     return layers
@@ -189,7 +193,17 @@ def load(directories: Sequence[Path | str] = (), *, cache: bool = True) -> RuleS
         if cache:
             _write(store, *kept)
     lists, arrays = kept
-    return _assemble(lists["version"][0], [path for layer in layers for path, _ in layer], lists, arrays)
+    return _assemble(lists["version"][0], [path for layer in layers for path, _ in layer], lists, arrays, _tagging(directories))
+
+
+def _tagging(directories: Sequence[Path | str], errors: list[UserError] | None = None) -> Tagging | None:
+    """The tag rules of tags/*.toml; None where there is no such file."""
+    places = [(rules_directory(), True), *((Path(one), False) for one in directories)]
+    if not any(any((place / "tags").glob("*.toml")) for place, _ in places):
+        return None
+    from dpi.tagging import stanzas
+
+    return stanzas.load([file for place, package in places for file in stanzas.files_of(place, package)], errors) or None
 
 
 def _state(layers: list[list[tuple[Path, str]]]) -> str:
@@ -227,6 +241,7 @@ def check(directories: Sequence[Path | str] = ()) -> list[UserError]:
             except UserError as error:
                 errors.append(error)
     rulebook.compile_rules(layers, registry.parsers(), errors)
+    _tagging(directories, errors)
     return errors
 
 
@@ -249,7 +264,7 @@ def _version(layers: list[list[tuple[Path, str]]]) -> str:
     return version.hexdigest()[:12]
 
 
-def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arrays: dict[str, Any]) -> RuleSet:
+def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arrays: dict[str, Any], tagging: Tagging | None) -> RuleSet:
     from dpi.classify.ports import table
 
     named = {name: arrays[name] for name in (
@@ -257,7 +272,7 @@ def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arra
         "networks4", "networks6", "carriers", "parser_protocol", "parser_reason", "parser_memory", "parser_starts", "parser_also", "parser_also_reason")}
     ranges = arrays["port_ranges"].reshape(-1, 4).tolist()
     return RuleSet(version, lists["protocols"], lists["protocol_categories"], lists["applications"], lists["categories"], lists["notes"], files,
-                   lists["values"], lists["files"], lists["parsers"], arrays, ports=table(tuple(row) for row in ranges), **named)
+                   lists["values"], lists["files"], lists["parsers"], arrays, ports=table(tuple(row) for row in ranges), tagging=tagging, **named)
 
 
 # ---------------------------------------------------------------- the cache file: a line of JSON, then the arrays one after the other

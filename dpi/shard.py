@@ -349,6 +349,8 @@ class Shard:
         if self._holders is not None and len(told := self._holders.sessions.take_rows()):
             batches.append(self._holders.rows(told, identity, probe=origin.probe, source=origin.source, capture_id=origin.capture_id,
                                               stored_time=self.stored_time))
+        if self.rules.tagging is not None:              # they see all else that a row says
+            batches = [self.rules.tagging.tagged(one) for one in batches]
         for one in batches:
             for sink in self.sinks:
                 sink.write(one)

@@ -116,7 +116,8 @@ class Reader:
         for key in document:
             if key not in ("application", "protocol"):
                 self.first, self.last = 1, len(self.lines)
-                raise self.wrong(f"a rule file holds no '{key}'", "stanzas begin with [[application]] or [[protocol]]", key)
+                raise self.wrong(f"a rule file holds no '{key}'", "put the file into a directory tags/ beside it" if key == "tag" else
+                                 "stanzas begin with [[application]] or [[protocol]]", key)
         heads: dict[str, list[tuple[int, list[int]]]] = {"application": [], "protocol": []}
         edges = []
         for number, text in enumerate(self.lines, 1):

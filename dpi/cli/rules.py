@@ -35,14 +35,14 @@ def check(context: click.Context, directories: tuple[str, ...], as_json: bool) -
     found = rules.load(directories)
     facts = {"ok": True, "version": found.version, "files": len(found.files), "applications": len(found.applications) - 1,
              "protocols": len(found.protocols) - 1, "parsers": len(found.parser_protocol) - 1, "rows": int(found.rows.size),
-             "names": int((found.names.suffix[1:] > 0).sum() + (found.names.exact[1:] > 0).sum()), "notes": found.notes}
+             "names": int((found.names.suffix[1:] > 0).sum() + (found.names.exact[1:] > 0).sum()), "tags": 0 if found.tagging is None else len(found.tagging.rules), "notes": found.notes}
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     for note in found.notes:
         click.echo(f"note: {note}")
     click.echo(f"{facts['applications']} applications and {facts['protocols']} protocols ({facts['parsers']} parsed) from {facts['files']} files: "
-               f"{facts['rows']} byte rows, {facts['names']} names. No errors. Version {found.version}.")
+               f"{facts['rows']} byte rows, {facts['names']} names, {facts['tags']} tag rules. No errors. Version {found.version}.")
 
 
 @command.command("list")
