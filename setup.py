@@ -56,6 +56,8 @@ setup(
             "rules = dpi.cli.rules:command",
             "doctor = dpi.cli.doctor:command",
             "whois = dpi.cli.whois:command",
+            "audit = dpi.cli.audit:command",
+            "hold = dpi.cli.hold:command",
         ],
     },
 )

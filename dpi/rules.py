@@ -264,7 +264,7 @@ def _version(layers: list[list[tuple[Path, str]]]) -> str:
     return version.hexdigest()[:12]
 
 
-def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arrays: dict[str, Any], tagging: Tagging | None) -> RuleSet:
+def _assemble(version: str, files: list[Path], lists: dict[str, list[str]], arrays: dict[str, Any], tagging: Tagging | None = None) -> RuleSet:
     from dpi.classify.ports import table
 
     named = {name: arrays[name] for name in (

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dpi.columns import KINDS, Column, Kind, Table
+from dpi.custody import CUSTODY
 from dpi.rollups import ROLLUPS
 
 if TYPE_CHECKING:
     from dpi.batch import NULLS, Batch, Coded, Lists, Texts
 
-__all__ = ["IDS", "NULLS", "TABLES", "TRANSACTION_TABLES", "Batch", "Coded", "Column", "Lists", "Table", "Texts", "Kind", "KINDS", "table"]
+__all__ = ["IDS", "NULLS", "PERSONAL", "TABLES", "TRANSACTION_TABLES", "Batch", "Coded", "Column", "Lists", "Table", "Texts", "Kind", "KINDS", "table"]
 
 
 def __getattr__(name: str) -> Any:
@@ -343,11 +344,15 @@ TABLES = {t.name: t for t in (
           "ReplacingMergeTree(revision)"),
     Table("usage_slots", "The minutes and hours of usage that are closed; its row is written after the slot's.", USAGE_SLOTS,
           ("table_name", "time", "probe", "capture_id"), "ReplacingMergeTree(revision)"),
+    *CUSTODY,
     *ROLLUPS,
 )}
 
 #: Names of the columns that are numbers by nature and strings in JSON.
 IDS = frozenset(column.name for t in TABLES.values() for column in t.columns if column.kind == "id")
+
+#: Tables whose rows name one person's service, addresses or flows: reading them takes a reason where services are bound (docs/privacy.md).
+PERSONAL = frozenset(["flows", "dns", "tls", "http", "files", "usage_1m", "usage_1h"])
 
 #: TRANSACTION.table is an index here; 0 is no row.
 TRANSACTION_TABLES = ("", "dns", "tls", "http", "files")

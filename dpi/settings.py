@@ -46,6 +46,17 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """Days that rows are kept, counted from when they were stored; 0: no limit. A probe keeps its store to them. See docs/privacy.md."""
+    flows: int = _value(180, "days of rows of flows", 0, 36500, live=True)
+    unbound_flows: int = _value(30, "days of rows of flows in which no side is bound to a service, where there are bindings", 0, 36500, live=True)
+    messages: int = _value(30, "days of rows of dns, tls, http and files", 0, 36500, live=True)
+    usage: int = _value(730, "days of usage, rollups and coverage", 0, 36500, live=True)
+    audit: int = _value(1825, "days of audit rows", 0, 36500, live=True)
+    replays: int = _value(0, "1: a replay keeps its store to them as well, once its rows are in; 0: what was replayed stays", 0, 1)
+
+
+@dataclass(frozen=True)
 class Report:
     """What people see."""
     lang: str = _value("en", "language of the report: en or zh", among=("en", "zh"), live=True)
@@ -160,6 +171,7 @@ class Settings:
     """All sections."""
     flow: Flow = Flow()
     store: Store = Store()
+    retention: Retention = Retention()
     report: Report = Report()
     rules: Rules = Rules()
     probe: Probe = Probe()
@@ -176,6 +188,11 @@ _SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Repor
                                    "mail": Mail, "ping": Ping}
 #: Sections that hold a table for each thing of a kind; only a file has them.
 _TABLES: dict[str, type[Any]] = {"links": Link, "schedules": Schedule}
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "retention": Retention, "report": Report, "rules": Rules, "probe": Probe}
+
+#: Settings that have another place now.
+_MOVED = {("store", "max_days"): "flows of [retention]", ("store", "max_days_messages"): "messages of [retention]",
+          ("store", "max_days_rollups"): "usage of [retention]"}
 
 
 def load(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -232,6 +249,10 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _checked(section: str, name: str, value: Any, where: str, kind: type[Any] | None = None) -> Any:
     known = {one.name: one for one in fields(kind or _SECTIONS[section])}
+def _checked(section: str, name: str, value: Any, where: str) -> Any:
+    known = {one.name: one for one in fields(_SECTIONS[section])}
+    if (section, name) in _MOVED:
+        raise UserError(f"{section}.{name} has another name now", where, f"write it as {_MOVED[section, name]}")
     if name not in known:
         raise UserError(f"[{section}] has no setting {name!r}", where, f"settings are {', '.join(known)}")
     rule, default = known[name].metadata, known[name].default

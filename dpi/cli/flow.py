@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from dpi.cli.reasons import permitted, reason_options
 from dpi.errors import UserError
 from dpi.schema import TABLES
 
@@ -29,8 +30,9 @@ _LAYERS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp"}
 @click.option("--ring", "ring", metavar="DIRECTORY", help="The probe's packet ring, for a flow of live traffic (default: [probe] ring_directory).")
 @click.option("--pcap", "pcap", metavar="OUT", help="Write the flow's packets to this file instead of showing them.")
 @click.option("--packets", type=click.IntRange(0), default=50, show_default=True, metavar="N", help="Show at most so many packets; 0 only the row.")
+@reason_options
 @click.option("--json", "as_json", is_flag=True, help="Print the rows, and the packets as tshark's JSON.")
-def command(flow_id: str, store_url: str, capture: str | None, ring: str | None, pcap: str | None, packets: int, as_json: bool) -> None:
+def command(flow_id: str, store_url: str, capture: str | None, ring: str | None, pcap: str | None, packets: int, reason: str, ticket: str, as_json: bool) -> None:
     """Show every column of a flow's rows, then its packets in full detail from the capture they came from, or from the probe's packet ring."""
     from dpi.store import open_store
 
@@ -38,8 +40,11 @@ def command(flow_id: str, store_url: str, capture: str | None, ring: str | None,
         raise UserError(f"not a flow id: {flow_id!r}", "ID", "it is a number; see: fullspan query 'SELECT flow_id, application FROM flows LIMIT 10'")
     store = open_store(store_url, create=False)
     try:
+        reading = permitted(store, "flow", reason, ticket, "flow", flow_id)
         rows = _rows(store, flow_id, capture)
+        reading.told(len(rows))
         if not rows:
+            _say_expired(store, flow_id, as_json)
             raise UserError(f"no flow {flow_id}", store_url, "see some with: fullspan query 'SELECT flow_id, application FROM flows LIMIT 10'")
         holders = sorted({f"{row['source'] or 'live'} ({row['capture_id']})" for row in rows})
         if len(holders) > 1:
@@ -82,6 +87,24 @@ def _show(rows: list[dict[str, Any]], narrowed: str, path: str, gone: str, flow_
         if as_json:
             click.echo(gone, err=True)
         sys.exit(1)
+
+
+def _say_expired(store: Any, flow_id: str, as_json: bool) -> None:
+    """Where the rows of the flow have expired: say so, show the closed usage of its time, and end."""
+    from dpi.store.expired import Expired, closed, span_of
+
+    gone: Expired | None = span_of(store, int(flow_id))
+    if gone is None:
+        return
+    slots = closed(store, gone)
+    if as_json:
+        click.echo(json.dumps({"expired": gone.json(), "closed": slots}, indent=2))
+    else:
+        click.echo(f"The rows of flow {flow_id} have expired ({gone.cause}, {gone.stored}). It was among the {gone.rows:,} rows of {gone.source} from {gone.first} to {gone.last} UTC.")
+        click.echo("Usage of that time that is closed:" if slots else "No usage of that time is closed.")
+        for slot in slots:
+            click.echo(f"  {slot['table_name']:16} {slot['at']}  {slot['rows']:>6} rows  {slot['bytes']:>14} bytes  sha256 {slot['digest']}")
+    sys.exit(0)
 
 
 def _rows(store: Any, flow_id: str, capture: str | None) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
     from dpi.capture.source import places_of
     from dpi.logs import configure
     from dpi.pinging import Pinger, targets
+    from dpi.store import open_store
     from dpi.store.budget import Keeping, budget_of
 
     given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "cores": cores,
@@ -80,7 +81,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
     pinger: Pinger | None = None
     reporter: Any = None
     store, delivery, covered = _deliver(store_url, loaded.probe, ahead)
-    keeping = None if store is None else Keeping(store, budget_of(loaded.store))
+    keeping = None if delivery is None else Keeping(store if store is not None else lambda: open_store(store_url), budget_of(loaded))
 
     def adopt(settings: Settings) -> None:
         """Settings that are not the workers' own."""
@@ -92,6 +93,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
             keeping.budget = budget_of(settings.store)
         if pinger is not None:
             pinger.adopt(settings.ping)
+            keeping.budget = budget_of(settings)
 
     try:
         probe = Probe(loaded, [] if delivery is None else [delivery], covered)

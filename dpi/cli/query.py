@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dpi.cli.reasons import permitted, reason_options
+
 if TYPE_CHECKING:
     from dpi.store import Result, Store
 
@@ -22,9 +24,10 @@ _EXACT = 1 << 53        # JSON numbers beyond are not exact everywhere
 @click.command("query", short_help="Ask the store in SQL; without SQL, show what it holds.")
 @click.argument("sql", required=False)
 @click.option("--store", "url", metavar="URL", help="chdb:///path or clickhouse://user@host:9000/database.  [default: chdb:///fullspan.chdb, in the working directory]")
+@reason_options
 @click.option("--json", "form", flag_value="json", help="Print JSON: a list of rows.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-def command(sql: str | None, url: str | None, form: str | None) -> None:
+def command(sql: str | None, url: str | None, reason: str, ticket: str, form: str | None) -> None:
     """Ask the store in SQL (ClickHouse's). Only reading is allowed. `docs/schema.md` lists the tables and their columns.
 
     \b
@@ -35,7 +38,8 @@ def command(sql: str | None, url: str | None, form: str | None) -> None:
 
     store = open_store(url or settings.load().store.url, create=False, readonly=True)
     try:
-        show(_interruptible(lambda: overview(store) if sql is None else store.query(_one(sql))), form)
+        found = _interruptible(lambda: overview(store) if sql is None else _asked(store, _one(sql), reason, ticket))
+        show(found, form)
     finally:
         store.close()
 
@@ -64,6 +68,14 @@ def _interruptible(ask: Callable[[], Result]) -> Result:
     return answers[0]
 
 
+def _asked(store: Store, sql: str, reason: str, ticket: str) -> Result:
+    """The answer, once its row of `audit` is written where it takes one."""
+    reading = permitted(store, "query", reason, ticket, "tables", "", sql)
+    found = store.query(sql)
+    reading.told(len(found), sql)
+    return found
+
+
 def _one(sql: str) -> str:
     return sql.strip().rstrip(";")
 
@@ -77,7 +89,8 @@ def overview(store: Store) -> Result:
         "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table")}
     rows: list[tuple[Any, ...]] = []
     for table in TABLES.values():
-        first, last = {"flows": ("interval_start", "interval_end"), "captures": ("first_time", "last_time")}.get(table.name, ("time", "time"))
+        first, last = {"flows": ("interval_start", "interval_end"), "captures": ("first_time", "last_time"), "expired": ("first_time", "last_time"),
+                       "holds": ("from_time", "to_time")}.get(table.name, ("time", "time"))
         final = " FINAL" if table.engine.startswith("Replacing") else ""
         count, begin, end = store.query(f"SELECT count(), toString(min({first})), toString(max({last})) FROM {table.name}{final}").rows[0]
         rows.append((table.name, int(count), sizes.get(table.name, 0), begin if count else "", end if count else "", table.words))

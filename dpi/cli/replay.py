@@ -111,17 +111,17 @@ def _meter(store: Any, outcome: Any, options: Any) -> int | None:
 
 
 def _keep_to_budget(store: Any, url: str) -> None:
-    """Drop what is beyond the days and bytes of [store], where there is such a limit: once the rows of this replay are in."""
+    """Drop what is beyond [store] max_mb and, where it is for replays, [retention]: once the rows of this replay are in."""
     from dpi.settings import load
     from dpi.store import address
     from dpi.store.budget import Keeping, budget_of
 
-    budget = budget_of(load().store)
+    budget = budget_of(load(), replay=True)
     if budget and address(url).scheme == "chdb":
         store.flush()
-        keeping = Keeping(store, budget)
+        keeping = Keeping(store, budget, wait=True)
         if keeping.look():
-            click.echo(f"fullspan: {keeping.rows:,} rows ({keeping.bytes:,} bytes) were older, or the store larger, than [store] says, and were dropped", err=True)
+            click.echo(f"fullspan: {keeping.rows:,} rows ({keeping.bytes:,} bytes) were older, or the store larger, than [retention] and [store] say, and were dropped", err=True)
 
 
 def _status(figures: Any) -> int:

@@ -4,7 +4,9 @@ An embedded store has one owner. With `Answering(store)` the owner serves `fulls
 ClickHouse over HTTP. The engine runs one statement at a time for a connection, and answering has a connection of its own: inserts do not wait for a
 question but share processors with it, so a question gets half of them and few seconds; questions wait for each other.
 
-Whoever can open a socket to 127.0.0.1 can read the store: there are no users.
+Whoever can open a socket to 127.0.0.1 can read the store: there are no users. But where the store knows whose flows are whose, a question that reads
+what names a person has a reason, and its answer leaves once its row of `audit` is stored, with the user id that the system has for the other end
+(dpi.store.peer).
 """
 from __future__ import annotations
 
@@ -19,13 +21,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dpi.errors import UserError
 from dpi.store import Address
+from dpi.store.access import Access
 from dpi.store.blocks import revised
 from dpi.store.engine import ENDED, Answer, Reader
 from dpi.store.notice import Notice
 from dpi.store.statement import Refusal, reading
 
 if TYPE_CHECKING:
+    from dpi.store.guard import Guard
     from dpi.store.interface import Server
+    from dpi.store.parcel import Parcel
 
 _PARSE = "SELECT formatQuerySingleLine({sql:String})"
 _COMMENT = "fullspan answering"         # by which a question still running is found when answering ends
@@ -41,6 +46,8 @@ class Owned(Protocol):
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader: ...
 
     def query(self, sql: str, params: dict[str, Any] | None = None) -> Any: ...
+
+    def insert(self, parcel: Parcel, again: bool = False) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Question:
-    """A statement as it came. form: the format where it names none; database: '' for the store's own; revision: of the protocol, that Native follows."""
+    """A statement as it came. form: the format where it names none; database: '' for the store's own; revision: of the protocol, that Native follows.
+    access: why it is asked; read: what several questions of one command have in common, '' none; uid: of the user who asks, -1 not known."""
     sql: str
     form: str = "TabSeparated"
     database: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     revision: int = 0
+    access: Access = Access("http")
+    read: str = ""
+    uid: int = -1
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ class Answering:
             raise UserError("only a store that this process owns is answered for", getattr(store, "url", ""), "name one with --store chdb:///path")
         self._reader = store.reader(self.limits.settings())
         self._database = "default"
+        self.guard = self._guarding()
         self.mark = secrets.token_hex(16)
         try:
             self._know()
@@ -109,6 +121,11 @@ class Answering:
             raise
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="answering", daemon=True)
         self._thread.start()
+
+    def _guarding(self) -> Guard:
+        from dpi.store.guard import Guard
+
+        return Guard(self._store, lambda sql, params: self._ask(sql, "TSVRaw", params).data.decode(errors="replace"))
 
     def _listening(self, port: int) -> Server:
         from dpi.store.interface import Server
@@ -162,9 +179,12 @@ class Answering:
         if form.lower() not in self._forms:
             raise Refusal(73, "UNKNOWN_FORMAT", f"Unknown format {form}")
         name, kind = self._forms[form.lower()]
+        touched = self.guard.touched(statement.sql, question)
         answer = self._ask(statement.sql, name, question.params)
         if len(answer.data) > self.limits.bytes:
             raise Refusal(396, "TOO_MANY_ROWS_OR_BYTES", f"Limit for result exceeded, max bytes: {self.limits.bytes}, as {name}: {len(answer.data)}")
+        if touched:
+            self.guard.note(touched, statement.sql, question, name, answer.data)
         if name == "Native" and question.revision:
             try:
                 answer = replace(answer, data=revised(answer.data, question.revision))

@@ -18,9 +18,11 @@ import uuid
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from dpi.store.access import Access
 from dpi.store.notice import HEADER
+from dpi.store.peer import user_at
 from dpi.store.statement import Refusal
 
 if TYPE_CHECKING:
@@ -124,12 +126,25 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._body()
             if url.path in ("/ping", "/replicas_status") or url.path == "/" and not url.query and not body:
                 self._send(200, b"Ok.\n", {"Content-Type": "text/html; charset=UTF-8"})
+            elif url.path.startswith("/fullspan/") and self.command == "POST":
+                done = self.server.answering.guard.change(url.path, body, self._peer())
+                self._send(200, json.dumps(done).encode(), {"Content-Type": "application/json"})
             elif url.path != "/":
                 self._send(404, f"There is no handle {url.path}\n\nUse / or /ping for health checks, /?query=... for questions.\n".encode(), {})
             else:
                 self._answer(url.query, body)
         except Refusal as refusal:
             self._refuse(refusal)
+
+    def _peer(self) -> int:
+        """The user id of who asks."""
+        return user_at(self.client_address, self.connection.getsockname())
+
+    def _access(self, given: dict[str, str]) -> Access:
+        """Why it is asked: headers, text as in a URL; or parameters `fullspan_reason` and `fullspan_ticket`."""
+        said = {name: unquote(self.headers.get(f"X-Fullspan-{name}", ""))[:1000] or given.get(f"fullspan_{name.lower()}", "")
+                for name in ("Reason", "Ticket", "Kind", "Target", "Command")}
+        return Access(said["Command"] or "http", said["Reason"], said["Ticket"], said["Kind"], said["Target"])
 
     def _local(self) -> None:
         """A page of the web whose name was made to mean this address says that name here."""
@@ -206,7 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
             sql, given.get("default_format") or self.headers.get("X-ClickHouse-Format") or "TabSeparated",
             given.get("database") or self.headers.get("X-ClickHouse-Database") or "",
             {name.removeprefix("param_"): value for name, value in given.items() if re.fullmatch(r"param_\w+", name)},
-            int(version) if (version := given.get("client_protocol_version", "")).isdecimal() and len(version) < 10 else 0))
+            int(version) if (version := given.get("client_protocol_version", "")).isdecimal() and len(version) < 10 else 0,
+            self._access(given), re.sub(r"\W", "", self.headers.get("X-Fullspan-Read", ""))[:32], self._peer()))
         data, how = self._packed(reply.answer.data, given.get("enable_http_compression", "0") in ("1", "true"))
         self._send(200, data, {**how, **self._told(reply), "X-ClickHouse-Query-Id": number})
 
@@ -233,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
         return data, {}
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._send(403 if refusal.code == 516 else _STATUS.get(refusal.code, 500), f"{refusal}\n".encode(),
+        self._send(403 if refusal.code in (497, 516) else _STATUS.get(refusal.code, 500), f"{refusal}\n".encode(),
                    {"Content-Type": "text/plain; charset=UTF-8", "X-ClickHouse-Exception-Code": str(refusal.code)})
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -2,13 +2,17 @@
 from __future__ import annotations
 
 import http.client
+import json
+import secrets
+import sys
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.store import Address, Result
+from dpi.store.access import Access
 from dpi.store.answers import result, told
 from dpi.store.captures import Captures, Stored
 from dpi.store.directory import in_use
@@ -28,6 +32,8 @@ class RemoteStore:
     def __init__(self, url: str, where: Address, notice: Notice) -> None:
         self.url = url
         self._where, self._notice = where, notice
+        self.access: Access | None = None           # why it is read, where a command says so; otherwise the command's name alone goes with what it asks
+        self._read = secrets.token_hex(8)
         self._captures = Captures(self.query)
 
     def query(self, sql: str, params: dict[str, Any] | None = None) -> Result:
@@ -42,9 +48,24 @@ class RemoteStore:
     def _ask(self, sql: str, form: str, params: dict[str, Any] | None) -> bytes:
         """An answer in that format. UserError for a wrong question, a limit, and an owner that is gone."""
         asked = {"default_format": form, "database": self._where.database, **{f"param_{name}": _written(value) for name, value in (params or {}).items()}}
+        return self._send(f"/?{urlencode(asked)}", sql.encode(), sql)
+
+    def post(self, path: str, change: dict[str, Any]) -> dict[str, Any]:
+        """Have the owner change what it keeps (a legal hold): see dpi.store.interface."""
+        answered: dict[str, Any] = json.loads(self._send(path, json.dumps(change).encode(), ""))
+        return answered
+
+    def _headers(self) -> dict[str, str]:
+        """Why it is read; text as in a URL, for headers are ASCII."""
+        access = self.access or Access("report" if len(sys.argv) < 2 else sys.argv[1])
+        said = {"Reason": access.reason, "Ticket": access.ticket, "Kind": access.kind, "Target": access.value, "Command": access.command,
+                "Read": "" if self.access else self._read}
+        return {f"X-Fullspan-{name}": quote(value[:1000]) for name, value in said.items() if value}
+
+    def _send(self, target: str, body: bytes, sql: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self._notice.port, timeout=_PATIENCE)
         try:
-            connection.request("POST", f"/?{urlencode(asked)}", sql.encode())
+            connection.request("POST", target, body, self._headers())
             answer = connection.getresponse()
             said = answer.read()
         except (OSError, http.client.HTTPException):
@@ -58,6 +79,9 @@ class RemoteStore:
         return said
 
     def _told(self, text: str, sql: str) -> UserError:
+        if "(ACCESS_DENIED)" in text:
+            what, _, mend = text.split("DB::Exception: ")[-1].split(" (ACCESS_DENIED)")[0].rstrip(". ").partition(": say ")
+            return UserError(what, str(self._where.path), f"say {mend}" if mend else "")
         for name, what in _LIMITS.items():
             if name in text:
                 return UserError(what, "query", "ask for less, narrow the time, or ask again later")

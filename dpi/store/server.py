@@ -65,6 +65,11 @@ class ServerStore:
             self._session.close()
             raise
 
+    @property
+    def dialect(self) -> str:
+        """'modern' or 'legacy', once something was asked."""
+        return self._dialect
+
     # ---- writing
 
     def write(self, batch: Batch) -> None:

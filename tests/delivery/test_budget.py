@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dpi.store import Store, open_store
-from dpi.store.budget import FOLDED, RAW, Budget, Keeping, Part, surplus
+from dpi.store.budget import FOLDED, RAW, Budget, Keeping, surplus
+from dpi.store.disposal import Part
 from dpi.store.parcel import Packing
 from tests.delivery.test_delivery import rows as numbered
 from tests.rows import batch

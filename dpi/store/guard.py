@@ -1,0 +1,102 @@
+"""What the owner of a store asks of those who read it: a reason where a question reads what names a person, and a row of `audit` before the answer."""
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dpi.errors import UserError
+from dpi.store.access import MEND, bindings_named, is_stamped, personal_tables, without_form
+from dpi.store.audit import Entry, Who, record, user_of
+from dpi.store.statement import Refusal
+
+if TYPE_CHECKING:
+    from dpi.store.answering import Owned, Question
+
+_AGAIN = 30.0           # s after which a store without stamped rows is looked at again
+_READS = 1000           # readings that are remembered
+_DENIED = (497, "ACCESS_DENIED")
+#: Commands that name no person: they sum, and are noted once, without a reason.
+SUMMING = frozenset(["report", "usage", "doctor"])
+
+Text = Callable[[str, Mapping[str, str]], str]
+
+
+class Guard:
+    """Asked for every question. text: runs a statement on the reader and gives its answer as text."""
+
+    def __init__(self, store: Owned, text: Text) -> None:
+        self._store, self._text = store, text
+        self._named, self._stamped, self._looked = bindings_named(), False, 0.0
+        self._reads: OrderedDict[str, None] = OrderedDict()
+
+    def stamped(self) -> bool:
+        """Whether the store knows whose flows are whose; once it does, it does."""
+        if not self._stamped and not self._named and time.monotonic() - self._looked > _AGAIN or not self._looked:
+            self._looked = time.monotonic()
+            self._stamped = is_stamped(lambda sql: [line.split("\t") for line in self._text(sql, {}).splitlines()])
+        return self._named or self._stamped
+
+    def touched(self, sql: str, question: Question) -> list[str]:
+        """The tables that name persons and are read, where that is to be noted. Refusal where it takes a reason and has none."""
+        bare = without_form(sql)
+        if bare.upper().startswith("EXPLAIN AST"):
+            return []                           # it shows no row
+        try:
+            tables = personal_tables(self._text(f"EXPLAIN AST {bare}", question.params), bare)
+        except Refusal:
+            tables = personal_tables("", bare)
+        if not tables or not self.stamped():
+            return []
+        access = question.access
+        if not access.given and not (access.command in SUMMING and question.read):
+            raise Refusal(*_DENIED, f"This store knows whose flows these are, and {', '.join(tables)} name persons: {MEND}, over HTTP "
+                                    "as a header X-Fullspan-Reason or X-Fullspan-Ticket")
+        return [] if question.read in self._reads else tables
+
+    def note(self, tables: list[str], sql: str, question: Question, form: str, data: bytes) -> None:
+        """Store the row of `audit`. Refusal where that fails: the answer is not given away then."""
+        access = question.access
+        entry = Entry(self._who(question.uid), access.command, access.reason, access.ticket, access.kind or "tables", access.value or ", ".join(tables),
+                      sql, _rows(form, data))
+        try:
+            record(self._store, entry)          # type: ignore[arg-type]
+        except UserError as error:
+            raise Refusal(*_DENIED, f"The audit row can't be written, so nothing is shown: {error.what}") from None
+        if question.read:
+            self._reads[question.read] = None
+            while len(self._reads) > _READS:
+                self._reads.popitem(last=False)
+
+    def change(self, path: str, body: bytes, uid: int) -> dict[str, Any]:
+        """Do what a command asks of the owner: `/fullspan/hold`. Refusal for another path, a wrong request, or a user who may not."""
+        from dpi.store import holds
+
+        if path != "/fullspan/hold":
+            raise Refusal(36, "BAD_ARGUMENTS", f"There is no {path}")
+        if uid not in (0, os.getuid()):
+            raise Refusal(*_DENIED, f"Only root and {user_of(os.getuid())} may hold rows or end a hold: say it with sudo")
+        try:
+            asked = json.loads(body)
+            return holds.asked(self._store, asked, self._who(uid))         # type: ignore[arg-type]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Refusal(36, "BAD_ARGUMENTS", f"The request is not understood: {error}") from None
+        except UserError as error:
+            raise Refusal(36, "BAD_ARGUMENTS", str(error)) from None
+
+    @staticmethod
+    def _who(uid: int) -> Who:
+        return Who(user_of(uid) if uid >= 0 else "not known", max(uid, 0) if uid >= 0 else 0xFFFFFFFF, socket.gethostname())
+
+
+def _rows(form: str, data: bytes) -> int:
+    """Rows of an answer, in forms that say how many."""
+    if form in ("JSON", "JSONCompact"):
+        return int(json.loads(data).get("rows", 0)) if data else 0
+    lines = data.count(b"\n")
+    return lines if form in ("TabSeparated", "TSV", "TSVRaw", "TabSeparatedRaw", "CSV", "JSONEachRow", "JSONCompactEachRow") else \
+        max(lines - 1, 0) if form in ("TabSeparatedWithNames", "TSVWithNames", "CSVWithNames") else 0
