@@ -23,6 +23,8 @@ _IN = frozenset(["in", "notin", "globalin", "globalnotin", "nullin", "notnullin"
 _BY_NAME = frozenset(["merge", "joinget", "joingetornull", "mergetreeindex", "mergetreeprojection", "loop"])       # take a table's name as text
 _LINE = re.compile(r"( *)(\S+)(?: (.*?))?(?: \(alias .*\))?(?: \(children \d+\))?$")
 _TREE = re.compile(r"\s*(Select|Explain|Describe|Show|Exists|Intersect)\w*")
+_SHAPE = re.compile(r"\s*(Describe|Show|Exists)\w*")
+_READING = re.compile(r"[\s(]*(SELECT|WITH|FROM|EXPLAIN|DESC|DESCRIBE|SHOW|EXISTS|TABLE|VALUES|/\*|--|#)", re.IGNORECASE)
 _FORM = re.compile(r"\sFORMAT\s+\S+(\s+SETTINGS\s.*)?$", re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'")
 
@@ -54,6 +56,8 @@ def personal_tables(tree: str, sql: str) -> list[str]:
     """The tables of PERSONAL that a statement reads, sorted. tree: what EXPLAIN AST says of it; where that is no tree, its words tell."""
     if not _TREE.match(tree):
         return personal_words(sql)
+    if _SHAPE.match(tree):
+        return []                               # DESCRIBE, SHOW, EXISTS: no rows
     found, lines = set[str](), [match for line in tree.splitlines() if (match := _LINE.match(line))]
     for at, line in enumerate(lines):
         kind, name = line[2], (line[3] or "").lower()
@@ -132,6 +136,8 @@ def permit(store: Store, access: Access, sql: str | None = None) -> Reading:
 
 
 def _touched(store: Store, sql: str) -> list[str]:
+    if not _READING.match(sql):
+        return []                               # it is refused: only reading is allowed
     try:
         tree = "\n".join(str(row[0]) for row in store.query(f"EXPLAIN AST {without_form(sql)}"))
     except UserError:

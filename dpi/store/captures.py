@@ -71,6 +71,11 @@ def has_begun(batch: Batch) -> bool:
     return damage is not None and all(str(word) == UNFINISHED for word in damage)
 
 
+def of_captures() -> list[str]:
+    """The tables whose rows are of a capture and go with it, but `captures`; what is noted of the keeping of rows stays."""
+    return [name for name, table in TABLES.items() if name not in ("captures", "expired") and "capture_id" in table.names]
+
+
 def drop(run: Run, captures: list[int]) -> bool:
     """Drop every row of these captures: parts that hold nothing else are dropped whole, others rewritten without them. True: merges were started.
 
@@ -78,7 +83,7 @@ def drop(run: Run, captures: list[int]) -> bool:
     """
     chosen = ", ".join(str(capture) for capture in captures)
     views = {str(name) for name, in run("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'")}
-    names = [name for name in TABLES if name != "captures" and name not in views] + ["captures"]
+    names = [*(name for name in of_captures() if name not in views), "captures"]
     started = False
     for name in names:
         parts = run(f"SELECT _part, countIf(capture_id IN ({chosen})) AS gone, count() AS held FROM {name} GROUP BY _part HAVING gone > 0")

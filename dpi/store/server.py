@@ -17,7 +17,7 @@ from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.store import Address, Away, Result, legacy, rollups, shown, tables
-from dpi.store.captures import Captures, Stored, has_begun
+from dpi.store.captures import Captures, Stored, has_begun, of_captures
 from dpi.store.native import KERNELS
 from dpi.store.parcel import Packing, Parcel
 from dpi.store.session import Session
@@ -206,7 +206,7 @@ class ServerStore:
     def _drop(self, captures: list[int]) -> None:
         """Delete the rows of these captures; those of `captures` go last, so that what is interrupted is found again."""
         chosen = ", ".join(map(str, captures))
-        names = [table.name for table in TABLES.values() if table.name != "captures" and not (table.folds and self._dialect == "legacy")]
+        names = [name for name in of_captures() if not (TABLES[name].folds and self._dialect == "legacy")]
         for name in [*names, "captures"]:
             gone = f"SELECT count() FROM {name} WHERE capture_id IN ({chosen})"
             if not self._rows(gone)[0][0]:

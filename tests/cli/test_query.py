@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dpi.batch import Coded
 from dpi.cli.main import run
 from dpi.cli.query import show
 from dpi.schema import TABLES
@@ -21,7 +22,8 @@ def url(tmp_path: Path) -> str:
     """A store with a few rows."""
     where = f"chdb://{tmp_path}/store"
     store = open_store(where)
-    store.write(batch("flows", 20, flow_id=np.arange(20, dtype=np.uint64) + (1 << 60), interval_start=1_334_000_000_000_000 + np.arange(20)))
+    unbound = {f"{side}_{what}_id": Coded.same("", 20) for side in ("client", "server") for what in ("service", "customer")}
+    store.write(batch("flows", 20, flow_id=np.arange(20, dtype=np.uint64) + (1 << 60), interval_start=1_334_000_000_000_000 + np.arange(20), **unbound))
     store.close()
     return where
 
