@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from dpi.errors import UserError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,3 +22,24 @@ def permitted(store: Any, command: str, reason: str, ticket: str, kind: str, val
     from dpi.store.access import Access, permit
 
     return permit(store, Access(command, reason, ticket, kind, value), sql)
+
+
+def noted(command: str, reason: str, ticket: str, kind: str, value: str, rows: int) -> None:
+    """For a command that reads whose something is elsewhere than in the store (the bindings file): note it in the store of the settings, before anything is
+    shown. Does nothing where the settings name no bindings file. UserError without a reason, and where it can't be noted."""
+    from dpi import settings
+    from dpi.store import audit, open_store
+    from dpi.store.access import MEND, Access, bindings_named
+
+    if not bindings_named():
+        return
+    if not Access(command, reason, ticket).given:
+        raise UserError("the bindings say whose addresses these are: reading them takes a reason", "[identity] bindings", MEND)
+    store: Any = open_store(settings.load().store.url, create=False)
+    try:
+        if hasattr(store, "post"):
+            store.post("/fullspan/audit", {"command": command, "reason": reason, "ticket": ticket, "target_kind": kind, "target": value, "rows": rows})
+        else:
+            audit.record(store, audit.Entry(audit.myself(), command, reason, ticket, kind, value, "", rows))
+    finally:
+        store.close()

@@ -88,6 +88,9 @@ class Store(Protocol):
     def captures(self, size: int) -> list[Stored]:
         """The captures whose files have this size, those written and not yet flushed among them."""
 
+    def for_writing(self) -> Store:
+        """The same store opened once more, for writing also where this one only reads; to be closed before this one."""
+
     def replace(self, captures: Iterable[int]) -> None:
         """Drop every row of these captures. They go at the next flush, once the new rows are stored: nothing is lost where that fails."""
 
@@ -119,6 +122,9 @@ class NoStore:
 
     def captures(self, size: int) -> list[Stored]:
         return []
+
+    def for_writing(self) -> Store:
+        return self
 
     def replace(self, captures: Iterable[int]) -> None:
         pass

@@ -102,11 +102,10 @@ class Reading:
     def told(self, rows: int, sql: str = "") -> None:
         """Note it, before anything is shown. UserError where that can't be done."""
         if self.noted and self._store is not None:
-            from dpi.store import open_store
             from dpi.store.audit import Entry, myself, record
 
             a = self._access
-            with contextlib.closing(open_store(self._store.url, create=False)) as own:      # the one that is asked may be open for reading only
+            with contextlib.closing(self._store.for_writing()) as own:         # the one that is asked may be open for reading only
                 record(own, Entry(myself(), a.command, a.reason, a.ticket, a.kind or "tables", a.value or self.tables, sql, rows))
             self.noted = False
 

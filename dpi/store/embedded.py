@@ -10,7 +10,7 @@ from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.store import Address, Away, Result, rollups, tables
+from dpi.store import Address, Away, Result, Store, rollups, tables
 from dpi.store.answers import result, told
 from dpi.store.blank import Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
@@ -216,6 +216,9 @@ class EmbeddedStore:
             except Exception as error:
                 raise self._told(error, sql) from None
         return pyarrow.ipc.open_stream(data).read_all() if data else pyarrow.table({})
+
+    def for_writing(self) -> Store:
+        return EmbeddedStore(self.url, self._where, create=False)
 
     # ---- asking beside inserts
 

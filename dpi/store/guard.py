@@ -73,15 +73,19 @@ class Guard:
                 self._reads.popitem(last=False)
 
     def change(self, path: str, body: bytes, uid: int) -> dict[str, Any]:
-        """Do what a command asks of the owner: `/fullspan/hold`. Refusal for another path, a wrong request, or a user who may not."""
+        """Do what a command asks of the owner: `/fullspan/hold`, or `/fullspan/audit` to note what was read elsewhere. Refusal for another path, a wrong
+        request, or a user who may not."""
         from dpi.store import holds
 
-        if path != "/fullspan/hold":
+        if path not in ("/fullspan/hold", "/fullspan/audit"):
             raise Refusal(36, "BAD_ARGUMENTS", f"There is no {path}")
-        if uid not in (0, os.getuid()):
+        if path == "/fullspan/hold" and uid not in (0, os.getuid()):
             raise Refusal(*_DENIED, f"Only root and {user_of(os.getuid())} may hold rows or end a hold: say it with sudo")
         try:
             asked = json.loads(body)
+            if path == "/fullspan/audit":
+                words = {name: str(asked[name]) for name in ("command", "reason", "ticket", "target_kind", "target")}
+                return {"digest": record(self._store, Entry(self._who(uid), **words, rows=int(asked["rows"])))}        # type: ignore[arg-type]
             return holds.asked(self._store, asked, self._who(uid))         # type: ignore[arg-type]
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal(36, "BAD_ARGUMENTS", f"The request is not understood: {error}") from None

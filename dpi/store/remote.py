@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.store import Address, Result
+from dpi.store import Address, Result, Store
 from dpi.store.access import Access
 from dpi.store.answers import result, told
 from dpi.store.captures import Captures, Stored
@@ -100,6 +100,9 @@ class RemoteStore:
         raise self._refused()
 
     def insert(self, parcel: Parcel, again: bool = False) -> None:
+        raise self._refused()
+
+    def for_writing(self) -> Store:
         raise self._refused()
 
     def start_flush(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.schema import TABLES
-from dpi.store import Address, Away, Result, legacy, rollups, shown, tables
+from dpi.store import Address, Away, Result, Store, legacy, rollups, shown, tables
 from dpi.store.captures import Captures, Stored, has_begun, of_captures
 from dpi.store.native import KERNELS
 from dpi.store.parcel import Packing, Parcel
@@ -69,6 +69,9 @@ class ServerStore:
     def dialect(self) -> str:
         """'modern' or 'legacy', once something was asked."""
         return self._dialect
+
+    def for_writing(self) -> Store:
+        return ServerStore(self.url, self._where, create=False)
 
     # ---- writing
 

@@ -228,6 +228,25 @@ def test_the_owner_gives_nothing_away_that_it_can_not_note(store: Store, monkeyp
         assert status == 403 and "the disk is full" in said and "::ffff" not in said
 
 
+def test_what_is_read_elsewhere_is_noted_as_well(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dpi.cli.reasons import noted
+
+    asked = ("whois", "", "T-5", "address", "192.0.2.7", 1)
+    before = len(rows_of(store))
+    monkeypatch.setenv("FULLSPAN_STORE_URL", store.url)
+    noted(*asked)                               # no bindings are named: a laptop
+    assert len(rows_of(store)) == before
+    monkeypatch.setattr("dpi.store.access.bindings_named", lambda: True)
+    with pytest.raises(UserError, match="takes a reason"):
+        noted("whois", "", " ", "address", "192.0.2.7", 1)
+    noted(*asked)
+    with Answering(store) as answering:         # type: ignore[arg-type]
+        said = {"command": "whois", "reason": "r", "ticket": "", "target_kind": "address", "target": "192.0.2.8", "rows": 1}
+        assert ask(answering.port, json.dumps(said), path="/fullspan/audit")[0] == 200
+        assert ask(answering.port, "{}", path="/fullspan/audit")[0] == 400 and ask(answering.port, "{}", path="/fullspan/other")[0] == 400
+    assert [(row["command"], row["target"], row["ticket"]) for row in rows_of(store)[before:]] == [("whois", "192.0.2.7", "T-5"), ("whois", "192.0.2.8", "")]
+
+
 def test_the_system_says_whose_a_connection_is() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as near:
         far, address = listener.accept()
