@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 _STORE = click.option("--store", "store_url", metavar="URL", default="chdb:///fullspan.chdb", help="The store to ask (default: fullspan.chdb in this directory).")
+_SHOWN = 240            # characters of a statement; all of it with --json
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -41,7 +42,7 @@ def show(store_url: str, since: str | None, last: int | None, as_json: bool) -> 
         click.echo(clean(f"{row['number']:>6}  {str(row['time'])[:19]}  {row['user']}@{row['host']}  {row['command']}  {row['target_kind']} {row['target']}  "
                          f"{row['rows']} rows  {why}"))
         if row["sql"]:
-            click.echo(clean(f"        {row['sql']}"))
+            click.echo(clean(f"        {row['sql'] if len(row['sql']) <= _SHOWN else row['sql'][:_SHOWN] + ' ...'}"))
     click.echo(f"{len(rows)} rows")
 
 

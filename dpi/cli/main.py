@@ -75,7 +75,9 @@ def cli(ctx: click.Context) -> None:
     defaults = {parameter: getattr(getattr(loaded, section), name) for parameter, (section, name) in _FROM_SETTINGS.items()
                 if getattr(getattr(loaded, section), name) != getattr(getattr(plain, section), name)}
     if defaults and ctx.invoked_subcommand:
-        ctx.default_map = {ctx.invoked_subcommand: defaults}
+        inner = ctx.command.get_command(ctx, ctx.invoked_subcommand) if isinstance(ctx.command, click.Group) else None
+        below = {name: defaults for name in inner.list_commands(ctx)} if isinstance(inner, click.Group) else {}
+        ctx.default_map = {ctx.invoked_subcommand: {**defaults, **below}}
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -81,7 +81,7 @@ class RemoteStore:
     def _told(self, text: str, sql: str) -> UserError:
         if "(ACCESS_DENIED)" in text:
             what, _, mend = text.split("DB::Exception: ")[-1].split(" (ACCESS_DENIED)")[0].rstrip(". ").partition(": say ")
-            return UserError(what, str(self._where.path), f"say {mend}" if mend else "")
+            return UserError(what, str(self._where.path), f"say {mend.partition(', over HTTP')[0]}" if mend else "")
         for name, what in _LIMITS.items():
             if name in text:
                 return UserError(what, "query", "ask for less, narrow the time, or ask again later")

@@ -157,7 +157,7 @@ def test_holds_beside_the_owner(store: Store, monkeypatch: pytest.MonkeyPatch) -
         assert status == 403 and "Only root" in said and len(holds.every(store)) == 1
 
 
-def test_the_command_adds_lists_and_ends(store: Store) -> None:
+def test_the_command_adds_lists_and_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     span = ("--from", "2026-01-01", "--to", "2026-02-01")
     assert told("hold", "add", "--store", store.url, "--service", "S1", *span)[0] == 2
     assert told("hold", "add", "--store", store.url, *span, "--reason", "r")[0] == 2
@@ -167,6 +167,9 @@ def test_the_command_adds_lists_and_ends(store: Store) -> None:
     number = said.split()[0]
     assert told("hold", "list", "--store", store.url)[1].splitlines()[0] == said.strip()
     assert told("hold", "end", number, "--store", store.url, "--reason", "closed")[0] == 0
+    with monkeypatch.context() as given:
+        given.setenv("FULLSPAN_STORE_URL", store.url)
+        assert told("hold", "list")[1] == "0 holds\n" and told("audit", "verify")[1].startswith("2 audit rows: whole")
     assert told("hold", "list", "--store", store.url)[1] == "0 holds\n" and "no longer held" in told("hold", "list", "--all", "--store", store.url)[1]
 
 
