@@ -352,7 +352,8 @@ TABLES = {t.name: t for t in (
 IDS = frozenset(column.name for t in TABLES.values() for column in t.columns if column.kind == "id")
 
 #: Tables whose rows name one person's service, addresses or flows: reading them takes a reason where services are bound (docs/privacy.md).
-PERSONAL = frozenset(["flows", "dns", "tls", "http", "files", *(name for name, table in TABLES.items() if "service_id" in table.names and name != "holds")])
+PERSONAL = frozenset(["flows", "sessions", "dns", "tls", "http", "files",
+                      *(name for name, table in TABLES.items() if "service_id" in table.names and name != "holds")])
 
 #: TRANSACTION.table is an index here; 0 is no row.
 TRANSACTION_TABLES = ("", "dns", "tls", "http", "files")

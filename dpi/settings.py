@@ -40,15 +40,12 @@ class Store:
     url: str = _value("chdb:///fullspan.chdb", "chdb:///path (a bare name: in the working directory), clickhouse://user@host:9000/database or none")
     max_mb: int = _value(0, "MB of rows that an embedded store keeps; beyond, the oldest go: flows and messages first, then rollups and coverage; 0: no limit",
                          0, 1 << 30, live=True)
-    max_days: int = _value(0, "days that an embedded store keeps rows of flows and sessions, from when they were stored; 0: no limit", 0, 36500, live=True)
-    max_days_messages: int = _value(0, "days that it keeps rows of dns, tls, http and files", 0, 36500, live=True)
-    max_days_rollups: int = _value(0, "days that it keeps rollups and coverage", 0, 36500, live=True)
 
 
 @dataclass(frozen=True)
 class Retention:
     """Days that rows are kept, counted from when they were stored; 0: no limit. A probe keeps its store to them. See docs/privacy.md."""
-    flows: int = _value(180, "days of rows of flows", 0, 36500, live=True)
+    flows: int = _value(180, "days of rows of flows and sessions", 0, 36500, live=True)
     unbound_flows: int = _value(30, "days of rows of flows in which no side is bound to a service, where there are bindings", 0, 36500, live=True)
     messages: int = _value(30, "days of rows of dns, tls, http and files", 0, 36500, live=True)
     usage: int = _value(730, "days of usage, rollups and coverage", 0, 36500, live=True)
@@ -184,11 +181,10 @@ class Settings:
     origin: str = ""            # the file they came from
 
 
-_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity, "usage": Usage,
-                                   "mail": Mail, "ping": Ping}
+_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "retention": Retention, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity,
+                                   "usage": Usage, "mail": Mail, "ping": Ping}
 #: Sections that hold a table for each thing of a kind; only a file has them.
 _TABLES: dict[str, type[Any]] = {"links": Link, "schedules": Schedule}
-_SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "retention": Retention, "report": Report, "rules": Rules, "probe": Probe}
 
 #: Settings that have another place now.
 _MOVED = {("store", "max_days"): "flows of [retention]", ("store", "max_days_messages"): "messages of [retention]",
@@ -249,8 +245,6 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _checked(section: str, name: str, value: Any, where: str, kind: type[Any] | None = None) -> Any:
     known = {one.name: one for one in fields(kind or _SECTIONS[section])}
-def _checked(section: str, name: str, value: Any, where: str) -> Any:
-    known = {one.name: one for one in fields(_SECTIONS[section])}
     if (section, name) in _MOVED:
         raise UserError(f"{section}.{name} has another name now", where, f"write it as {_MOVED[section, name]}")
     if name not in known:

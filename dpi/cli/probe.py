@@ -90,10 +90,9 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
             delivery.pace(float(settings.probe.flush_seconds))
             delivery.room(settings.probe.spool_mb << 20)
         if keeping is not None:
-            keeping.budget = budget_of(settings.store)
+            keeping.budget = budget_of(settings)
         if pinger is not None:
             pinger.adopt(settings.ping)
-            keeping.budget = budget_of(settings)
 
     try:
         probe = Probe(loaded, [] if delivery is None else [delivery], covered)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpi.cli.moments import moment
+from dpi.cli.reasons import noted, reason_options
 from dpi.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 @click.option("--bindings", metavar="FILE", help="The bindings file (default: that of the settings).")
 @click.option("--local-networks", metavar="CIDR,...", help="Networks on the operator's side (default: those of the settings).")
 @click.option("--store", "store_url", metavar="URL", help="Ask this store's sessions as well (default: that of the settings, where it is there).")
+@reason_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | None, bindings: str | None, local_networks: str | None,
-            store_url: str | None, as_json: bool) -> None:
+            store_url: str | None, reason: str, ticket: str, as_json: bool) -> None:
     """Say which service and customer an address is at a moment, and by which line of the bindings file; where it is, if there are databases for that.
 
     It asks as the engine does when it stamps a flow's row: what it says is what the row says.
@@ -53,6 +55,7 @@ def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | 
     places = geography(options)
     place = places.place(_octets(wanted)) if places is not None else Place()
     found |= {"country": places.countries[place.country] if places is not None else "", "asn": place.asn}
+    noted("whois", reason, ticket, "address", str(wanted), 1 if found["service_id"] else 0)
     click.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else _said(found, known))
 
 

@@ -24,22 +24,17 @@ _KEPT = 0.75            # of the bytes that may be kept, what stays at least
 _MERGED = 32            # parts are merged up to this share of them
 _SMALLEST = 1 << 20     # bytes that parts may be merged to in any case
 EVERY = 120.0           # s between two looks
-MESSAGES = tuple(name for name in TRANSACTION_TABLES if name)
 RAW = ("flows", "sessions", *MESSAGES)
 FOLDED = ("coverage", "link_state", *(name for name, table in TABLES.items() if table.folds))
-_PARTS = ("SELECT table, name, rows, bytes_on_disk, multiIf(toUnixTimestamp(max_time) > 0, toUnixTimestamp(max_time) + 1, "
-          "max_date > '1970-01-01', toUnixTimestamp(toDateTime(max_date + 1, 'UTC')), 0) FROM system.parts WHERE active AND database = currentDatabase()")
-RAW = ("flows", *MESSAGES)
-FOLDED = ("coverage", *(name for name, table in TABLES.items() if table.folds))
 USAGE = tuple(name for name in TABLES if name.startswith("usage_") or name == "alerts")
 NOTED = ("audit", "expired")
 log = logging.getLogger("dpi.store")
 
+
 @dataclass(frozen=True)
 class Budget:
-    """0: no limit. bytes: of all tables together; days since rows were stored, of flows and sessions, of dns, tls, http and files, of rollups and coverage."""
-    """0: no limit. bytes: of flows, messages, rollups and coverage together; days since rows were stored, of flows, of dns, tls, http and files, of usage,
-    rollups and coverage, of audit rows, and of flows in which no side is bound."""
+    """0: no limit. bytes: of flows, messages, rollups and coverage together; days since rows were stored, of flows and sessions, of dns, tls, http and files,
+    of usage, rollups and coverage, of audit rows, and of flows in which no side is bound."""
     bytes: int = 0
     flows: int = 0
     messages: int = 0
@@ -50,8 +45,7 @@ class Budget:
     @property
     def days(self) -> dict[str, int]:
         """By table, where there is a limit."""
-        given = {"flows": self.flows, "sessions": self.flows, **dict.fromkeys(MESSAGES, self.messages), **dict.fromkeys(FOLDED, self.folded)}
-        given = {"flows": self.flows, **dict.fromkeys(MESSAGES, self.messages), **dict.fromkeys((*FOLDED, *USAGE), self.folded),
+        given = {"flows": self.flows, "sessions": self.flows, **dict.fromkeys(MESSAGES, self.messages), **dict.fromkeys((*FOLDED, *USAGE), self.folded),
                  **dict.fromkeys(NOTED, self.audit)}
         return {table: days for table, days in given.items() if days}
 
