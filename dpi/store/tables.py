@@ -102,10 +102,10 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live:
     if known:
         rollups.put_back(run)
     masked.fill_key(run)
-    if taken_over:
-        rollups.fill(run)
     for statement in _views(live):
         run(statement)
+    if taken_over:
+        rollups.fill(run)           # through the views: rollups of rollups follow
     run(f"INSERT INTO {_STATE} (version, digest) VALUES ({VERSION}, '{now}')")
 
 
