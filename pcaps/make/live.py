@@ -1,5 +1,5 @@
 """python -m pcaps.make.live: the probe at work. Real programs talk in namespaces, their traffic is mirrored to an interface that only the probe reads,
-and the store says who used what.
+and the store says which customer used what, by the bindings file that the probe was given.
 
 Beside the probe tcpdump reads the same bridge: what it kept is replayed, and both must have the same conversations.
 """
@@ -13,23 +13,28 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pcaps.make import databases, dns, messaging, ssh, web
 from pcaps.make.catalogue import Capture, install
 from pcaps.make.demo import get, work
 from pcaps.make.dns import BROWSER, KNOWN, OWN
-from pcaps.make.network import ROOT, SERVER, SERVER6, Network, Trouble
+from pcaps.make.network import ROOT, SERVER, SERVER6, Network, Trouble, address, address6
 
 PROGRAMS = "dnsmasq-base bind9-dnsutils caddy nginx-light curl pypi:aioquic openssh-server openssh-client mosquitto mosquitto-clients redis-server redis-tools"
 LENGTH = 30.0
 """Seconds that the clients work."""
 STORE = ROOT / "live.chdb"
 FULLSPAN = [sys.executable, "-m", "dpi.cli.main"]
+#: Customer and service of each user.
+LINES = (("c-1001", "line-a-7001"), ("c-1001", "line-b-7002"), ("c-2002", "home-8003"), ("c-3003", "wlan-9004"))
+NETWORKS = "192.0.2.0/24,2001:db8::/64"
+REPORTS = ("customers", "applications", "quality")
 WHO = """
-SELECT client_ip AS client, application, protocol, count() AS flows, sum(client_packets + server_packets) AS packets,
-       sum(client_bytes + server_bytes) AS bytes, any(confidence) AS how FROM flows
-GROUP BY client_ip, application, protocol ORDER BY client, bytes DESC"""
+SELECT client_customer_id AS customer, client_service_id AS service, application, protocol, countIf(interval = 0) AS flows,
+       sum(client_packets + server_packets) AS packets, sum(client_bytes + server_bytes) AS bytes, any(confidence) AS how FROM flows
+GROUP BY customer, service, application, protocol ORDER BY customer, service, bytes DESC"""
 
 
 def mirror(net: Network, probe: str) -> None:
@@ -62,9 +67,37 @@ def day(net: Network, options: list[str]) -> list[tuple[float, int, str]]:
     ])
 
 
+def bindings(folder: Path) -> Path:
+    """The bindings file: whose each user's addresses are."""
+    file = folder / "bindings.csv"
+    lines = [f"{service},{customer},{one}" for user, (customer, service) in enumerate(LINES) for one in (address(user), address6(user))]
+    file.write_text("\n".join(["service_id,customer_id,prefix", *lines]) + "\n")
+    file.chmod(0o600)
+    return file
+
+
+def fullspan(*arguments: str) -> str:
+    """What a command says."""
+    done = subprocess.run([*FULLSPAN, *arguments], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise Trouble(f"fullspan {shlex.join(arguments)}: {done.stderr}")
+    return done.stdout
+
+
 def ask(store: Path, sql: str) -> str:
     """Fullspan's answer."""
-    return subprocess.run([*FULLSPAN, "query", sql, "--store", f"chdb://{store}"], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    return fullspan("query", sql, "--store", f"chdb://{store}", "--reason", "demonstration")
+
+
+def written(since: float) -> list[Path]:
+    """Reports of the minutes since then, in both languages."""
+    begin, end = (f"{datetime.fromtimestamp(at // 60 * 60, UTC):%Y-%m-%dT%H:%M}" for at in (since, time.time() + 60))
+    files = []
+    for name in REPORTS:
+        for language in ("en", "zh"):
+            files.append(ROOT / f"live-{name}.{language}.html")
+            fullspan("report", name, "--store", f"chdb://{STORE}", "--from", begin, "--to", end, "--lang", language, "--out", str(files[-1]))
+    return files
 
 
 def conversations(store: Path) -> set[str]:
@@ -90,15 +123,16 @@ def main() -> int:
             messaging.mosquitto(net)
             databases.redis_server(net)
             mirror(net, namespace)
+            whose = {"FULLSPAN_IDENTITY_BINDINGS": str(bindings(net.folder)), "FULLSPAN_IDENTITY_LOCAL_NETWORKS": NETWORKS}
             probe = subprocess.Popen(["nsenter", f"--net=/run/netns/{namespace}", *FULLSPAN, "probe", "-i", "span0", "--store", f"chdb://{STORE}"],
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **whose})
             assert probe.stderr is not None
             while "reading" not in (line := probe.stderr.readline()):
                 if not line:
                     raise Trouble("the probe did not start")
                 print(line, end="")
             net.capture()
-            began = time.monotonic()
+            began, since = time.monotonic(), time.time()
             work(net, day(net, options), LENGTH + 10)
             net.captured()
             probe.send_signal(signal.SIGTERM)
@@ -106,7 +140,9 @@ def main() -> int:
             if probe.returncode:
                 raise Trouble(complaint)
             print(f"{time.monotonic() - began:.0f} s after the first client began everything is stored. The probe says:\n{said}")
-            print("Who used what:\n" + ask(STORE, WHO))
+            print("Which customer and service used what:\n" + ask(STORE, WHO))
+            print("Usage, as it is billed:\n" + fullspan("usage", "show", "--store", f"chdb://{STORE}"))
+            print("Reports of these minutes:", *(file.relative_to(ROOT) for file in written(since)), sep="\n  ")
             return compare(net.folder)
         finally:
             if probe is not None and probe.poll() is None:
