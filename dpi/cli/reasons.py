@@ -24,18 +24,21 @@ def permitted(store: Any, command: str, reason: str, ticket: str, kind: str, val
     return permit(store, Access(command, reason, ticket, kind, value), sql)
 
 
-def noted(command: str, reason: str, ticket: str, kind: str, value: str, rows: int) -> None:
-    """For a command that reads whose something is elsewhere than in the store (the bindings file): note it in the store of the settings, before anything is
-    shown. Does nothing where the settings name no bindings file. UserError without a reason, and where it can't be noted."""
+def noted(command: str, reason: str, ticket: str, kind: str, value: str, rows: int, url: str | None = None) -> None:
+    """For a command that reads whose something is elsewhere than in the store (the bindings file): note it in the store, that of the settings or `url`, before
+    anything is shown. Does nothing where the settings name no bindings file, and where no store was made yet, so that nothing was stamped. UserError without
+    a reason, and where it can't be noted."""
     from dpi import settings
-    from dpi.store import audit, open_store
+    from dpi.store import address, audit, open_store
     from dpi.store.access import MEND, Access, bindings_named
 
-    if not bindings_named():
+    url = url or settings.load().store.url
+    where = address(url)
+    if not bindings_named() or where.scheme == "none" or where.scheme == "chdb" and not where.path.exists():
         return
     if not Access(command, reason, ticket).given:
         raise UserError("the bindings say whose addresses these are: reading them takes a reason", "[identity] bindings", MEND)
-    store: Any = open_store(settings.load().store.url, create=False)
+    store: Any = open_store(url, create=False)
     try:
         if hasattr(store, "post"):
             store.post("/fullspan/audit", {"command": command, "reason": reason, "ticket": ticket, "target_kind": kind, "target": value, "rows": rows})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpi.cli.moments import moment
-from dpi.cli.reasons import noted, reason_options
+from dpi.cli.reasons import permitted, reason_options
 from dpi.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,13 +49,12 @@ def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | 
 
         at = time.time_ns() // 1000
     found = _ask(known, wanted, at, vlan or 0, inner_vlan or 0)
-    found["session"] = session = _session(store_url, wanted, at, vlan or 0, inner_vlan or 0)
+    found["session"] = session = _session(store_url, wanted, at, vlan or 0, inner_vlan or 0, reason, ticket)
     if session is not None and session["service_id"]:       # a row is stamped by who has the address, and only then by what the address is
         found |= {"service_id": session["service_id"], "customer_id": session["customer_id"], "line": None}
     places = geography(options)
     place = places.place(_octets(wanted)) if places is not None else Place()
     found |= {"country": places.countries[place.country] if places is not None else "", "asn": place.asn}
-    noted("whois", reason, ticket, "address", str(wanted), 1 if found["service_id"] else 0)
     click.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else _said(found, known))
 
 
@@ -93,7 +92,7 @@ def _ask(known: Identity, address: IPv4Address | IPv6Address, at: int, vlan: int
             "customer_id": line.get("customer_id", ""), "line": line or None, "file": known.bindings.path, "local": bool(stamps[0].client_local)}
 
 
-def _session(url: str | None, address: IPv4Address | IPv6Address, at: int, vlan: int, inner: int) -> dict[str, Any] | None:
+def _session(url: str | None, address: IPv4Address | IPv6Address, at: int, vlan: int, inner: int, reason: str, ticket: str) -> dict[str, Any] | None:
     """Who had the address, as learned on the wire; None where nobody is known to have had it, or there is no store to ask."""
     from pathlib import Path
 
@@ -107,7 +106,10 @@ def _session(url: str | None, address: IPv4Address | IPv6Address, at: int, vlan:
         return None
     store = open_store(url or settings.load().store.url, create=False, readonly=True)
     try:
-        return holder(store, address, at, vlan, inner)
+        reading = permitted(store, "whois", reason, ticket, "address", str(address))
+        found = holder(store, address, at, vlan, inner)
+        reading.told(0 if found is None else 1)
+        return found
     finally:
         store.close()
 

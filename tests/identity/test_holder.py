@@ -35,11 +35,12 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Any:
     ("192.0.2.10", "07:02:31", "a", "07:02:30.321525"), ("192.0.2.10", "07:02:31.7", "net", ""), ("192.0.2.10", "07:02:32", "b", "07:02:31.712148"),
     ("192.0.2.11", "07:02:35", "net", ""), ("192.0.2.50", "07:03:16", "one", "07:03:15.517775"), ("2001:db8::10", "07:02:31", "a", "07:02:30.321525")])
 def test_who_had_it(asked: Any, address: str, at: str, service: str, since: str) -> None:
-    found = json.loads(asked("whois", address, "--at", f"2026-11-29T{at}Z", "--json"))
+    found = json.loads(asked("whois", address, "--ticket", "T-1", "--at", f"2026-11-29T{at}Z", "--json"))
     assert (found["service_id"], found["session"] and found["session"]["since"].partition(" ")[2]) == (service, since or None)
 
 
 def test_in_words(asked: Any) -> None:
-    assert "session   since 2026-11-29T07:03:19.200591Z, by dhcp, whose user no line binds" in asked("whois", "192.0.2.50", "--at", "2026-11-29T07:03:21Z")
+    said = asked("whois", "192.0.2.50", "--ticket", "T-1", "--at", "2026-11-29T07:03:21Z")
+    assert "session   since 2026-11-29T07:03:19.200591Z, by dhcp, whose user no line binds" in said
 
 
