@@ -73,7 +73,10 @@ def reading(sql: str, params: Mapping[str, str], table_functions: frozenset[str]
     elif words[0].is_word("DESCRIBE", "DESC", "EXISTS") or words[0].is_word("SHOW") and words[1].is_word("CREATE"):
         _inside(tokens)
     shut = (_WORDS | {name for name in functions if name.startswith(_PREFIXES)}) & (functions | table_functions)
-    for token, after in zip(tokens, [*tokens[1:], _Token("sign", "")], strict=True):
+    end = _Token("sign", "")
+    for token, after, third in zip(tokens, [*tokens[1:], end], [*tokens[2:], end, end][:len(tokens)], strict=True):
+        if token.is_word("SETTINGS") and after.name and third.text == "=":
+            raise _refused("leave out SETTINGS")         # within a subquery the engine looks at none of them
         if token.is_word("INTO") and after.is_word("OUTFILE"):
             raise _refused("INTO OUTFILE is not answered")
         if token.name in shut or after.text == "(" and token.name in table_functions - _TABLE_FUNCTIONS:
