@@ -59,7 +59,8 @@ class Parcel:
             kind = table.column(name).type(dialect).replace("LowCardinality(String)", "String")
             for word in (name.encode(), kind.encode()):
                 pieces += [varint(len(word)), word]
-            pieces.append(data)
+            # a DateTime of an old server has 4 bytes
+            pieces.append(np.frombuffer(data, "<i8").astype("<u4").tobytes() if kind == "DateTime" else data)
         return b"".join(pieces)
 
 

@@ -58,7 +58,8 @@ def shown(column: Column, value: Any) -> Any:
 def held(store: Store, table: str) -> list[str]:
     """Rows of a table without the time at which they were stored."""
     names = [name for name in TABLES[table].names if name != "stored_time"]
-    found = store.query(f"SELECT {', '.join(f'`{name}`' for name in names)} FROM {table}")
+    asked = (f"toUnixTimestamp(`{name}`)" if TABLES[table].column(name).kind == "minute" else f"`{name}`" for name in names)    # shown in the server's zone
+    found = store.query(f"SELECT {', '.join(asked)} FROM {table}")
     kinds = [TABLES[table].column(name).kind for name in names]
     return sorted(repr(tuple(int(value) if kind == "flag" else value for value, kind in zip(row, kinds, strict=True))) for row in found.rows)
 
