@@ -36,15 +36,15 @@ test: $(VENV)/.made parts check ## everything CI runs: checks, then the suite wi
 	$(MAKE) -j2 --output-sync=target suite-programs suite-rest
 
 suite-off suite-checked: suite-%:
-	FULLSPAN_JIT=$* $(BIN)/pytest -m 'not compiled'
+	FULLSPAN_JIT=$* $(BIN)/pytest --durations=12 -m 'not compiled'
 
 PROGRAMS := tests/live tests/delivery tests/watch
 
 suite-programs: # real servers, wires and daemons: mostly waiting, so beside the rest
-	$(BIN)/pytest $(PROGRAMS)
+	$(BIN)/pytest --durations=12 $(PROGRAMS)
 
 suite-rest:
-	$(BIN)/pytest $(PROGRAMS:%=--ignore=%)
+	$(BIN)/pytest --durations=12 $(PROGRAMS:%=--ignore=%)
 
 proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures), outages of the probe's store (root); raw output to benchmarks/results/
 	$(BIN)/python -m benchmarks.proof $(if $(CAPTURES),--captures $(CAPTURES))
