@@ -23,7 +23,7 @@ from dpi.flow.table import END_REASONS, FOLD_TAGS
 from dpi.schema import TABLES
 from dpi.tagging.tree import Among, Column, Compare, Flag, Holds, Inside, Join, Match, Node, Not, Number, Sum, Text
 
-LONGEST, DEEPEST = 4000, 40     # characters of an expression, levels of brackets and `not` in it
+LONGEST, DEEPEST = 4000, 40     # characters of an expression, levels of brackets and `not` in it, and terms of a sum or product
 UNITS = {"k": (1e3, ""), "M": (1e6, ""), "G": (1e9, ""), "T": (1e12, ""), "Ki": (1 << 10, ""), "Mi": (1 << 20, ""), "Gi": (1 << 30, ""),
          "us": (1, "us"), "ms": (1e3, "us"), "s": (1e6, "us"), "min": (6e7, "us"), "h": (3.6e9, "us")}
 TEXT_WORDS = ("contains", "startswith", "endswith", "under", "like")
@@ -172,9 +172,9 @@ class _Reading:
             left, right = right, left
             sign = _Token("op", {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(sign.value, sign.value), sign.at)
         unequal = sign.value == "!="
-        if left.sort == "flag" and isinstance(right, _Truth):
+        if left.sort == "flag" and isinstance(right, _Truth) and sign.value in ("==", "!="):
             found: Node = Flag(left)
-            return Not(found) if right.value == unequal and sign.value in ("==", "!=") else found
+            return Not(found) if right.value == unequal else found
         if left.sort == "time" and isinstance(right, Text):
             right = Number(_moment(right.value, sign.at), sort="time")
         if left.sort == "address" and isinstance(right, _Network):
@@ -265,9 +265,11 @@ class _Reading:
         return self._chained(("+", "-"), lambda: self._chained(("*",), self._primary))
 
     def _chained(self, signs: tuple[str, ...], part: Callable[[], Any]) -> Any:
-        found = part()
+        found, terms = part(), 1
         while self.token.kind == "op" and self.token.value in signs:
-            sign = self.take()
+            sign, terms = self.take(), terms + 1
+            if terms > DEEPEST:
+                raise self.wrong(f"more than {DEEPEST} terms", "make several rules of it", sign.at)
             found = self._added(sign, found, part())
         return found
 
@@ -334,6 +336,10 @@ def _number(token: _Token) -> Number:
     if token.unit and token.unit not in UNITS:
         raise BadExpression(token.at, f"the unit '{token.unit}' is not known", f"units are {', '.join(UNITS)}")
     scale, unit = UNITS.get(token.unit, (1, ""))
+    if not re.fullmatch(r"\d+(_\d+)*(\.\d+)?", token.value):
+        raise BadExpression(token.at, f"'{token.value}' is no number", "write _ between digits only: 1_000_000")
+    if len(token.value) > 40:
+        raise BadExpression(token.at, "a number of more than 40 characters", "columns of flows go to 18_446_744_073_709_551_615")
     value = float(token.value) * scale if "." in token.value else int(token.value) * int(scale)
     return Number(int(value) if value == int(value) else value, unit)
 

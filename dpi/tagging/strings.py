@@ -116,5 +116,8 @@ def _holding(column: Texts, word: bytes) -> Array:
 
 
 def _glob(pattern: str) -> re.Pattern[str]:
-    """* any characters, ? one."""
-    return re.compile("".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in re.sub(r"\*+", "*", pattern)), re.DOTALL)
+    """* any characters, ? one. What lies between two * is taken where it comes first and never tried again (an atomic group): texts are others', and one of
+    many beginnings must not take long."""
+    first, *others = ["".join("." if sign == "?" else re.escape(sign) for sign in part) for part in re.split(r"\*+", pattern)]
+    between = "".join(f"(?>.*?{part})" for part in others[:-1])
+    return re.compile(first + (f"{between}.*{others[-1]}" if others else ""), re.DOTALL)

@@ -20,6 +20,7 @@ from dpi.schema import TABLES
 from dpi.tagging import Rule, Tagging, stanzas
 from dpi.tagging.grammar import DEEPEST, BadExpression, parse
 from dpi.tagging.masks import mask_of
+from dpi.tagging.strings import Words
 from tests.oracle.tags import holds, rows_of
 from tests.rows import WORDS, batch
 
@@ -183,3 +184,27 @@ def test_rows_of_a_replay_have_them_whatever_the_sink(tmp_path: Path) -> None:
     control = [flow for flow in flows if flow["server_port"] == 21]
     assert control and all(flow["tags"] == ["telling", "to_port_21"] for flow in control)
     assert all("to_port_21" not in flow["tags"] for flow in flows if flow["server_port"] != 21)
+
+
+@pytest.mark.parametrize(("text", "what"), [
+    ("client_bytes > 1__0", "is no number"), ("1_ < client_bytes", "is no number"), (f"client_bytes * {'9' * 400} > 1", "a number of more than"),
+    (f"{'9' * 400}.0 < client_bytes", "a number of more than"), (f"{'+'.join(['1'] * 1900)} > client_bytes", "terms"),
+    ("client_local < true", "can't be compared")])
+def test_what_would_end_the_program_or_be_read_as_something_else_is_refused(text: str, what: str) -> None:
+    with pytest.raises(BadExpression, match=what):
+        parse(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(pattern=st.text("ab*?\n", max_size=8), text=st.text("ab\n", max_size=10))
+def test_a_pattern_fits_as_the_words_say(pattern: str, text: str) -> None:
+    def fits(pattern: str, text: str) -> bool:
+        if pattern[:1] == "*":
+            return fits(pattern[1:], text) or text != "" and fits(pattern, text[1:])
+        return pattern == text == "" if not (pattern and text) else pattern[0] in ("?", text[0]) and fits(pattern[1:], text[1:])
+
+    assert Words("like", (pattern,)).fits(text) == fits(pattern, text)
+
+
+def test_a_pattern_of_many_parts_takes_no_time_on_any_text() -> None:
+    assert not Words("like", ("*a" * 100 + "*b",)).fits("a" * 20_000)
