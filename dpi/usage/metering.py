@@ -81,7 +81,7 @@ class Metering:
         if self._store is None or self._job is None:
             self._store = self._open()
             self._job = Job(self._store)
-        until = told_until(self._store)
+        until = told_until(self._store, now)
         whole = time.monotonic() - self._whole >= WHOLE or until.keys() != self._until.keys()
         grown = [before for probe, before in self._until.items() if until.get(probe) != before]
         if not grown and not whole:

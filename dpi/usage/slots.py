@@ -85,18 +85,21 @@ def _of(captures: Iterable[int] | None, column: str = "capture_id") -> str:
     return f"{column} IN ({numbers})" if numbers else f"{column} = 0"
 
 
-def told_until(store: Asked) -> dict[str, int]:
-    """Probe -> the first minute, s, of which not every worker has told, nor of a later one."""
+def told_until(store: Asked, now: float | None = None) -> dict[str, int]:
+    """Probe -> the first minute, s, of which not every worker has told, nor of a later one. A minute that has not begun yet was told by a clock that was
+    ahead for a while, and closes nothing before it comes."""
+    begun = int((time.time() if now is None else now) * 1_000_000)
     told = store.query(
         f"SELECT probe, max(told >= asked ? at : -{MINUTE}) FROM (SELECT probe, {slot(MINUTE, 'toUnixTimestamp64Micro(time)')} AS at, "
-        "uniqExact(source, worker) AS told, max(workers) AS asked FROM coverage WHERE capture_id = 0 AND workers > 0 GROUP BY probe, at) GROUP BY probe")
+        "uniqExact(source, worker) AS told, max(workers) AS asked FROM coverage WHERE capture_id = 0 AND workers > 0 "
+        f"AND time <= fromUnixTimestamp64Micro({begun}, 'UTC') GROUP BY probe, at) GROUP BY probe")
     return {str(probe): int(last) + MINUTE for probe, last in told}
 
 
 def minutes(store: Asked, begin: int | None, end: int | None, captures: Iterable[int] | None = None, now: float | None = None) -> dict[Source, Minutes]:
     """The minutes that have flows or coverage, by source. begin, end: s; captures: None all sources, () live ones only, else these captures."""
     which, found = None if captures is None else tuple(captures), dict[Source, Minutes]()
-    live = told_until(store)
+    live = told_until(store, now)
     silent = int(time.time() if now is None else now) - SILENCE
     silent -= silent % MINUTE
     whole = {int(number) for number, damage in store.query(f"SELECT toString(capture_id), damage FROM captures FINAL WHERE {_of(which)}")

@@ -196,6 +196,13 @@ def test_a_minute_is_closed_once_every_worker_has_told_of_it(store: Store) -> No
     check(store, made)
 
 
+def test_a_minute_that_was_told_before_it_came_closes_none(store: Store) -> None:
+    """A clock that was ahead for a while."""
+    put(store, flows(100, span=4 * MINUTE), coverage(range(2)), coverage([500]))
+    now = BEGIN // 1_000_000 + 150
+    assert (Job(store).run(now=now).tables["usage_1m"].written, Job(store).run(now=now).tables["usage_1m"].open) == (2, 3)
+
+
 def test_what_a_probe_left_untold_is_closed_after_a_day(store: Store) -> None:
     put(store, flows(20, span=MINUTE), coverage([0], told=range(1)))
     hour = BEGIN // 1_000_000
