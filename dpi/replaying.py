@@ -330,13 +330,23 @@ class Replay:
             "damage": Texts.of([captured.damage]), "rules_version": Coded.same(self.rules.version, 1),
             "stored_time": np.array([self.shards[0].stored_time], np.int64)}))
 
+    def _replace(self, captured: Captured, earlier: list[int]) -> None:
+        """Take out what earlier replays of it left. Where a legal hold keeps that, this one's rows are taken out: both together would count all twice."""
+        from dpi.store.holds import held_captures
+
+        store: Any = self.store
+        if held_captures(store, earlier):
+            earlier = [captured.capture_id]
+            captured.damage = captured.damage or "its rows are in the store under a legal hold and stay, so that those of this replay are not kept (--append)"
+        store.replace(earlier)
+
     def _keep(self, captured: Captured, trace: Trace, provenance: Provenance) -> None:
         """The capture's minutes of coverage and its last row; earlier replays of it make room."""
         store: Any = self.store
         if trace.finished:
             captured.sha256 = provenance.sha256()
             if not self.options.append:
-                store.replace(provenance.same(captured.capture_id))
+                self._replace(captured, provenance.same(captured.capture_id))
                 for path in provenance.unsure:
                     print(f"fullspan: {captured.name}: nobody can tell whether it is {path}, which has its size but no hash and is gone or changed: "
                           "both are kept", file=sys.stderr, flush=True)

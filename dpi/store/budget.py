@@ -3,7 +3,7 @@
 Age counts from `stored_time`, as partitions do (dpi.store.tables). Of bytes, flows and messages go first, then rollups and coverage, which are kept longer;
 `captures` stays. What is in doubt stays: a part goes by its age once its newest row is too old, by a clock that is not ahead of the newest row stored; it goes
 for bytes only where at least _KEPT of them stay. Parts are held small enough for that by holding merges to a share of the bytes. What a legal hold keeps
-(dpi.store.holds) goes for neither. Usage and audit rows go by age only.
+(dpi.store.holds) goes for neither, and has its room besides. Usage and audit rows go by age only.
 """
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def surplus(parts: list[Part], budget: Budget, now: float, held: Set[tuple[str, 
             dropped.append((part, "age"))
     if budget.bytes:
         gone = {part for part, _ in dropped}
-        total = sum(part.bytes for part in parts if part not in gone and part.table in (*RAW, *FOLDED))
+        # what is held does not count: it would take the room of what comes, down to flows whose usage is not computed yet
+        total = sum(part.bytes for part in parts if part not in gone and part.table in (*RAW, *FOLDED) and (part.table, part.name) not in held)
         for tables in (RAW, FOLDED):
             for part in sorted((part for part in parts if part.table in tables and part not in gone
                                 and (part.table, part.name) not in held), key=lambda part: part.newest):

@@ -1,12 +1,13 @@
 """Legal holds: rows of a service or a customer in a time that do not expire until the hold is ended.
 
 A hold is a row of `holds` with revision 1, and one with revision 2 when it is ended; adding and ending are noted in `audit`. What it keeps: rows of flows
-and usage that name the service or customer, and the dns, tls, http and files of these flows.
+usage and sessions that name the service or customer, and the dns, tls, http and files of these flows.
 """
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,7 @@ from dpi.store.audit import Entry, Who, record
 from dpi.store.parcel import Packing
 
 MESSAGES = tuple(name for name in TRANSACTION_TABLES if name)
-HELD = ("flows", *MESSAGES, "usage_1m", "usage_1h", "usage_slots")         # tables of which rows can be held
+HELD = ("flows", "sessions", *MESSAGES, "usage_1m", "usage_1h", "usage_slots")         # tables of which rows can be held
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ class Hold:
         begin, end = (str(self.from_time), str(self.to_time)) if legacy else (f"fromUnixTimestamp64Micro({self.from_time}, 'UTC')",
                                                                             f"fromUnixTimestamp64Micro({self.to_time}, 'UTC')")
         if table == "flows":
-            return f"(interval_start >= {begin} AND interval_start < {end} AND (client_{column} = {value} OR server_{column} = {value}))"
+            return f"(interval_end >= {begin} AND interval_start < {end} AND (client_{column} = {value} OR server_{column} = {value}))"
         if table in MESSAGES:
             return f"flow_id IN (SELECT flow_id FROM flows WHERE {self.where('flows', legacy)})"
+        if table == "sessions":                 # one that began long before may be that of the time
+            return f"(time < {end} AND {column} = {value})"
         minutes = f"(time >= toDateTime({self.from_time // 1_000_000 // 3600 * 3600}, 'UTC') AND time < toDateTime({-(-self.to_time // 1_000_000)}, 'UTC')"
         return f"{minutes})" if table == "usage_slots" else f"{minutes} AND {column} = {value})"
 
@@ -127,6 +130,16 @@ def _note(store: Store, hold: Hold, who: Who, command: str, reason: str, ticket:
     packing.add(Batch("holds", 1, columns))
     for gathering in packing.take(True):
         store.insert(packing.pack(gathering))
+
+
+def held_captures(store: Store, captures: Iterable[int]) -> list[int]:
+    """Which of these captures have rows of flows under a hold."""
+    numbers = ", ".join(map(str, captures))
+    if not numbers or not (known := every(store)):
+        return []
+    legacy = getattr(store, "dialect", "modern") == "legacy"
+    return [int(row[0]) for row in store.query(
+        f"SELECT DISTINCT toString(capture_id) FROM flows WHERE capture_id IN ({numbers}) AND ({condition(known, 'flows', legacy)})")]
 
 
 def condition(holds: list[Hold], table: str, legacy: bool = False) -> str:

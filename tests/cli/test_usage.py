@@ -51,10 +51,10 @@ def test_from_nothing_to_a_bill(url: str, capsys: pytest.CaptureFixture[str]) ->
                                "if(server_service_id = 'S1' AND NOT server_duplicate, server_bytes, 0)) FROM flows WHERE interval_start < "
                                f"fromUnixTimestamp64Micro({BEGIN + 60 * MINUTE}, 'UTC')").value()
     for by in ("service", "application", "hour", "minute"):
-        code, out, complaint = said(capsys, "show", HOUR, "2023-11-14T23:00Z", "--store", url, "--service", "S1", "--by", by, "--csv")
+        code, out, complaint = said(capsys, "show", HOUR, "2023-11-14T23:00Z", "--store", url, "--service", "S1", "--by", by, "--csv", "--ticket", "T")
         rows = list(csv.DictReader(io.StringIO(out)))
         assert code == 0 and sum(int(row["up_bytes"]) for row in rows) == expected and "computed" in complaint
-    assert said(capsys, "show", HOUR, "2023-11-14T23:00Z", "--store", url, "--service", "nobody")[1].startswith("nothing")
+    assert said(capsys, "show", HOUR, "2023-11-14T23:00Z", "--store", url, "--service", "nobody", "--ticket", "T")[1].startswith("nothing")
 
 
 def test_a_table_says_how_complete_it_is(url: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,3 +120,10 @@ def test_a_replay_with_bindings_leaves_its_usage(tmp_path: Path, capsys: pytest.
             "A": (128 + 228, 0), "B": (428, 0), "N": (0, 128 + 228 + 428)}
     with contextlib.closing(open_store(url, create=False)) as store:
         assert store.query("SELECT uniqExact(capture_id), count(), sum(up_bytes) FROM usage_1m").rows == [(1, 5, 784 + 828)]
+    # what a legal hold keeps is not replaced, nor counted twice
+    assert run(["hold", "add", "--store", url, "--customer", "a", "--from", "2026-06-01", "--to", "2026-06-02", "--reason", "r"]) == 0
+    assert run(["replay", str(capture), "--store", url, "--bindings", str(bindings)]) == 1
+    assert "under a legal hold" in capsys.readouterr().err
+    with contextlib.closing(open_store(url, create=False)) as store:
+        assert store.query("SELECT uniqExact(capture_id), count(), sum(up_bytes) FROM usage_1m").rows == [(1, 5, 784 + 828)]
+        assert store.query("SELECT uniqExact(capture_id), sum(client_bytes) FROM flows").rows == [(1, 784 + 828)]

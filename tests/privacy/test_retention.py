@@ -100,6 +100,27 @@ def test_a_hold_keeps_its_rows_and_no_others(store: Store, monkeypatch: pytest.M
     assert noted == [("hold add", "court 4", "", f"{hold.hold_id}: service S1"), ("hold end", "closed", "T", f"{hold.hold_id}: service S1")]
 
 
+def test_a_row_that_began_before_the_time_of_a_hold_is_of_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store, flows(3, 1, ["S1"], START), 200, monkeypatch)           # each of them 9 us long
+    put(store, flows(3, 2, ["S1"], START - 20), 200, monkeypatch)
+    times = np.array([START - HOUR, START + 5, START + 2 * HOUR], np.int64)
+    put(store, Batch("sessions", 3, {"time": times, "service_id": Coded.same("S1", 3)}), 200, monkeypatch)
+    put(store, flows(3, 3, ["S1"], START + 40 * HOUR), 0, monkeypatch)
+    holds.change(store, change(from_time=START + 5), ME)
+    assert Keeping(store, Budget(flows=180), wait=True).look() == 3 + 1
+    assert services(store) == {"S1": 6} and store.query("SELECT count() FROM sessions").value() == 2
+
+
+def test_what_is_held_takes_no_room_from_what_comes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.query("SYSTEM STOP MERGES flows")
+    put(store, flows(20_000, 1, ["S1"], START), 2, monkeypatch)
+    for seed in (2, 3):
+        put(store, flows(1000, 30 * seed, ["S2"], START + 40 * HOUR), 0, monkeypatch)
+    size = int(store.query("SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()").value())
+    holds.change(store, change(), ME)
+    assert Keeping(store, Budget(bytes=size // 2), wait=True).look() == 0 and services(store) == {"S1": 20_000, "S2": 2000}
+
+
 def test_a_hold_of_a_customer_keeps_usage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     minute = START // 1_000_000 // 60 * 60
     for customer in ("C1", "C2"):
