@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from dpi.cli.reasons import permitted_of
 from dpi.errors import UserError
 
+_PERSONS = {"customer", "service"}         # filters by which figures are one person's
 _HELP = {"customer": "Only this customer's traffic.", "service": "Only this service's traffic.", "application": "Only this application.",
          "tag": "Only rows with this tag."}
 
@@ -31,6 +33,10 @@ def command_of(name: str) -> click.Command:
         click.Option(["--out"], metavar="FILE", help="Where it goes; - is standard output (default: standard output, for xlsx and pdf NAME.xlsx and NAME.pdf)."),
     ]
 
+    if set(report.filters) & _PERSONS:
+        options += [click.Option(["--reason"], metavar="TEXT", default="", help="Why one customer's or service's figures are read; kept in the audit table."),
+                    click.Option(["--ticket"], metavar="NUMBER", default="", help="The ticket for which they are read; kept in the audit table.")]
+
     def run(**given: Any) -> None:
         _run(name, **given)
 
@@ -38,13 +44,13 @@ def command_of(name: str) -> click.Command:
 
 
 def _run(name: str, store_url: str, since: str | None, until: str | None, by: str | None, top: int, form: str | None, lang: str, out: str | None,
-         **filters: str | None) -> None:
+         reason: str = "", ticket: str = "", **filters: str | None) -> None:
     from dpi.reports.formats import formats, save, suffix, written
     from dpi.reports.language import Language
 
     ends = {suffix(one): one for one in formats()}
     form = form or ends.get(Path(out).suffix if out else "", "table")
-    report, zone = asked(name, store_url, since, until, by or "", top, {key: value for key, value in filters.items() if value is not None})
+    report, zone = asked(name, store_url, since, until, by or "", top, {key: value for key, value in filters.items() if value is not None}, reason, ticket)
     content = written(report, form, Language(lang, zone))
     if out is None and form in ("xlsx", "pdf"):
         out = f"{name}{suffix(form)}"
@@ -57,7 +63,8 @@ def _run(name: str, store_url: str, since: str | None, until: str | None, by: st
     click.echo(Language(lang)("label.report_at", path=str(Path(out).absolute())), err=True)
 
 
-def asked(name: str, store_url: str, since: str | None, until: str | None, by: str, top: int, filters: dict[str, str]) -> tuple[Any, Any]:
+def asked(name: str, store_url: str, since: str | None, until: str | None, by: str, top: int, filters: dict[str, str], reason: str = "",
+          ticket: str = "") -> tuple[Any, Any]:
     """The report, and the zone that its times are said in."""
     from dpi import settings
     from dpi.reports.asking import make_asked
@@ -66,6 +73,10 @@ def asked(name: str, store_url: str, since: str | None, until: str | None, by: s
     loaded = settings.load()
     store = open_store(store_url, create=False)
     try:
-        return make_asked(store, loaded, name, since, until, by=by, top=top, filters=filters)
+        reading = permitted_of(store, "report", reason, ticket, *([filters[one]] if one in filters else [] for one in ("customer", "service")))
+        made = make_asked(store, loaded, name, since, until, by=by, top=top, filters=filters)
+        if reading is not None:
+            reading.told(0)
+        return made
     finally:
         store.close()

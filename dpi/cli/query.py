@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dpi.cli.reasons import permitted, reason_options
+from dpi.errors import UserError
 
 if TYPE_CHECKING:
     from dpi.store import Result, Store
@@ -71,7 +72,11 @@ def _interruptible(ask: Callable[[], Result]) -> Result:
 def _asked(store: Store, sql: str, reason: str, ticket: str) -> Result:
     """The answer, once its row of `audit` is written where it takes one."""
     reading = permitted(store, "query", reason, ticket, "tables", "", sql)
-    found = store.query(sql)
+    try:
+        found = store.query(sql)
+    except UserError:
+        reading.told(0, sql)            # an error's words may hold what a row holds
+        raise
     reading.told(len(found), sql)
     return found
 

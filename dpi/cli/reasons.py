@@ -1,7 +1,7 @@
 """The options by which a command that names a person is told why: --reason and --ticket. See dpi.store.access and docs/privacy.md."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
@@ -22,6 +22,12 @@ def permitted(store: Any, command: str, reason: str, ticket: str, kind: str, val
     from dpi.store.access import Access, permit
 
     return permit(store, Access(command, reason, ticket, kind, value), sql)
+
+
+def permitted_of(store: Any, command: str, reason: str, ticket: str, customers: Iterable[str], services: Iterable[str]) -> Any:
+    """The same of a command that sums, and of figures that are one customer's or service's: summed over everybody they take no reason."""
+    named = [("customer", one) for one in customers] + [("service", one) for one in services]
+    return permitted(store, command, reason, ticket, named[0][0], ", ".join(one for _, one in named)) if named else None
 
 
 def noted(command: str, reason: str, ticket: str, kind: str, value: str, rows: int, url: str | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from dpi.cli.moments import moment
+from dpi.cli.reasons import permitted_of, reason_options
 from dpi.errors import UserError
 
 _STORE = click.option("--store", "store_url", metavar="URL", default="chdb:///fullspan.chdb", help="The store (default: fullspan.chdb in this directory).")
@@ -36,10 +37,12 @@ def command() -> None:
 @click.option("--by", type=click.Choice(_BY), default="service", show_default=True, help="A line for each. Applications and categories are of whole hours; networks are what no binding covers.")
 @click.option("--service", "services", metavar="ID", multiple=True, help="Only this service; may be given again.")
 @click.option("--customer", "customers", metavar="ID", multiple=True, help="Only this customer; may be given again.")
+@reason_options
 @click.option("--top", type=click.IntRange(1), default=_SHOWN, show_default=True, metavar="N", help="Lines shown at most; JSON and CSV have all.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-def show(begin: str | None, end: str | None, store_url: str, by: str, services: tuple[str, ...], customers: tuple[str, ...], top: int, form: str | None) -> None:
+def show(begin: str | None, end: str | None, store_url: str, by: str, services: tuple[str, ...], customers: tuple[str, ...], top: int, reason: str, ticket: str,
+         form: str | None) -> None:
     """Usage from FROM until TO, times as in 2026-03-01T08:00:00Z; without them, of the newest day there is.
 
     Bytes are octets of IP packets. What was seen where a service is not metered (duplicates) is in a column of its own and in no other.
@@ -49,6 +52,7 @@ def show(begin: str | None, end: str | None, store_url: str, by: str, services: 
 
     store = open_store(store_url, create=False, readonly=True)
     try:
+        reading = permitted_of(store, "usage", reason, ticket, customers, services)
         last = newest(store)
         if last is None and (begin is None or end is None):
             raise UserError("no usage has been computed there", store_url, "give a replay --bindings, run a probe, or say: fullspan usage recompute FROM TO")
@@ -58,6 +62,8 @@ def show(begin: str | None, end: str | None, store_url: str, by: str, services: 
         if since >= until:
             raise UserError("FROM is not before TO", f"{begin} {end or ''}".strip())
         found = account(store, since, until, by, services, customers)
+        if reading is not None:
+            reading.told(len(found.lines))
     finally:
         store.close()
     if form == "json":

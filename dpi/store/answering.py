@@ -25,7 +25,7 @@ from dpi.store.access import Access
 from dpi.store.blocks import revised
 from dpi.store.engine import ENDED, Answer, Reader
 from dpi.store.notice import Notice
-from dpi.store.statement import Refusal, reading
+from dpi.store.statement import ESCAPES, Refusal, reading
 
 if TYPE_CHECKING:
     from dpi.store.guard import Guard
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _PARSE = "SELECT formatQuerySingleLine({sql:String})"
 _COMMENT = "fullspan answering"         # by which a question still running is found when answering ends
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"})
 
 
 class Owned(Protocol):
@@ -173,14 +172,19 @@ class Answering:
         self._use(question.database or self._store.where.database)
         if not question.sql.strip():
             raise Refusal(62, "SYNTAX_ERROR", "Empty query")
-        parsed = self._ask(_PARSE, "RawBLOB", {"sql": question.sql.translate(_ESCAPES)}).data.decode()
+        parsed = self._ask(_PARSE, "RawBLOB", {"sql": question.sql.translate(ESCAPES)}).data.decode()
         statement = reading(parsed, question.params, self._table_functions, self._functions)
         form = statement.form or question.form
         if form.lower() not in self._forms:
             raise Refusal(73, "UNKNOWN_FORMAT", f"Unknown format {form}")
         name, kind = self._forms[form.lower()]
         touched = self.guard.touched(statement.sql, question)
-        answer = self._ask(statement.sql, name, question.params)
+        try:
+            answer = self._ask(statement.sql, name, question.params)
+        except Refusal:
+            if touched:                             # an error's words may hold what a row holds
+                self.guard.note(touched, statement.sql, question, name, b"")
+            raise
         if len(answer.data) > self.limits.bytes:
             raise Refusal(396, "TOO_MANY_ROWS_OR_BYTES", f"Limit for result exceeded, max bytes: {self.limits.bytes}, as {name}: {len(answer.data)}")
         if touched:

@@ -115,7 +115,8 @@ def verify(store: Store, heads: Iterable[str] = ()) -> tuple[list[dict[str, Any]
     """The rows, and what is wrong with them. heads: digests that were noted earlier and must be among them."""
     rows = rows_of(store)
     known = {str(row["digest"]): int(row["number"]) for row in rows}
-    gone = max((int(row["target"]) for row in rows if row["command"] == "retention" and row["target_kind"] == "audit"), default=0)
+    gone = max((int(row["target"]) for row in rows if row["command"] == "retention" and row["target_kind"] == "audit" and str(row["target"]).isdecimal()),
+               default=0)
     faults, seen = [], set[str]()
     for row in rows:
         number, digest = int(row["number"]), str(row["digest"])

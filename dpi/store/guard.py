@@ -1,6 +1,7 @@
 """What the owner of a store asks of those who read it: a reason where a question reads what names a person, and a row of `audit` before the answer."""
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dpi.errors import UserError
-from dpi.store.access import MEND, bindings_named, is_stamped, personal_tables, without_form
+from dpi.store.access import MEND, bindings_named, is_stamped, tables_read
 from dpi.store.audit import Entry, Who, record, user_of
 from dpi.store.statement import Refusal
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 _AGAIN = 30.0           # s after which a store without stamped rows is looked at again
 _READS = 1000           # readings that are remembered
 _DENIED = (497, "ACCESS_DENIED")
-#: Commands that name no person: they sum, and are noted once, without a reason.
+#: Commands that name no person: they sum, and each of their questions is noted once, without a reason.
 SUMMING = frozenset(["report", "usage", "doctor"])
+#: Of what this program notes by itself; nobody who asks may say that it is that.
+_OWN = ("retention", "hold")
+_WORD = 40              # characters of a command's name and of a kind that are kept
 
 Text = Callable[[str, Mapping[str, str]], str]
 
@@ -43,32 +47,26 @@ class Guard:
 
     def touched(self, sql: str, question: Question) -> list[str]:
         """The tables that name persons and are read, where that is to be noted. Refusal where it takes a reason and has none."""
-        bare = without_form(sql)
-        if bare.upper().startswith("EXPLAIN AST"):
-            return []                           # it shows no row
-        try:
-            tables = personal_tables(self._text(f"EXPLAIN AST {bare}", question.params), bare)
-        except Refusal:
-            tables = personal_tables("", bare)
+        tables = tables_read(lambda asked, params: self._text(asked, params).rstrip("\n").split("\n"), sql, dict(question.params))
         if not tables or not self.stamped():
             return []
         access = question.access
         if not access.given and not (access.command in SUMMING and question.read):
             raise Refusal(*_DENIED, f"This store knows whose flows these are, and {', '.join(tables)} name persons: {MEND}, over HTTP "
                                     "as a header X-Fullspan-Reason or X-Fullspan-Ticket")
-        return [] if question.read in self._reads else tables
+        return [] if _again(question, sql) in self._reads else tables
 
     def note(self, tables: list[str], sql: str, question: Question, form: str, data: bytes) -> None:
         """Store the row of `audit`. Refusal where that fails: the answer is not given away then."""
         access = question.access
-        entry = Entry(self._who(question.uid), access.command, access.reason, access.ticket, access.kind or "tables", access.value or ", ".join(tables),
-                      sql, _rows(form, data))
+        entry = Entry(self._who(question.uid), _said(access.command), access.reason, access.ticket, _said(access.kind) or "tables",
+                      access.value or ", ".join(tables), sql, _rows(form, data))
         try:
             record(self._store, entry)          # type: ignore[arg-type]
         except UserError as error:
             raise Refusal(*_DENIED, f"The audit row can't be written, so nothing is shown: {error.what}") from None
-        if question.read:
-            self._reads[question.read] = None
+        if again := _again(question, sql):
+            self._reads[again] = None
             while len(self._reads) > _READS:
                 self._reads.popitem(last=False)
 
@@ -85,7 +83,11 @@ class Guard:
             asked = json.loads(body)
             if path == "/fullspan/audit":
                 words = {name: str(asked[name]) for name in ("command", "reason", "ticket", "target_kind", "target")}
-                return {"digest": record(self._store, Entry(self._who(uid), **words, rows=int(asked["rows"])))}        # type: ignore[arg-type]
+                words |= {name: _said(words[name]) for name in ("command", "target_kind")}
+                rows = int(asked["rows"])
+                if not 0 <= rows < 1 << 63:
+                    raise ValueError("rows is no number of rows")
+                return {"digest": record(self._store, Entry(self._who(uid), **words, rows=rows))}        # type: ignore[arg-type]
             return holds.asked(self._store, asked, self._who(uid))         # type: ignore[arg-type]
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal(36, "BAD_ARGUMENTS", f"The request is not understood: {error}") from None
@@ -95,6 +97,20 @@ class Guard:
     @staticmethod
     def _who(uid: int) -> Who:
         return Who(user_of(uid) if uid >= 0 else "not known", max(uid, 0) if uid >= 0 else 0xFFFFFFFF, socket.gethostname())
+
+
+def _said(word: str) -> str:
+    """A command's name, or a kind, that a client gave."""
+    word = word[:_WORD]
+    return f"http: {word}" if word.startswith(_OWN) else word
+
+
+def _again(question: Question, sql: str) -> str:
+    """What is noted once of a command that sums: the same question of the same user; '' of all others, which are noted each time."""
+    if question.access.given or not question.read:
+        return ""
+    told = json.dumps([question.read, question.uid, question.access.command, sql, sorted(question.params.items())])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _rows(form: str, data: bytes) -> int:

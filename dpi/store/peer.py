@@ -18,8 +18,8 @@ def user_at(address: tuple[str, int], here: tuple[str, int]) -> int:
             continue
         for line in lines:
             fields = line.split()
-            if len(fields) > 7 and fields[1][-13:] == theirs and fields[2][-13:] == ours:
-                return int(fields[7])
+            if len(fields) > 9 and fields[1][-13:] == theirs and fields[2][-13:] == ours:
+                return int(fields[7]) if fields[9] != "0" else -1       # closed there, nobody has it any more, and its user is given as 0
     return -1
 
 

@@ -28,6 +28,10 @@ _PREFIXES = ("ai",)             # aiGenerate and its like send what they are giv
 _EXPLAINED = frozenset(["AST", "SYNTAX", "QUERY", "TREE", "PLAN", "PIPELINE", "ESTIMATE"])
 
 
+#: Of a text that is given as a parameter.
+ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"})
+
+
 class Refusal(Exception):
     """Why a question has no answer. code, name: ClickHouse's number and name of the error."""
 
@@ -44,7 +48,8 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class _Token:
+class Token:
+    """A piece of a statement. kind: string, quoted (a name), slot (a parameter), word or sign."""
     kind: str
     text: str
 
@@ -60,21 +65,26 @@ class _Token:
         return self.kind == "word" and self.text.upper() in words
 
 
+def tokens(sql: str) -> list[Token]:
+    """The pieces of a statement that the engine's parser wrote."""
+    return [Token(str(found.lastgroup), found.group()) for found in _TOKEN.finditer(sql)]
+
+
 def reading(sql: str, params: Mapping[str, str], table_functions: frozenset[str], functions: frozenset[str]) -> Statement:
     """The statement, where it only reads. Refusal where it does not.
 
     sql: as the engine's parser wrote it. table_functions, functions: the names the engine knows, in lower case."""
-    tokens = [_Token(str(found.lastgroup), found.group()) for found in _TOKEN.finditer(sql)]
-    words = [token for token in tokens if token.text != "("]
+    pieces = tokens(sql)
+    words = [token for token in pieces if token.text != "("]
     if not words or not words[0].is_word(*_READING):
         raise _refused("only SELECT, SHOW, DESCRIBE, EXPLAIN, EXISTS and WITH are answered")
     if words[0].is_word("EXPLAIN"):
-        _explains(tokens[1:])
+        _explains(pieces[1:])
     elif words[0].is_word("DESCRIBE", "DESC", "EXISTS") or words[0].is_word("SHOW") and words[1].is_word("CREATE"):
-        _inside(tokens)
+        _inside(pieces)
     shut = (_WORDS | {name for name in functions if name.startswith(_PREFIXES)}) & (functions | table_functions)
-    end = _Token("sign", "")
-    for token, after, third in zip(tokens, [*tokens[1:], end], [*tokens[2:], end, end][:len(tokens)], strict=True):
+    end = Token("sign", "")
+    for token, after, third in zip(pieces, [*pieces[1:], end], [*pieces[2:], end, end][:len(pieces)], strict=True):
         if token.is_word("SETTINGS") and after.name and third.text == "=":
             raise _refused("leave out SETTINGS")         # within a subquery the engine looks at none of them
         if token.is_word("INTO") and after.is_word("OUTFILE"):
@@ -85,12 +95,12 @@ def reading(sql: str, params: Mapping[str, str], table_functions: frozenset[str]
             given = params.get(token.text[1:].split(":")[0].strip(), "")
             if given.strip("`\" ").lower() in shut or not re.fullmatch(r"[\w.`\"]*", given):
                 raise _refused("a name given as a parameter is made of letters, digits, _ and .")
-    return Statement(sql, _form(tokens))
+    return Statement(sql, _form(pieces))
 
 
-def _explains(tokens: list[_Token]) -> None:
+def _explains(tokens: list[Token]) -> None:
     """EXPLAIN of a SELECT only: AST and SYNTAX take anything."""
-    for token, after in zip(tokens, [*tokens[1:], _Token("sign", "")], strict=True):
+    for token, after in zip(tokens, [*tokens[1:], Token("sign", "")], strict=True):
         if token.is_word("SELECT", "WITH") or token.text == "(":
             return
         if not (token.is_word(*_EXPLAINED) or token.text in (",", "=") or token.text.isdigit() or after.text == "=" or token.kind == "string"):
@@ -98,7 +108,7 @@ def _explains(tokens: list[_Token]) -> None:
     raise _refused("only EXPLAIN of a SELECT is answered")
 
 
-def _inside(tokens: list[_Token]) -> None:
+def _inside(tokens: list[Token]) -> None:
     """What is described is a table of the store: a name with / or . in quotes may be a file."""
     for token in tokens[:6]:
         if token.text == "(":
@@ -107,7 +117,7 @@ def _inside(tokens: list[_Token]) -> None:
             raise _refused("only tables of the store are described")
 
 
-def _form(tokens: list[_Token]) -> str:
+def _form(tokens: list[Token]) -> str:
     """The name after the last FORMAT, where the statement ends or settings follow."""
     for at in range(len(tokens) - 2, -1, -1):
         rest = tokens[at + 2:]
