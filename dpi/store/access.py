@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +58,18 @@ class Access:
         return bool(self.reason.strip() or self.ticket.strip())
 
 
-def is_stamped(ask: Ask) -> bool:
-    """Whether rows of the store say, or said, whose they are. ask: gives the rows of a statement."""
-    return any(len(list(ask(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1"))) for table, where in _STAMPED
-               if str(next(iter(ask(f"EXISTS TABLE {table}")))[0]) == "1")
+def is_stamped(ask: Ask, databases: Iterable[str] = ("",)) -> bool:
+    """Whether rows of the store say, or said, whose they are. ask: gives the rows of a statement. databases: in which it is looked; '' the one in use."""
+    return any(len(list(ask(f"SELECT 1 FROM {place}{table} WHERE {where} LIMIT 1")))
+               for place in (f"`{one}`." if one else "" for one in dict.fromkeys(databases)) for table, where in _STAMPED
+               if str(next(iter(ask(f"EXISTS TABLE {place}{table}")))[0]) == "1")
+
+
+def databases_named(ask: Ask, text: str, tables: Iterable[str]) -> list[str]:
+    """The databases of the store that a statement names beside the one in use, as far as they hold flows; all of them where it may read any table."""
+    found = [str(row[0]) for row in ask("SELECT DISTINCT database FROM system.columns WHERE table = 'flows' AND name = 'client_service_id'") if row[0]]
+    words = set(re.findall(r"\w+", text))
+    return [one for one in found if re.fullmatch(r"\w+", one) and (one in words or set(tables) >= PERSONAL)]
 
 
 def plain_statement(lines: Lines, sql: str) -> str:
@@ -177,7 +185,8 @@ def permit(store: Store, access: Access, sql: str | None = None) -> Reading:
     tables = [] if sql is None or store.url == "none" else _touched(store, sql)
     if store.url == "none" or sql is not None and not tables:
         return Reading(store, access, False)
-    if not (bindings_named() or is_stamped(store.query)):
+    others = databases_named(store.query, sql, tables) if sql is not None else []
+    if not (bindings_named() or is_stamped(store.query, ["", *others])):
         return Reading(store, access, False)
     if not access.given:
         raise UserError("this store knows whose flows these are: reading them takes a reason", store_name(store), MEND)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dpi.errors import UserError
-from dpi.store.access import MEND, bindings_named, is_stamped, tables_read
+from dpi.store.access import MEND, bindings_named, databases_named, is_stamped, tables_read
 from dpi.store.audit import Entry, Who, record, user_of
 from dpi.store.statement import Refusal
 
@@ -38,17 +38,24 @@ class Guard:
         self._named, self._stamped, self._looked = bindings_named(), False, 0.0
         self._reads: OrderedDict[str, None] = OrderedDict()
 
-    def stamped(self) -> bool:
-        """Whether the store knows whose flows are whose; once it does, it does."""
+    def stamped(self, question: Question, sql: str, tables: list[str]) -> bool:
+        """Whether the store knows whose flows are whose; once it does, it does. Of its other databases one is looked at where it is in use or named."""
+        own = self._store.where.database
         if not self._stamped and not self._named and time.monotonic() - self._looked > _AGAIN or not self._looked:
             self._looked = time.monotonic()
-            self._stamped = is_stamped(lambda sql: [line.split("\t") for line in self._text(sql, {}).splitlines()])
-        return self._named or self._stamped
+            self._stamped = is_stamped(self._rows, [own])
+        if self._named or self._stamped:
+            return True
+        others = {question.database or own, *databases_named(self._rows, " ".join((sql, *question.params.values())), tables)} - {own}
+        return is_stamped(self._rows, sorted(others))
+
+    def _rows(self, sql: str) -> list[list[str]]:
+        return [line.split("\t") for line in self._text(sql, {}).splitlines()]
 
     def touched(self, sql: str, question: Question) -> list[str]:
         """The tables that name persons and are read, where that is to be noted. Refusal where it takes a reason and has none."""
         tables = tables_read(lambda asked, params: self._text(asked, params).rstrip("\n").split("\n"), sql, dict(question.params))
-        if not tables or not self.stamped():
+        if not tables or not self.stamped(question, sql, tables):
             return []
         access = question.access
         if not access.given and not (access.command in SUMMING and question.read):

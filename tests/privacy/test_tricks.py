@@ -182,3 +182,19 @@ def test_another_user_who_is_gone_when_it_is_looked_at_ends_no_hold(store: Store
             near.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert near.recv(100)
     assert [one.hold_id for one in holds.every(store)] == [hold.hold_id]
+
+
+def test_flows_of_another_database_are_somebodys_as_well(store: Store, capfd: pytest.CaptureFixture[str]) -> None:
+    plain = f"{store.url}?database=plain"
+    hiding = ("SELECT client_ip FROM default.flows", "SELECT client_ip FROM remote('127.0.0.1', default, flows)",
+              "SELECT client_ip FROM merge(REGEXP('d.*'), 'flows$')")
+    with contextlib.closing(open_store(plain)) as other:
+        for sql in hiding:
+            assert run(["query", sql, "--store", plain]) == 2 and "--reason" in capfd.readouterr().err, sql
+        assert run(["query", "SELECT client_ip FROM flows", "--store", plain]) == 0
+        with Answering(other) as answering:         # type: ignore[arg-type]
+            for path in ("/", "/?database=system", "/?database=default", "/?param_d=default"):
+                assert ask(answering.port, "SELECT client_ip FROM {d:Identifier}.flows" if "_d=" in path else hiding[0], path=path)[0] == 403, path
+            assert ask(answering.port, "SELECT client_ip FROM flows", path="/?database=default")[0] == 403
+            assert ask(answering.port, hiding[2])[0] == 403
+            assert ask(answering.port, "SELECT client_ip FROM flows")[0] == 200
