@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from pathlib import Path
 
 from dpi.errors import UserError
@@ -47,7 +47,7 @@ class Outbox:
         message = EmailMessage(policy=SMTP)
         message["From"], message["To"], message["Subject"] = sender, ", ".join(recipients), " ".join(subject.split())
         message["Date"] = format_datetime(local(made, UTC))
-        message["Message-ID"] = f"<{name}@{sender.rpartition('@')[2] or 'fullspan'}>"       # the same if it is sent twice
+        message["Message-ID"] = f"<{name}@{parseaddr(sender)[1].rpartition('@')[2] or 'fullspan'}>"       # the same if it is sent twice
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         for file in files:
@@ -68,36 +68,51 @@ class Outbox:
         """Try what is due to be tried: how many went to all their recipients, and how many did not. Each failure is a line of the log."""
         sent = failed = 0
         for name in self.waiting():
-            envelope = json.loads((self.directory / f"{name}.json").read_text())
-            if envelope["next"] > now:
-                continue
-            left, why = self._try(mail, name, envelope)
-            if not left:
-                (self.directory / f"{name}.json").unlink()
-                (self.directory / f"{name}.eml").unlink(missing_ok=True)
-                log.info("mail sent", extra={"mail": name, "recipients": len(envelope["to"])})
-                sent += 1
-                continue
-            failed += 1
-            tries = envelope["tries"]
-            envelope |= {"to": left, "tries": tries + 1, "next": now + _AGAIN[min(tries, len(_AGAIN) - 1)] * 1_000_000}
-            self._envelope(name, envelope)
-            log.error("mail not sent", extra={"mail": name, "recipients": len(left), "reason": why, "tries": tries + 1})
-            if now - envelope["made"] > GIVE_UP * 1_000_000:
-                os.replace(self.directory / f"{name}.json", self.directory / f"{name}{PASSED_OVER}")
-                log.error("mail given up", extra={"mail": name})
+            try:
+                done = self._send(mail, name, now)
+            except (OSError, ValueError, KeyError, TypeError) as error:       # a damaged file, a full disk: others are sent all the same
+                log.error("mail not sent", extra={"mail": name, "reason": f"its file beside it can't be read or written: {error}"})
+                done = False
+            sent, failed = sent + (done is True), failed + (done is False)
         return sent, failed
+
+    def _send(self, mail: Mail, name: str, now: int) -> bool | None:
+        """Whether it went to all its recipients; None: it is not to be tried yet."""
+        envelope = json.loads((self.directory / f"{name}.json").read_text())
+        if envelope["next"] > now:
+            return None
+        left, why = self._try(mail, name, envelope)
+        if not left:
+            self.take_back(name)
+            log.info("mail sent", extra={"mail": name, "recipients": len(envelope["to"])})
+            return True
+        tries = envelope["tries"]
+        log.error("mail not sent", extra={"mail": name, "recipients": len(left), "reason": why, "tries": tries + 1})
+        self._envelope(name, {**envelope, "to": left, "tries": tries + 1, "next": now + _AGAIN[min(tries, len(_AGAIN) - 1)] * 1_000_000})
+        if now - envelope["made"] > GIVE_UP * 1_000_000:
+            os.replace(self.directory / f"{name}.json", self.directory / f"{name}{PASSED_OVER}")
+            log.error("mail given up", extra={"mail": name})
+        return False
+
+    def take_back(self, name: str) -> None:
+        """Forget a message: it was sent, or what it belongs to could not be made."""
+        (self.directory / f"{name}.json").unlink(missing_ok=True)
+        (self.directory / f"{name}.eml").unlink(missing_ok=True)
 
     def _try(self, mail: Mail, name: str, envelope: dict[str, object]) -> tuple[list[str], str]:
         """Send it; whom it did not reach, and why."""
         recipients = [str(one) for one in envelope["to"]]       # type: ignore[attr-defined]
         try:
             content = (self.directory / f"{name}.eml").read_bytes()
-            with _connected(mail) as server:
+            with contextlib.closing(_connected(mail)) as server:
                 refused = server.sendmail(str(envelope["from"]), recipients, content)
+                with contextlib.suppress(OSError, smtplib.SMTPException):       # it has the message, however it says goodbye
+                    server.quit()
             return list(refused), "; ".join(f"{code} {said.decode(errors='replace')}" for code, said in refused.values())
         except smtplib.SMTPRecipientsRefused as error:
             return recipients, "; ".join(f"{code} {said.decode(errors='replace')}" for code, said in error.recipients.values())
+        except UnicodeError:
+            return recipients, "the user, the password or an address has letters that the server can't be told"
         except (OSError, smtplib.SMTPException, UserError) as error:       # ssl.SSLError is an OSError
             return recipients, str(error) or type(error).__name__
 
@@ -108,11 +123,15 @@ class Outbox:
     def _keep(path: Path, content: bytes) -> None:
         """On disk when it returns, whole or not at all."""
         beside = path.with_name(f".{path.name}.{os.getpid()}")
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        try:
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except OSError:
+            beside.unlink(missing_ok=True)      # a full disk is not to be kept full
+            raise
 
 
 def _connected(mail: Mail) -> smtplib.SMTP:

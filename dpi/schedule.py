@@ -90,8 +90,8 @@ def read(name: str, asked: Schedule, settings: Settings) -> Due:
     mailed = [one for one in to if "@" in one and "/" not in one]
     if not to or mailed and len(mailed) != len(to):
         raise UserError("it goes nowhere" if not to else "it goes to addresses and elsewhere", where, "name a directory, or mail addresses, in `to`")
-    if any(any(letter.isspace() or letter in "<>" or not letter.isprintable() for letter in one) or one.count("@") != 1 for one in mailed):
-        raise UserError(f"not mail addresses: {asked.to!r}", where, "write them as noc@example.com, separated by commas")
+    if any(any(letter.isspace() or letter in "<>" or not letter.isprintable() for letter in one) or one.count("@") != 1 or not one.isascii() for one in mailed):
+        raise UserError(f"not mail addresses: {asked.to!r}", where, "write them as noc@example.com, separated by commas, a domain of other letters as xn--...")
     if mailed and not (settings.mail.host and settings.mail.sender):
         raise UserError("mail has no server or no sender", where, "give [mail] host and sender")
     if not mailed and len(to) > 1:
@@ -141,11 +141,15 @@ class State:
     def keep(self, told: dict[str, dict[str, int]]) -> None:
         """Whole or not at all, on disk when it returns."""
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with beside.open("w") as file:
-            json.dump(told, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self.path)
+        try:
+            with beside.open("w") as file:
+                json.dump(told, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise UserError(f"what was made can't be noted: {error.strerror}", str(self.path), "make room, or name another file with --state") from None
 
 
 def run_due(settings: Settings, state: State, store: Callable[[], Store], now: int = 0) -> tuple[int, int, int]:
@@ -168,11 +172,12 @@ def run_due(settings: Settings, state: State, store: Callable[[], Store], now: i
                 known.update(done=moment, made=known.get("made", 0) + 1, tries=0, next=0)
                 made += 1
                 log.info("report made", extra={"schedule": one.name, "due": f"{local(moment, zone):%Y-%m-%dT%H:%M}"})
-            except UserError as error:
+            except Exception as error:      # whatever it is: other reports are made, and what waits is sent, all the same
                 tries = known.get("tries", 0)
                 known.update(failed=known.get("failed", 0) + 1, tries=tries + 1, next=now + _AGAIN[min(tries, len(_AGAIN) - 1)] * 1_000_000)
                 failed += 1
-                log.error("report not made", extra={"schedule": one.name, "reason": str(error), "tries": tries + 1})
+                log.error("report not made", extra={"schedule": one.name, "reason": str(error) or type(error).__name__, "tries": tries + 1},
+                          exc_info=None if isinstance(error, UserError) else error)
             state.keep(told)
         sent, refused = state.outbox.send(settings.mail, now)
         return made, sent, failed + refused
@@ -188,11 +193,15 @@ def _make(one: Due, settings: Settings, outbox: Outbox, store: Callable[[], Stor
         found = [make_asked(opened, settings, name, since, until, by=one.by, now=moment)[0] for name in one.reports]
     finally:
         opened.close()
+    mails: list[tuple[str, str, str, list[Attachment]]] = []        # all of them before the first is kept: what is there goes out
     for code in one.languages:
         say = Language(code, zone)
         begin = local(found[0].begin, zone)
         stamp = f"{begin:%Y-%m-%d}" if begin == start_of("day", begin) else f"{begin:%Y-%m-%d-%H%M}"
-        files = [Attachment(f"{report.name}-{stamp}.{code}{suffix(form)}", form, written(report, form, say)) for report in found for form in one.forms]
+        if microseconds(following("day", start_of("day", begin))) < found[0].end:       # a week is not to take the place of its Monday
+            stamp += f"--{local(found[0].end - 1, zone):%Y-%m-%d}"
+        by = f"-by-{one.by}" if one.by else ""
+        files = [Attachment(f"{report.name}{by}-{stamp}.{code}{suffix(form)}", form, written(report, form, say)) for report in found for form in one.forms]
         if one.directory is not None:
             for file in files:
                 save(file.content, one.directory / file.name, f"[schedules.{one.name}] to")
@@ -200,4 +209,11 @@ def _make(one: Due, settings: Settings, outbox: Outbox, store: Callable[[], Stor
         title = say("unit.comma").join(report.title(say) for report in found)
         lines = [f"{report.title(say)}: {report.statement.verdict.text(say)}" for report in found]
         lines += [note(say) for report in found for note in report.notes]
-        outbox.put(f"{one.name}-{moment // 1_000_000}-{code}", settings.mail.sender, one.recipients, f"{title} {stamp}", "\n".join(lines) + "\n", files, moment)
+        mails.append((f"{one.name}-{moment // 1_000_000}-{code}", f"{title} {stamp}", "\n".join(lines) + "\n", files))
+    try:
+        for name, subject, text, files in mails:
+            outbox.put(name, settings.mail.sender, one.recipients, subject, text, files, moment)
+    except UserError:
+        for name, *_ in mails:
+            outbox.take_back(name)
+        raise

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from dpi.errors import UserError
+from dpi.reports.asking import make_asked
 from dpi.reports.language import Language
 from dpi.reports.period import microseconds
 from dpi.schedule import State, read, run_due
@@ -50,12 +51,16 @@ class Inbox:
     def __init__(self) -> None:
         self.messages: list[Any] = []
         self.refuse: set[str] = set()
+        self.goodbye = "221 bye"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address in self.refuse:
             return "450 mailbox is busy"
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:
+        return self.goodbye
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -167,6 +172,61 @@ def test_what_is_refused_is_kept_and_tried_again(ten_weeks: Known, certificate: 
     assert run(30 * 86400) == (1, 0, 2) and [path.suffix for path in state.outbox.directory.glob("*.gave-up")] == [".gave-up"]
 
 
+def test_a_server_that_says_goodbye_in_its_own_way_has_the_message_all_the_same(ten_weeks: Known, certificate: Path, tmp_path: Path) -> None:
+    inbox, state = Inbox(), State(tmp_path / "state.json")
+    inbox.goodbye = "421 too many connections"
+    with server(inbox, certificate) as port:
+        asked = settings(certificate, port, morning=replace(DAILY, report="dns", format="csv"))
+        asked = replace(asked, mail=replace(asked.mail, sender="Fullspan <box@example.com>"))
+        for later in (0, 61, 400):
+            run_due(asked, state, lambda: Held(ten_weeks), moment("2026-10-06T07:30") + later * 1_000_000)     # type: ignore[arg-type,return-value]
+    assert len(inbox.messages) == 1 and state.outbox.waiting() == []
+    assert inbox.messages[0][3]["message-id"].endswith("-en@example.com>")
+
+
+def test_a_message_that_can_not_be_made_takes_back_those_before_it_and_keeps_nobody_else_waiting(
+        ten_weeks: Known, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The disk is full at the second language; another schedule's report fails in a way that nobody foresaw; a file of the outbox is damaged."""
+    inbox, state = Inbox(), State(tmp_path / "state.json")
+    full = [True]
+    put = state.outbox.put
+
+    def on_a_full_disk(name: str, *rest: Any) -> None:
+        if full[0] and name.endswith("-zh"):
+            raise UserError("mail can't be kept: No space left on device", str(tmp_path))
+        put(name, *rest)
+
+    def broken(store: Any, settings: Any, name: str, *rest: Any, **more: Any) -> Any:
+        if name == "tls":
+            raise ZeroDivisionError("nobody foresaw this")
+        return make_asked(store, settings, name, *rest, **more)
+
+    monkeypatch.setattr(state.outbox, "put", on_a_full_disk)
+    monkeypatch.setattr("dpi.schedule.make_asked", broken)
+    state.outbox.directory.mkdir()
+    (state.outbox.directory / "damaged.json").write_text("{")
+    now = moment("2026-10-06T07:30")
+    daily = replace(DAILY, report="dns", format="csv")
+    with server(inbox, certificate) as port:
+        asked = settings(certificate, port, both=replace(daily, lang="en,zh"), broken=replace(daily, report="tls"), last=daily)
+        for later in (0, 61, 400):
+            run_due(asked, state, lambda: Held(ten_weeks), now + later * 1_000_000)     # type: ignore[arg-type,return-value]
+        assert [one[3]["message-id"].partition("-")[0] for one in inbox.messages] == ["<last"]      # the English one of `both` did not go out alone
+        assert "nobody foresaw this" in caplog.text and "damaged" in str([vars(one).get("mail") for one in caplog.records])
+        full[0] = False
+        run_due(asked, state, lambda: Held(ten_weeks), now + 1400 * 1_000_000)     # type: ignore[arg-type,return-value]
+    assert sorted(one[3]["message-id"].partition("@")[0].rpartition("-")[2] for one in inbox.messages) == ["en", "en", "zh"]
+
+
+def test_a_week_does_not_take_the_place_of_its_monday(ten_weeks: Known, tmp_path: Path) -> None:
+    daily = Schedule(report="dns", every="daily", at="06:00", format="json", lang="en", to=str(tmp_path))
+    asked = replace(SETTINGS, schedules={"day": daily, "week": replace(daily, every="weekly"), "codes": replace(daily, by="code")})
+    for now in ("2026-10-06T07:30", "2026-10-12T07:30"):
+        run_due(asked, State(tmp_path / "state.json"), lambda: Held(ten_weeks), moment(now))     # type: ignore[arg-type,return-value]
+    assert sorted(path.name for path in tmp_path.glob("dns*")) == sorted([f"dns-{name}.en.json" for name in (
+        "2026-09-28--2026-10-04", "2026-10-05", "2026-10-05--2026-10-11", "2026-10-11", "by-code-2026-10-05", "by-code-2026-10-11")])
+
+
 def test_into_a_directory_in_both_languages(ten_weeks: Known, tmp_path: Path) -> None:
     """A directory that is not there yet is a failure that is tried again."""
     state, folder = State(tmp_path / "state.json"), tmp_path / "reports"
@@ -175,8 +235,8 @@ def test_into_a_directory_in_both_languages(ten_weeks: Known, tmp_path: Path) ->
     assert run_due(asked, state, lambda: Held(ten_weeks), now) == (0, 0, 1)     # type: ignore[arg-type,return-value]
     folder.mkdir()
     assert run_due(asked, state, lambda: Held(ten_weeks), now + 61_000_000) == (1, 0, 0)        # type: ignore[arg-type,return-value]
-    assert sorted(path.name for path in folder.iterdir()) == ["links-2026-10-05.en.html", "links-2026-10-05.zh.html"]
-    assert "2026年10月5日 00:00:00 UTC+8 至 2026年10月12日" in (folder / "links-2026-10-05.zh.html").read_text()
+    assert sorted(path.name for path in folder.iterdir()) == ["links-2026-10-05--2026-10-11.en.html", "links-2026-10-05--2026-10-11.zh.html"]
+    assert "2026年10月5日 00:00:00 UTC+8 至 2026年10月12日" in (folder / "links-2026-10-05--2026-10-11.zh.html").read_text()
     with state.held() as free, state.held() as again:
         assert free and not again
     state.path.write_text("{")
@@ -202,7 +262,7 @@ def test_when_it_is_due_and_of_what_time(every: str, at: str, now: str, due: str
     ({"report": "lines"}, "report is 'lines'"), ({"format": "docx"}, "format is 'docx'"), ({"lang": "fr"}, "lang is 'fr'"),
     ({"every": "hourly"}, "every is 'hourly'"),
     ({"at": "6"}, "at is '6'"), ({"to": ""}, "goes nowhere"), ({"to": "a@b.example, /tmp"}, "addresses and elsewhere"),
-    ({"to": "a b@c.example"}, "not mail addresses"),
+    ({"to": "a b@c.example"}, "not mail addresses"), ({"to": "\u6c5f@c.example"}, "not mail addresses"),
     ({"to": "a@b.example"}, "no server"), ({"every": "61 * * * *"}, "every is"), ({"to": "/tmp, /var"}, "one directory"),
 ])
 def test_what_is_wrong_with_a_schedule_is_told_before_anything_is_made(wrong: dict[str, str], words: str) -> None:
