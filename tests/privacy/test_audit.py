@@ -71,6 +71,14 @@ def test_what_names_a_person_takes_a_reason_and_leaves_a_row(store: Store) -> No
     code, said = told("flow", flow, "--packets", "0", "--store", store.url, "--ticket", "T-8")
     assert code == 0 and "S1" in said
     first, second = rows_of(store)[-2:]
+    for narrowed in (("--service", "S1"), ("--customer", "K1")):
+        code, said = told("report", "applications", *narrowed, "--store", store.url)
+        assert code == 2 and "--reason" in said and said.count("\n") == 1
+    code, said = told("report", "applications", "--service", "S1", "--store", store.url, "--ticket", "T-9", "--format", "json")
+    assert code == 0 and '"tables"' in said
+    third = rows_of(store)[-1]
+    assert (third["command"], third["ticket"], third["target_kind"], third["target"]) == ("report", "T-9", "service", "S1")
+    assert told("report", "applications", "--application", "YouTube", "--store", store.url)[0] == 0 and len(rows_of(store)) == before + 3
     assert (first["command"], first["reason"], first["ticket"], first["target_kind"], first["target"], int(first["rows"])) == (
         "query", "spam, order of the desk", "T-7", "tables", "flows", 3)
     assert first["sql"] == "SELECT client_ip FROM flows LIMIT 3" and first["uid"] == os.getuid() and first["host"] == socket.gethostname()
