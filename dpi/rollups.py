@@ -54,10 +54,15 @@ _EACH_DELAY = (f"ARRAY JOIN [{', '.join(repr(side) for side in _SIDES)}] AS side
                f"[{', '.join(f'ifNull({{src}}.{column}, {_UNKNOWN})' for column in _SIDES.values())}] AS delay WHERE delay != {_UNKNOWN}")
 
 
+#: What is no name but an address, and names of networks at home and in offices, which nobody registers: they are of persons' devices. Of lower case.
+ADDRESSED = "^[0-9.]*(:[0-9]+)?$|:.*:"
+DEVICES = "[.](local|localdomain|lan|home|home[.]arpa|internal|intranet|corp|private)[.]?(:[0-9]+)?$"
+
+
 def _domain(name: str) -> str:
-    """SQL: the domain that can be registered, in lower case; '' of an address; names of .local are one, they are of persons' devices."""
+    """SQL: the domain that can be registered, in lower case; '' of an address; names of devices are one."""
     plain = f"lower({name})"
-    return (f"multiIf(match({plain}, '^[0-9.]*(:[0-9]+)?$|:.*:|^.?$'), '', match({plain}, '[.]local[.]?$'), 'local', "
+    return (f"multiIf(match({plain}, '{ADDRESSED}|^.?$'), '', match({plain}, '{DEVICES}'), 'local', "
             f"substring(cutToFirstSignificantSubdomain({plain}), 1, 120))")
 
 

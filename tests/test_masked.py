@@ -1,6 +1,7 @@
 """What Grafana's user sees of flows and usage: no address of a person, no customer by name."""
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dpi.batch import Coded
+from dpi.batch import Coded, Texts
 from dpi.store import open_store
 from dpi.store.masked import VIEWS
 from tests.rows import batch
@@ -51,6 +52,17 @@ def test_addresses_are_whole_only_of_the_other_side(tmp_path: Path) -> None:
         text = repr(with_rows.query(f"SELECT * FROM {name}").rows)
         assert "10.1.2.3" not in text and "1:2::9" not in text and "Li-Na" not in text and "cust-" not in text and "svc-" not in text, name
     with_rows.close()
+
+
+def test_a_server_that_is_called_by_its_address_or_in_a_house_has_no_name(tmp_path: Path) -> None:
+    names = ["10.1.2.3", "10.1.2.3:8080", "2001:db8:1:2::9", "Alices-iPhone.local", "alices-laptop.lan", "nas.home.arpa", "7.2.1.10.in-addr.arpa",
+             "www.example.com", "lan.example.com"]
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as store:
+        store.write(batch("flows", len(names), server_name=Texts.of(names)))
+        store.flush()
+        shown = sorted({str(row[0]) for row in store.query("SELECT server_name FROM grafana_flows").rows})
+        assert shown == ["", "arpa", "lan.example.com", "local", "www.example.com"]
+        assert {str(row[0]) for row in store.query("SELECT name FROM names_1h").rows} <= {"", "local", "example.com", "10.in-addr.arpa"}
 
 
 def test_a_pseudonym_lasts_as_long_as_the_store_and_tells_customers_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dpi.errors import UserError
 from dpi.reports.request import SLOTS, Place, Request, quoted
+from dpi.rollups import ADDRESSED, DEVICES
 
 _STARTS = {"hour": "toStartOfHour({at})", "day": "toStartOfDay({at})", "week": "toStartOfWeek({at}, 1)", "month": "toStartOfMonth({at})"}
 _NAMED = {"application": "application", "protocol": "protocol", "category": "category", "probe": "probe"}
@@ -158,11 +159,11 @@ _OBSOLETE = "('SSL 2.0', 'SSL 3.0', 'TLS 1.0', 'TLS 1.1')"
 
 
 def domain(name: str) -> str:
-    """SQL: the domain that can be registered, in lower case; '' of an address, names of reverse look-ups and of .local are one each: they are addresses
-    and devices of persons."""
+    """SQL: the domain that can be registered, in lower case; '' of an address, names of reverse look-ups and of .local, .lan ... are one each: they are
+    addresses and devices of persons."""
     plain = f"lower({name})"
-    return (f"multiIf(match({plain}, '^[0-9.]*(:[0-9]+)?$|:.*:|^.?$'), '', match({plain}, '[.](in-addr|ip6)[.]arpa[.]?$'), 'arpa', "
-            f"match({plain}, '[.]local[.]?$'), 'local', substring(cutToFirstSignificantSubdomain({plain}), 1, 120))")
+    return (f"multiIf(match({plain}, '{ADDRESSED}|^.?$'), '', match({plain}, '[.](in-addr|ip6)[.]arpa[.]?$'), 'arpa', "
+            f"match({plain}, '{DEVICES}'), 'local', substring(cutToFirstSignificantSubdomain({plain}), 1, 120))")
 
 
 _ANSWERS = {"queries": "countIf(NOT is_response)", "answers": "countIf(is_response)", "nxdomain": "countIf(is_response AND response_code = 'NXDOMAIN')",

@@ -2,7 +2,8 @@
 
 Of `flows`: an address is shown whole only where the other side is local and this one is not; all others are cut to /24 of IPv4 and /48 of IPv6, so that
 without local_networks every one is. What leads to one line or device is left out: MAC and outer addresses, VLANs, session numbers, client ports, user
-agents, and the Community ID, which can be turned back into addresses by trying. Customers and services are not in it, for with server names beside them a
+agents, and the Community ID, which can be turned back into addresses by trying;
+a server's name that is an address or of a device at home is masked. Customers and services are not in it, for with server names beside them a
 pseudonym would be a diary. Of usage: customers and services by pseudonym, a keyed hash (SipHash-2-4, 128 bits, of which 40 are shown) whose key is in the
 table `pseudonym_key`: the same as long as the store lives. Views run with the rights of who made them.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
+from dpi.rollups import ADDRESSED, DEVICES
 from dpi.schema import TABLES
 
 Run = Callable[[str], Sequence[Sequence[object]]]
@@ -34,6 +36,10 @@ def _flows() -> str:
         if column.name in ("client_ip", "server_ip"):
             side, other = ("client", "server") if column.name == "client_ip" else ("server", "client")
             chosen.append(f"{_network(side, other)} AS {side}_network")
+        elif column.name == "server_name":      # a host may be called by its address, and in a house after who has it
+            plain = "lower(src.server_name)"
+            chosen.append(f"multiIf(match({plain}, '{ADDRESSED}'), '', match({plain}, '[.](in-addr|ip6)[.]arpa'), 'arpa', match({plain}, '{DEVICES}'), "
+                          "'local', src.server_name) AS server_name")
         elif column.name not in LEFT_OUT:
             chosen.append(f"src.{column.name} AS {column.name}")
     return f"SELECT {', '.join(chosen)} FROM flows AS src"
