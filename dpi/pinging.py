@@ -93,7 +93,7 @@ class Pinger:
             here = list(self._targets)
             if here:
                 asyncio.run(self._round(here))
-                self._tell(here, time.time_ns() // 1000)
+                self._tell([one for one in here if one.sent], time.time_ns() // 1000)
             due = max(due + self._asked.interval, time.monotonic())
             self._changed.wait(due - time.monotonic())
         self._tell([one for one in self._targets if one.sent], time.time_ns() // 1000, last=True)
@@ -109,17 +109,19 @@ class Pinger:
         await asyncio.gather(*(ask(one) for one in here))
 
     async def _ask(self, one: Target) -> None:
-        from icmplib import ICMPLibError, async_ping
+        from icmplib import ICMPLibError, SocketPermissionError, async_ping
 
         count, one.reached = self._asked.count, False
         try:
             told = await async_ping(one.address, count=count, interval=_BETWEEN, timeout=self._asked.timeout, privileged=True)
             one.answered += [round(rtt * 1000) for rtt in told.rtts]
             one.reached = told.is_alive
-        except (ICMPLibError, OSError) as error:        # no route, no permission: it is not reached
+        except (ICMPLibError, OSError) as error:        # no route: it is not reached
             if str(error) != self._failing:
                 self._failing = str(error)
                 log.warning("ping failed", extra={"target": one.name, "reason": self._failing})
+            if isinstance(error, SocketPermissionError):
+                return                                  # nothing was sent: that it is down nobody knows
         one.sent += count
 
     def _tell(self, here: Sequence[Target], now: int, last: bool = False) -> None:

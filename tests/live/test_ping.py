@@ -83,3 +83,10 @@ def test_targets_that_are_wrong(words: str, wrong: str) -> None:
 def test_targets_of_both_kinds() -> None:
     found = targets(Ping(targets="gw = 10.0.0.1, service:S7=2001:db8::1"))
     assert [(one.name, one.address, one.service) for one in found] == [("gw", "10.0.0.1", ""), ("S7", "2001:db8::1", "S7")]
+
+
+def test_who_may_not_ping_says_nothing_of_anybody() -> None:
+    """Without CAP_NET_RAW nothing is sent: a target is not down for that."""
+    program = _PROGRAM.replace("gateway=10.9.0.2, service:S1=10.9.0.3", "here=127.0.0.1").replace("sys.stdin.read()", "import time; time.sleep(2)")
+    ran = subprocess.run(["setpriv", "--bounding-set", "-net_raw", sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "" and "ping failed" in ran.stderr
