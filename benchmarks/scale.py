@@ -1,8 +1,9 @@
 """python -m benchmarks.scale [--rows N] [--store DIR]: a month of N flows (100 million), and what dashboards and reports of it cost.
 
 Rows are made inside the engine: applications by Zipf's law, round trips log-normal, customers behind services, four links of two probes, days and nights;
-dns, tls, coverage and usage in proportion. Then the SQL of every Grafana panel over the month, five times each, as Grafana would ask it: 95 % of
-them must take less than a second. Printed: bytes of a flow on disk, rows of each table, and each panel's times.
+dns, tls, coverage and usage in proportion. Then the SQL of every Grafana panel over the month, five times each, as Grafana would ask it, and every report
+of `fullspan report` over the month by each of its dimensions: 95 % of each must take less than a second. Printed: bytes of a flow on disk, rows of each
+table, and the times of each panel and report.
 """
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import percentile
-from dpi.reports import grafana
+from dpi.reports import grafana, named
 from dpi.reports.grafana.panels import Board, Panel
 from dpi.reports.grafana.sql import Place
+from dpi.reports.request import Place as Link
+from dpi.reports.request import Request
 from dpi.schema import TABLES
 from dpi.store import Store, open_store
 from dpi.store.rollups import FOLDED, folded, view, view_name
@@ -32,6 +35,7 @@ _BLOCKS = " SETTINGS min_insert_block_size_rows = 131072, max_insert_block_size 
 _LARGE = _BLOCKS.replace("131072", "1048576")          # fewer parts, where no view counts on the size of blocks
 LIMIT = 1.0                                           # s at the 95th percentile
 PLACES = tuple(Place(f"link-{k}", f"eth{k}", f"p{1 + k // 3}", "east" if k < 3 else "west", 10**9) for k in range(1, 5))
+LINKS = tuple(Link(one.name, one.capacity_bps, "uplink", one.site, one.interface, one.probe) for one in PLACES)
 _CATEGORIES = ("video", "web", "messaging", "games", "cloud", "social", "mail", "network", "files", "shopping")
 _APPLICATIONS, _SERVICES, _CUSTOMERS, _DOMAINS = 400, 500, 120, 60_000
 
@@ -133,12 +137,12 @@ def usage(day: int) -> Iterator[str]:
     yield (f"INSERT INTO usage_unbound_1h (time, probe, prefix, {', '.join(names)}) SELECT toStartOfHour(interval_start) AS time, probe, "
            f"concat('10.0.', toString(toUInt8(client_port % 8)), '.0/24') AS prefix, {volumes} FROM flows WHERE {at} AND client_service_id = '' GROUP BY "
            f"time, probe, prefix")
-    yield ("INSERT INTO coverage (time, probe, frames, wire_bytes, busiest_second, busiest_bytes, dropped_kernel, refused, refused_reasons, refused_counts, "
-           "tcp_packets, "
-           f"one_sided_packets, store_lag_us, stored_time) SELECT toDateTime({BEGIN + day * DAY}, 'UTC') + 60 * intDiv(number, 2) AS time, concat('p', "
-           f"toString(1 + number % 2)), "
+    yield ("INSERT INTO coverage (time, probe, source, frames, wire_bytes, busiest_second, busiest_bytes, dropped_kernel, refused, refused_reasons, "
+           "refused_counts, tcp_packets, "
+           f"one_sided_packets, store_lag_us, stored_time) SELECT toDateTime({BEGIN + day * DAY}, 'UTC') + 60 * intDiv(number, 4) AS time, concat('p', "
+           f"toString(1 + intDiv(1 + number % 4, 3))), concat('eth', toString(1 + number % 4)), "
            "100000, 60000000, time, 1500000, if(number % 977 = 0, 12, 0), 3, ['ARP', 'IPv4 header cut'], [2, 1], 70000, 900, 1200000, time + 61 "
-           f"FROM numbers({2 * DAY // 60})")
+           f"FROM numbers({4 * DAY // 60})")
 
 
 def fill(store: Store, rows: int, told: Callable[[str], None], days: int = DAYS) -> tuple[float, float]:
@@ -211,7 +215,7 @@ def main() -> int:
                     store.query(f"OPTIMIZE TABLE {name} FINAL")
             print(f"rollups and usage merged, as a probe's are after a while, in {time.perf_counter() - began - took:.0f} s more\n")
         sizes(store)
-        return asking(store, asked.times, grafana.boards("en", PLACES))
+        return asking(store, asked.times, grafana.boards("en", PLACES)) | reporting(store, asked.times)
     finally:
         store.close()
         if not asked.store:
@@ -252,6 +256,30 @@ def asking(store: Any, times: int, boards: Sequence[Board], limit: float = LIMIT
     print(f"\n{len(every)} questions, 95 % of them under {percentile(every, 0.95):.3f} s, the slowest {max(every):.3f} s")
     for title, panel, high in slow:
         print(f"over {limit:g} s: {title}, {panel}: {high:.3f} s")
+    return 1 if slow else 0
+
+
+def reporting(store: Any, times: int, limit: float = LIMIT) -> int:
+    """Make every report over the month by each of its dimensions `times` times; 1 where the 95th percentile of one is not under the limit."""
+    every: list[float] = []
+    slow = []
+    for name, report in named.registry().items():
+        for by in report.dimensions:
+            ask = Request(store, BEGIN * 1_000_000, (BEGIN + DAYS * DAY) * 1_000_000, by, places=LINKS, now=(BEGIN + DAYS * DAY) * 1_000_000)
+            took = []
+            for _ in range(times):
+                began = time.perf_counter()
+                made = named.make(name, ask)
+                took.append(time.perf_counter() - began)
+            every += took
+            high = percentile(took, 0.95)
+            if high >= limit:
+                slow.append((name, by, high))
+            print(f"  report {name:13s} by {by:13s} {sum(len(table.rows) for table in made.tables):7,} lines  median {sorted(took)[len(took) // 2]:6.3f} s  "
+                  f"95 % {high:6.3f} s{'   TOO SLOW' if high >= limit else ''}")
+    print(f"\n{len(every)} reports, 95 % of them under {percentile(every, 0.95):.3f} s, the slowest {max(every):.3f} s")
+    for name, by, high in slow:
+        print(f"over {limit:g} s: report {name} by {by}: {high:.3f} s")
     return 1 if slow else 0
 
 

@@ -31,8 +31,9 @@ def make_asked(store: Store, settings: Settings, name: str, since: str | None = 
     known = held(store)
     begin, end = period(since, until, zone, now, known if known[1] else (now // MINUTE * MINUTE - MINUTE, now // MINUTE * MINUTE))
     places = tuple(Place(key, one.capacity_bps, one.role, one.site, one.interface, one.probe) for key, one in settings.links.items())
-    found = store.query("SELECT capture_id, source FROM captures FINAL WHERE toUnixTimestamp64Micro(last_time) >= {begin:Int64} "
-                        "AND toUnixTimestamp64Micro(first_time) < {end:Int64} LIMIT 10000", {"begin": begin, "end": end})
+    # all of them, those of the period first: trends compare with times before it
+    found = store.query("SELECT capture_id, source FROM captures FINAL ORDER BY toUnixTimestamp64Micro(last_time) >= {begin:Int64} "
+                        "AND toUnixTimestamp64Micro(first_time) < {end:Int64} DESC, first_time DESC LIMIT 10000", {"begin": begin, "end": end})
     captures = {int(number): str(source) for number, source in found}
     report = make(name, Request(store, begin, end, by, top, zone, filters or {}, places, captures, bool(settings.report.mask), now))
     if report.empty and not report.notes:

@@ -29,14 +29,16 @@ def course(ask: Request, by: str, top: Sequence[str], title: Words, bound: bool 
                                                       f"GROUP BY key ORDER BY octets DESC, key LIMIT {SERIES}")]
     names = list(top[:SERIES])
     begin = ask.begin // 1_000_000
-    at = f"intDiv(toInt64(toUnixTimestamp(toDateTime({source.time}, 'UTC'))) - {begin}, {width})"
+    slot_of = f"intDiv(toInt64(toUnixTimestamp(toDateTime({source.time}, 'UTC'))) - {begin}, {width})"
     chosen = f"if(toString({key}) IN ({', '.join(map(quoted, names))}), toString({key}), {quoted(REST)})" if names else quoted(REST)
-    found = ask.store.query(f"SELECT {at} AS slot, {chosen} AS name, sum({source.fields['bytes']}) FROM {relation} WHERE {where} GROUP BY slot, name").rows
+    found = ask.store.query(f"SELECT {slot_of} AS slot, {chosen} AS name, sum({source.fields['bytes']}) FROM {relation} WHERE {where} GROUP BY slot, name").rows
     bins = -(-(ask.end - ask.begin) // (width * 1_000_000))
     if bins < 2 or not found:
         return []
     series: dict[str, list[float | None]] = {name: [0.0] * bins for name in (*names, REST)}
+    last = ask.seconds - (bins - 1) * width         # s of the last slot, which the period's end may cut
     for slot, name, octets in found:
-        series[str(name)][int(slot)] = float(octets) * 8 / width
+        at = min(int(slot), bins - 1)
+        series[str(name)][at] = (series[str(name)][at] or 0.0) + float(octets) * 8 / (last if at == bins - 1 else width)
     drawn: list[tuple[str | Words, list[float | None]]] = [(name, values) for name, values in series.items() if any(values)]
     return [Chart(title, ask.begin, width, drawn, stacked=True, empty=DIMENSIONS[by].empty)]

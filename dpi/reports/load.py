@@ -25,7 +25,7 @@ _WEEK = 7 * 1440 * MINUTE
 @dataclass
 class Load:
     """Bytes in each minute from `first` (minutes since the epoch) on; float64[n], `known` bool[n]. capacity: bits a second in each direction, 0 not given.
-    lost: frames that were lost on the way to the decoder."""
+    lost: frames that were lost on the way to the decoder, float64[n]."""
     name: str
     first: int
     capacity: int
@@ -34,7 +34,7 @@ class Load:
     outgoing: Any
     other: Any
     known: Any
-    lost: int = 0
+    lost: Any
     members: list[str] = field(default_factory=list)
 
     @property
@@ -64,7 +64,7 @@ class Load:
         """The minutes [start, end) of it, since the epoch."""
         cut = slice(max(0, start - self.first), max(0, end - self.first))
         return Load(self.name, max(start, self.first), self.capacity, self.octets[cut], self.incoming[cut], self.outgoing[cut], self.other[cut],
-                    self.known[cut], 0, self.members)
+                    self.known[cut], self.lost[cut], self.members)
 
 
 def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]:
@@ -92,12 +92,12 @@ def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]
     for number, link in enumerate([*words, *(name for name in places if name not in words)]):
         rows = np.flatnonzero(code == number) if number < len(words) else np.zeros(0, np.int64)
         rows = rows[(at[rows] >= 0) & (at[rows] < end - first)]
-        dense = {name: np.zeros(end - first) for name in ("octets", "incoming", "outgoing", "other")}
+        dense = {name: np.zeros(end - first) for name in ("octets", "incoming", "outgoing", "other", "lost")}
         for name, values in dense.items():
             values[at[rows]] = columns[name][rows]
         known = np.zeros(end - first, bool)
         known[at[rows]] = columns["unread"][rows] == 0
-        one = Load(group(link), first, places.get(link, Place(link)).capacity_bps, **dense, known=known, lost=int(columns["lost"][rows].sum()), members=[link])
+        one = Load(group(link), first, places.get(link, Place(link)).capacity_bps, **dense, known=known, members=[link])
         if one.name in out:
             _add(out[one.name], one)
         else:
@@ -108,10 +108,9 @@ def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]
 def _add(whole: Load, one: Load) -> None:
     """A further link of a group. A capacity that is not given makes that of the group unknown."""
     whole.capacity = whole.capacity + one.capacity if whole.capacity and one.capacity else 0
-    for name in ("octets", "incoming", "outgoing", "other"):
+    for name in ("octets", "incoming", "outgoing", "other", "lost"):
         getattr(whole, name)[:] += getattr(one, name)
     whole.known &= one.known
-    whole.lost += one.lost
     whole.members += one.members
 
 

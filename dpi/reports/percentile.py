@@ -25,9 +25,11 @@ def percentile(values: Sequence[float], percent: int = 95) -> Ranked:
     return Ranked(float(ordered[k - 1]), k, len(ordered)) if ordered else Ranked(0.0, 0, 0)
 
 
-def slope(values: Sequence[float]) -> float:
-    """Theil-Sen slope a step: the median of the slopes between every two values; one odd week does not turn it. 0 for fewer than two."""
-    slopes = sorted((late - early) / (j - i) for i, early in enumerate(values) for j, late in enumerate(values) if j > i)
+def slope(values: Sequence[float | None]) -> float:
+    """Theil-Sen slope a step: the median of the slopes between every two values; one odd week does not turn it. None: not known, but a step all the same.
+    0 for fewer than two."""
+    known = [(k, value) for k, value in enumerate(values) if value is not None]
+    slopes = sorted((late - early) / (j - i) for i, early in known for j, late in known if j > i)
     if not slopes:
         return 0.0
     middle = len(slopes) // 2

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from dpi.errors import UserError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE, _HOUR = 60_000_000, 3_600_000_000
 _HINT = "write 2026-11-01, 2026-11-01T08:00, 2026-11, today, yesterday, last week, this month or last 7 days"
 _WORDS = re.compile(r"(this|last)\s+(hour|day|week|month|quarter|year)")
 _COUNTED = re.compile(r"last\s+(\d{1,4})\s+(minute|hour|day|week)s?")
@@ -63,7 +64,8 @@ def span(text: str, option: str, zone: ZoneInfo, now: int) -> tuple[int, int | N
         first = following(found[2], start_of(found[2], here), -(found[1] == "last"))
         return _both(first, following(found[2], first))
     if found := _COUNTED.fullmatch(asked):
-        return now - int(found[1]) * round(_STEPS[found[2]].total_seconds()) * 1_000_000, now
+        end = now // _MINUTE * _MINUTE         # whole minutes: rollups have no finer ones
+        return end - int(found[1]) * round(_STEPS[found[2]].total_seconds()) * 1_000_000, end
     try:
         if re.fullmatch(r"\d{4}-\d{2}", asked):
             first = datetime.fromisoformat(f"{asked}-01").replace(tzinfo=zone)
@@ -82,11 +84,14 @@ def _both(first: datetime, end: datetime) -> tuple[int, int]:
 
 def period(since: str | None, until: str | None, zone: ZoneInfo, now: int, known: tuple[int, int]) -> tuple[int, int]:
     """The span [begin, end) that --from and --to mean. Without --from all that is `known` of the store; without --to the end of what --from names, or
-    of what is known. UserError where it ends before it begins."""
+    of what is known; "now" is the end of the minute that it lies in, and a span that is not over
+    ends with the hour. UserError where it ends before it begins."""
     begin, end = known
     if since is not None:
         begin, ended = span(since, "--from", zone, now)
-        end = ended if ended is not None else max(now, known[1])
+        end = ended if ended is not None else max(-(-now // _MINUTE) * _MINUTE, known[1])
+        if ended is not None and begin < now < ended:
+            end = min(ended, -(-max(now, known[1]) // _HOUR) * _HOUR)       # what is to come is in no mean, and none of it is missing
     if until is not None:
         end = span(until, "--to", zone, now)[0]
     if end <= begin:

@@ -35,7 +35,7 @@ class Request:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     filters: Mapping[str, str] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
-    captures: Mapping[int, str] = field(default_factory=dict)       # of the period: number and name
+    captures: Mapping[int, str] = field(default_factory=dict)       # number and name
     masked: bool = True
     now: int = 0
 

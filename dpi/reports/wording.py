@@ -1,9 +1,11 @@
 """Lines that every format of a report has at its head and its end."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dpi import __version__
 from dpi.reports.breakdown import DIMENSIONS
-from dpi.reports.document import Column, Report
+from dpi.reports.document import Column, Report, Words
 from dpi.reports.language import Language
 
 _FILTERS = ("customer", "service", "application", "tag")
@@ -26,5 +28,9 @@ def maker(report: Report, say: Language) -> str:
 
 
 def columns(report: Report) -> list[Column]:
-    """Every column of its tables once."""
-    return list({column.name: column for table in report.tables for column in table.columns}.values())
+    """Every column of its tables once; one that tables call otherwise with all its headings."""
+    found: dict[str, list[Column]] = {}
+    for column in (column for table in report.tables for column in table.columns):
+        found.setdefault(column.name, []).append(column)
+    return [replace(same[0], heading=Words(*(" / ".join(dict.fromkeys(text)) for text in zip(*((one.heading.en, one.heading.zh) for one in same), strict=True))))
+            for same in found.values()]

@@ -40,6 +40,11 @@ def test_one_odd_week_does_not_turn_a_slope(values: list[float], odd: int, much:
     assert min(steps) - 1e-6 <= slope(values) <= max(steps) + 1e-6
 
 
+def test_a_week_that_is_not_known_is_a_step_all_the_same() -> None:
+    """Two weeks apart, 10 more: 5 a week, not 10."""
+    assert slope([100.0, None, 110.0, None, 120.0]) == 5.0 and slope([None, 3.0]) == 0.0
+
+
 def named(table: Any, line: int = 0) -> dict[str, Any]:
     return dict(zip((column.name for column in table.columns), table.rows[line], strict=True))
 
@@ -92,6 +97,12 @@ def test_a_site_and_all_links_sum_each_minute_first(ten_weeks: Known) -> None:
     assert len(hours.rows) == 24 and sum(named(hours, at)["bytes"] for at in range(24)) == whole["bytes"]
 
 
+def test_what_was_lost_is_told_in_the_hour_in_which_it_was(ten_weeks: Known) -> None:
+    """Five frames of each link in the seventh minute of the store, which is 08:07 in Shanghai."""
+    high = ask(ten_weeks, "links", "2026-09-28T08:00", "2026-09-28T10:00", by="hour").tables[1]
+    assert [named(high, at)["lost"] for at in (0, 1)] == [10, 0]
+
+
 def test_growth_says_when_a_link_is_full(ten_weeks: Known) -> None:
     report = ask(ten_weeks, "trends", "2026-09-28", "2026-12-07", by="link")
     growth = next(table for table in report.tables if table.name == "growth")
@@ -100,4 +111,5 @@ def test_growth_says_when_a_link_is_full(ten_weeks: Known) -> None:
         assert 3 <= told["weeks"] <= 10 and told["busy_bps"] > 0
         if told["days_left"] is not None:
             assert told["days_left"] == pytest.approx(max(0, (0.8 * told["capacity_bps"] - told["busy_bps"]) / told["growth_bps"] * 7))
+        assert told["days_left"] == 0 or told["use"] < 0.8      # it is there already, growing or not
     assert {row[0] for row in growth.rows} == {"core", "edge"}

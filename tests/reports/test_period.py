@@ -52,6 +52,12 @@ def test_the_end_is_not_in_it() -> None:
     assert period("2026-11-01", "2026-11-02", SHANGHAI, NOW, known) == (moment("2026-11-01"), moment("2026-11-02"))
     assert period("last month", "today", SHANGHAI, NOW, known) == (moment("2026-10-01"), moment("2026-11-29"))
     assert period("2026-11-01", None, SHANGHAI, NOW, known) == (moment("2026-11-01"), NOW)
+    # whole minutes, for rollups have no finer ones; what is to come is no part of a day or month that is not over
+    odd = NOW + 12_345_678
+    assert span("last 7 days", "--from", SHANGHAI, odd) == (moment("2026-11-22T15:30"), moment("2026-11-29T15:30"))
+    assert period("2026-11-01", None, SHANGHAI, odd, known) == (moment("2026-11-01"), moment("2026-11-29T15:31"))
+    assert period("today", None, SHANGHAI, odd, known) == (moment("2026-11-29"), moment("2026-11-29T16:00"))
+    assert period("this month", None, SHANGHAI, odd, (known[0], moment("2026-11-30T12:00"))) == (moment("2026-11-01"), moment("2026-11-30T12:00"))
     with pytest.raises(UserError, match="ends before it begins"):
         period("2026-11-02", "2026-11-02", SHANGHAI, NOW, known)
 

@@ -15,13 +15,13 @@ _COLOURS = {"good": "green", "bad": "red", "unknown": "yellow"}
 
 
 def write(report: Report, say: Language) -> bytes:
-    """In colour where standard output is a terminal, as wide as it is; 150 columns elsewhere."""
+    """In colour where standard output is a terminal, as wide as it is; elsewhere so wide that no figure is broken."""
     from rich.console import Console
     from rich.text import Text
 
     live = sys.stdout.isatty()
     out = io.StringIO()
-    console = Console(file=out, force_terminal=live, width=None if live else 150, highlight=False, emoji=False)
+    console = Console(file=out, force_terminal=live, width=None if live else 200, highlight=False, emoji=False)
     console.print(Text(report.title(say), "bold"), Text(report.question(say), "dim"))
     for heading, words in heads(report, say):
         console.print(Text(f"{heading}: ", "dim") + Text(clean(words)))

@@ -18,6 +18,8 @@ def page(report: Report, say: Language, paper: bool = False) -> str:
 
 
 def _most(table: Table) -> float:
-    """The largest value of the column that is drawn as a bar."""
+    """What a full bar stands for: the largest value of the column, of a utilisation the capacity."""
+    if table.bar.endswith("_use"):
+        return 1.0
     place = [column.name for column in table.columns].index(table.bar)
     return max((row[place] or 0.0 for row in table.rows), default=0.0) or 1.0

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dpi.reports.breakdown import breakdown
+from dpi.reports.closing import opened
 from dpi.reports.course import course
 from dpi.reports.document import Report, Words
 from dpi.reports.named import Named
@@ -18,6 +19,7 @@ def make(ask: Request, out: Report) -> None:
     table.title = Words(f"Traffic by {table.columns[0].heading.en.lower()}", f"按{table.columns[0].heading.zh}统计的流量")
     out.tables.append(table)
     out.sources.append(source.name)
+    out.notes += opened(ask, source)
     if ask.by == "application":
         second, source = breakdown(ask, "category", Words("Categories", "类别"), "category", _MEASURES, "bytes", bar="share")
         out.tables.append(second)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dpi.reports.breakdown import Measure, breakdown, key_column
+from dpi.reports.closing import opened
 from dpi.reports.course import course
 from dpi.reports.document import Column, Report, Table, Words
 from dpi.reports.load import SLOT, loads
@@ -36,8 +37,7 @@ def make(ask: Request, out: Report) -> None:
     if not table.rows:
         out.notes.append(Words("No traffic is bound to a service: bindings are given with [identity] bindings.", "没有流量绑定到业务：请用 [identity] bindings 提供绑定文件。"))
         return
-    if source.closes:
-        out.notes += _open(ask, source.closes)
+    out.notes += opened(ask, source)
     names = [str(row[0]) for row in table.rows]
     if ask.by in ("customer", "service"):
         out.tables.append(_peaks(ask, names))
@@ -45,25 +45,13 @@ def make(ask: Request, out: Report) -> None:
     out.charts += course(ask, split, names if split == ask.by else [], Words("Course", "流量走势"), bound=True)
 
 
-def _open(ask: Request, table: str) -> list[Words]:
-    """Hours of the period that usage was not computed of yet."""
-    closed = int(ask.store.query(f"SELECT uniqExact(time) FROM usage_slots FINAL WHERE table_name = {quoted(table)} AND {ask.of('time')}").value())
-    step = 3_600_000_000 if table == "usage_1h" else 60_000_000
-    whole = max(0, -(-min(ask.end, ask.now or ask.end) // step) - ask.begin // step)
-    if closed >= whole:
-        return []
-    unit = ("hours", "小时") if table == "usage_1h" else ("minutes", "分钟")
-    return [Words(f"Usage is computed of {closed:,} of the {whole:,} {unit[0]} of this period; others are not in these figures.",
-                  f"本时段 {whole:,} {unit[1]}中有 {closed:,} {unit[1]}已完成用量计算，其余不计入。")]
-
-
 def _peaks(ask: Request, names: list[str]) -> Table:
     source = choose(ask, [ask.by], ["up", "down"], [one for one in SOURCES if "customer" in one.dimensions and one.step != 3600])
-    key, lead = source.key(ask.by, ask), ask.begin // 1_000_000
+    key = source.key(ask.by, ask)
     at = f"intDiv(toInt64(toUnixTimestamp(toDateTime({source.time}, 'UTC'))), {SLOT * 60})"
     found = ask.store.arrow(f"SELECT toString({key}) AS key, {at} AS slot, sum({source.fields['up']}) AS up, sum({source.fields['down']}) AS down "
                             f"FROM {source.rows(ask)} WHERE {source.where(ask)} AND toString({key}) IN ({', '.join(map(quoted, names))}) GROUP BY key, slot")
-    first = -(-lead // (SLOT * 60))
+    first = -(-ask.begin // (SLOT * 60_000_000))
     every = loads(ask, lambda _: "")
     known = _whole(every[0].known, every[0].first) if every else np.zeros(0, bool)
     code = found.column("key").combine_chunks().dictionary_encode()

@@ -51,7 +51,7 @@ def figures(one: Load, ask: Request) -> dict[str, Any]:
     known, busy = one.known, one.busy
     minutes = int(known.sum())
     out: dict[str, Any] = {name: None for name in _NAMES}
-    out |= {"capacity_bps": one.capacity or None, "bytes": int(one.octets.sum()), "minutes": minutes, "unknown": len(known) - minutes, "lost": one.lost}
+    out |= {"capacity_bps": one.capacity or None, "bytes": int(one.octets.sum()), "minutes": minutes, "unknown": len(known) - minutes, "lost": int(one.lost.sum())}
     if not minutes:
         return out
     seconds = 60 * minutes

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dpi.reports.breakdown import Measure, breakdown, per
+from dpi.reports.closing import opened
 from dpi.reports.document import Column, Report, Words
 from dpi.reports.named import Named
 from dpi.reports.request import SLOTS, Request
@@ -42,6 +43,7 @@ def make(ask: Request, out: Report) -> None:
     delays, second = breakdown(ask, "delays", Words("Delays", "时延"), ask.by, _DELAYS, "client_rtt_measured", sources=DELAYS)
     out.tables += [loss, delays]
     out.sources += [source.name, second.name]
+    out.notes += opened(ask, second)
     # lines of which nothing was measured say nothing
     for table, columns in ((loss, (1, 6)), (delays, (1, 4, 7))):
         table.rows = [row for row in table.rows if any(row[at] for at in columns)]

@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 
 from dpi.reports.breakdown import Measure, breakdown, key_column
+from dpi.reports.closing import opened, since
 from dpi.reports.document import Column, Report, Table, Words
 from dpi.reports.load import Load, loads
 from dpi.reports.named import Named
 from dpi.reports.percentile import percentile, slope
 from dpi.reports.period import following, local, microseconds, start_of
 from dpi.reports.request import MINUTE, Request, held
+from dpi.reports.sources import choose
 
 C = Column
 FULL, WEEKS, LEAST = 0.8, 13, 3
 #: Unit -> which one before is "the same": a day is compared with that of the week before, a week with that of 52 weeks before, a month with that of a year before.
 SAME = {"day": ("day", 7), "week": ("week", 52), "month": ("month", 12)}
+#: What the figures of the two spans before, and the changes against them, are called in the table of a unit.
+_BEFORE = {"day": (Words("The day before", "前一日"), Words("On the day before", "环比"), Words("A week before", "上周同日"), Words("On a week before", "同比")),
+           "week": (Words("The week before", "前一周"), Words("On the week before", "环比"), Words("52 weeks before", "52 周前"), Words("On 52 weeks before", "同比")),
+           "month": (Words("The month before", "上月"), Words("On the month before", "环比"), Words("A year before", "上年同月"), Words("On a year before", "同比"))}
 _UNITS = {"day": Words("Day", "日"), "week": Words("Week", "周"), "month": Words("Month", "月")}
 
 
@@ -36,7 +42,7 @@ GROWTH = (
     C("busy_bps", "rate", Words("Now", "当前忙时"), Words("of the last of these weeks the 95th percentile of the slots of five minutes in its seven busy hours, a day's busiest each", "最近一周七个忙时（每日最忙小时）内 5 分钟时隙的 95 分位")),
     C("growth_bps", "rate", Words("Growth a week", "周增长"), Words("median of the slopes between every two weeks (Theil-Sen)", "任意两周之间斜率的中位数（Theil-Sen）")),
     C("use", "share", Words("Use", "利用率"), Words("of the capacity now", "当前占容量的比例")),
-    C("days_left", "days", Words("Days to 80 %", "距 80% 天数"), Words("(0.8 capacity - now) / growth a week x 7; none where it does not grow", "（0.8 容量 - 当前）÷ 周增长 × 7；不增长时为空")),
+    C("days_left", "days", Words("Days to 80 %", "距 80% 天数"), Words("(0.8 capacity - now) / growth a week x 7; 0 where it is there already, none where it does not grow", "（0.8 容量 - 当前）÷ 周增长 × 7；已达到时为 0，不增长时为空")),
 )
 
 
@@ -62,7 +68,8 @@ def _compare(ask: Request, unit: str, known: tuple[int, int], out: Report) -> Ta
     same_unit, steps = SAME[unit]
     spans = {"bytes": start, "last_bytes": following(unit, start, -1), "same_bytes": following(same_unit, start, -steps)}
     edges = {name: (microseconds(first), microseconds(following(unit, first))) for name, first in spans.items()}
-    whole = {name: known[0] <= first and end <= known[1] for name, (first, end) in edges.items()}
+    computed = since(ask, choose(replace(ask, begin=edges["bytes"][0], end=edges["bytes"][1]), [ask.by], ["bytes"])) or known[0]
+    whole = {name: max(known[0], computed) <= first and end <= known[1] for name, (first, end) in edges.items()}
     if not whole["bytes"] or edges["bytes"][1] <= ask.begin:
         return None
     held_spans = [edge for name, edge in edges.items() if whole[name]]
@@ -79,8 +86,11 @@ def _compare(ask: Request, unit: str, known: tuple[int, int], out: Report) -> Ta
     zone = ask.zone
     words = f"{local(first, zone):%Y-%m-%d}" + ("" if unit == "day" else f" – {local(end - 1, zone):%Y-%m-%d}")
     title = Words(f"{_UNITS[unit].en}: {words}", f"{_UNITS[unit].zh}：{words}")
+    headings = dict(zip(("last_bytes", "on_last", "same_bytes", "on_same"), _BEFORE[unit], strict=True))
+    measures = [replace(one, column=replace(one.column, heading=headings.get(one.column.name, one.column.heading))) for one in measures]
     table, source = breakdown(wide, unit, title, ask.by, measures, "bytes", more=" OR ".join(inside(edge) for edge in held_spans))
     out.sources.append(source.name)
+    table.notes += opened(replace(ask, begin=first, end=end), source)
     return table
 
 
@@ -97,10 +107,11 @@ def _growth(ask: Request, known: tuple[int, int]) -> Table:
         held_values = [value for value in values if value is not None]
         if len(held_values) < LEAST or values[-1] is None:
             continue
-        now, growth = values[-1], slope(held_values)
-        left = (FULL * one.capacity - now) / growth * 7 if one.capacity and growth > 0 else None
+        now, growth = values[-1], slope(values)         # a week that is not known is a step all the same
+        room = FULL * one.capacity - now
+        left = None if not one.capacity else 0.0 if room <= 0 else room / growth * 7 if growth > 0 else None
         table.rows.append((one.name, one.capacity or None, len(held_values), now, growth, now / one.capacity if one.capacity else None,
-                           None if left is None else max(0.0, left)))
+                           left))
     table.rows.sort(key=lambda row: (row[6] is None, row[6] or 0, str(row[0])))
     return table
 

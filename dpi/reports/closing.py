@@ -1,0 +1,28 @@
+"""Usage is computed some time after its minutes and hours: which of a period are there."""
+from __future__ import annotations
+
+from dpi.reports.document import Words
+from dpi.reports.request import Request, quoted
+from dpi.reports.sources import Source
+
+
+def opened(ask: Request, source: Source) -> list[Words]:
+    """What is said where hours (minutes) of the period are not computed yet; nothing where all are, and where the source is not usage."""
+    if not source.closes:
+        return []
+    closed = int(ask.store.query(f"SELECT uniqExact(time) FROM usage_slots FINAL WHERE table_name = {quoted(source.closes)} AND {ask.of('time')}").value())
+    step = source.step * 1_000_000
+    whole = max(0, -(-min(ask.end, ask.now or ask.end) // step) - ask.begin // step)
+    if closed >= whole:
+        return []
+    unit = ("hours", "小时") if source.closes == "usage_1h" else ("minutes", "分钟")
+    return [Words(f"Usage is computed of {closed:,} of the {whole:,} {unit[0]} of this period; others are not in these figures.",
+                  f"本时段 {whole:,} {unit[1]}中有 {closed:,} {unit[1]}已完成用量计算，其余不计入。")]
+
+
+def since(ask: Request, source: Source) -> int | None:
+    """When (us) the first slot began of which usage is computed; None where the source is not usage, or nothing is computed."""
+    if not source.closes:
+        return None
+    found = ask.store.query(f"SELECT count(), min(toUnixTimestamp64Second(time)) FROM usage_slots WHERE table_name = {quoted(source.closes)}").rows[0]
+    return int(found[1]) * 1_000_000 if int(found[0]) else None
