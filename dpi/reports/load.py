@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dpi.errors import UserError
+from dpi.reports.document import Words
 from dpi.reports.percentile import Ranked, percentile
 from dpi.reports.request import MINUTE, Place, Request
 from dpi.reports.sources import placed
@@ -18,8 +19,10 @@ from dpi.reports.sources import placed
 #: Share of a link's bytes that must be of one local and one distant side for its two directions to be told apart.
 TOLD = 0.95
 SLOT = 5                    # minutes of a slot of the 95th percentile
+#: What is said where there is no slot of which all minutes are known.
+NO_SLOT = Words("There is no 95th percentile: no slot of five minutes on the clock's marks is known whole.", "没有 95 分位：没有任何整 5 分钟时隙的数据完整。")
 _MOST = 40_000_000
-_WEEK = 7 * 1440 * MINUTE
+_WEEK, _YEAR = 7 * 1440 * MINUTE, 365 * 1440 * MINUTE
 
 
 @dataclass
@@ -103,6 +106,26 @@ def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]
         else:
             out[one.name] = one
     return [out[name] for name in sorted(out)]
+
+
+def known_minutes(ask: Request) -> tuple[int, Any]:
+    """The first whole minute of the period (since the epoch), and of each whether it is known of every link: bool[n], n = 0 where coverage tells of none.
+    What `loads` says of all links together, without their load."""
+    first, end = -(-ask.begin // MINUTE), ask.end // MINUTE
+    ask = replace(ask, begin=first * MINUTE, end=max(first, end) * MINUTE)
+    told = (f"SELECT {placed(ask.places, 'link', 'source')} AS link, intDiv(toUnixTimestamp64Micro(time), {MINUTE}) AS minute, sumIf(unread_us, worker = 0) "
+            "AS unread FROM coverage WHERE {period} GROUP BY link, minute")
+    links = {str(row[0]) for row in ask.store.query(f"SELECT DISTINCT {placed(ask.places, 'link', 'source')} AS link FROM coverage "
+                                                    f"WHERE {ask.of('time', True)}")}
+    if not links or end <= first:
+        return first, np.zeros(0, bool)
+    every = len(links | {one.name for one in ask.places})
+    sure = np.zeros(end - first, np.int64)
+    for start in range(ask.begin, ask.end, _YEAR):      # no more than a million rows at once, as `loads` has it
+        part = replace(ask, begin=start, end=min(ask.end, start + _YEAR))
+        found = ask.store.arrow(f"SELECT minute, countIf(unread = 0) AS sure FROM ({told.format(period=part.of('time', True))}) GROUP BY minute")
+        sure[found.column("minute").to_numpy().astype(np.int64) - first] = found.column("sure").to_numpy()
+    return first, sure == every
 
 
 def _add(whole: Load, one: Load) -> None:

@@ -32,5 +32,5 @@ def columns(report: Report) -> list[Column]:
     found: dict[str, list[Column]] = {}
     for column in (column for table in report.tables for column in table.columns):
         found.setdefault(column.name, []).append(column)
-    return [replace(same[0], heading=Words(*(" / ".join(dict.fromkeys(text)) for text in zip(*((one.heading.en, one.heading.zh) for one in same), strict=True))))
+    return [replace(same[0], heading=Words(*(" / ".join(dict.fromkeys(text)) for text in zip(*((one.heading.en, one.heading.zh) for one in same)))))
             for same in found.values()]

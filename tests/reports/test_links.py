@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 from dpi.reports.percentile import percentile, rank, slope
 from tests.reports.conftest import Known
 from tests.reports.test_named import ask
-from tests.reports.traffic import BEGIN, MINUTE
+from tests.reports.traffic import BEGIN, DAY, MINUTE
 
 #: Days -> slots of five minutes, and the rank of their 95th percentile.
 RANKS = {7: (2016, 1916), 28: (8064, 7661), 29: (8352, 7935), 30: (8640, 8208), 31: (8928, 8482)}
@@ -95,6 +95,22 @@ def test_a_site_and_all_links_sum_each_minute_first(ten_weeks: Known) -> None:
     assert whole["p95_bps"] < sum(named(sites, at)["p95_bps"] for at in (0, 1))
     hours = ask(ten_weeks, "links", "2026-10-20", "2026-10-21", by="hour").tables[0]
     assert len(hours.rows) == 24 and sum(named(hours, at)["bytes"] for at in range(24)) == whole["bytes"]
+
+
+def test_minutes_that_are_known_of_every_link(ten_weeks: Known) -> None:
+    from dpi.reports.load import known_minutes, loads
+    from dpi.reports.request import Place, Request
+
+    places = tuple(Place(name, interface=interface) for name, interface in (("core", "eth1"), ("silent", "eth9")))
+    for more in (places[:1], places, ()):
+        for begin, end in ((BEGIN - 90_000_000, BEGIN + 5 * DAY + 30_000_000), (BEGIN, BEGIN + 1000), (0, 60_000_000)):
+            asked = Request(ten_weeks.store, begin, end, places=more)
+            whole = loads(asked, lambda _: "")
+            first, known = known_minutes(asked)
+            if whole and whole[0].octets.any():
+                assert first == whole[0].first and (known == whole[0].known).all() and known.any() == (len(more) < 2)
+            else:
+                assert not known.any()
 
 
 def test_what_was_lost_is_told_in_the_hour_in_which_it_was(ten_weeks: Known) -> None:

@@ -9,7 +9,7 @@ from dpi.reports.breakdown import Measure, breakdown, key_column
 from dpi.reports.closing import opened
 from dpi.reports.course import course
 from dpi.reports.document import Column, Report, Table, Words
-from dpi.reports.load import SLOT, loads
+from dpi.reports.load import NO_SLOT, SLOT, known_minutes
 from dpi.reports.named import Named
 from dpi.reports.percentile import percentile
 from dpi.reports.request import SLOTS, Request, quoted
@@ -40,7 +40,11 @@ def make(ask: Request, out: Report) -> None:
     out.notes += opened(ask, source)
     names = [str(row[0]) for row in table.rows]
     if ask.by in ("customer", "service"):
-        out.tables.append(_peaks(ask, names))
+        peaks = _peaks(ask, names)
+        if any(row[4] for row in peaks.rows):
+            out.tables.append(peaks)
+        else:
+            out.notes.append(NO_SLOT)
     split = "customer" if ask.by in SLOTS else ask.by
     out.charts += course(ask, split, names if split == ask.by else [], Words("Course", "流量走势"), bound=True)
 
@@ -52,8 +56,8 @@ def _peaks(ask: Request, names: list[str]) -> Table:
     found = ask.store.arrow(f"SELECT toString({key}) AS key, {at} AS slot, sum({source.fields['up']}) AS up, sum({source.fields['down']}) AS down "
                             f"FROM {source.rows(ask)} WHERE {source.where(ask)} AND toString({key}) IN ({', '.join(map(quoted, names))}) GROUP BY key, slot")
     first = -(-ask.begin // (SLOT * 60_000_000))
-    every = loads(ask, lambda _: "")
-    known = _whole(every[0].known, every[0].first) if every else np.zeros(0, bool)
+    minute, sure = known_minutes(ask)
+    known = _whole(sure, minute)
     code = found.column("key").combine_chunks().dictionary_encode()
     words, rows_of = [str(word) for word in code.dictionary.to_pylist()], np.asarray(code.indices)
     slot, up, down = (found.column(name).to_numpy().astype(np.float64) for name in ("slot", "up", "down"))

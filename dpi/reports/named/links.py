@@ -7,7 +7,7 @@ import numpy as np
 
 from dpi.reports.breakdown import key_column
 from dpi.reports.document import Chart, Column, Report, Table, Words
-from dpi.reports.load import Load, loads
+from dpi.reports.load import NO_SLOT, Load, loads
 from dpi.reports.named import Named
 from dpi.reports.period import following, local, microseconds, start_of
 from dpi.reports.request import MINUTE, SLOTS, Place, Request
@@ -108,6 +108,8 @@ def make(ask: Request, out: Report) -> None:
     for name, title, columns in (("load", Words("Load", "负荷"), _LOAD), ("high", Words("Peaks and busy times", "峰值与忙时"), _HIGH)):
         # a column that nothing is known of is left out
         kept = [one for one in COLUMNS if one.name in columns and (not told or any(line[one.name] is not None for _, line in told) or one.name == "p95_bps")]
+        if told and not any(line["slots"] for _, line in told):
+            kept = [one for one in kept if one.name not in ("p95_bps", "p95_rank", "slots")]
         table = Table(name, title, (first, *kept), bar="p95_use" if any(one.name == "p95_use" for one in kept) else "")
         table.rows = [(key, *(line[one.name] for one in kept)) for key, line in told[:None if ask.by in SLOTS else ask.top]]
         table.left_out = len(told) - len(table.rows)
@@ -136,11 +138,13 @@ def _slots(one: Load, ask: Request) -> list[tuple[int, Load]]:
 
 def _explain(seen: list[Load], places: dict[str, Place], out: Report) -> None:
     """What can't be told, and how that is mended."""
+    if not any(len(one.slots(one.octets)) for one in seen):
+        out.notes.append(NO_SLOT)
     together = [one for one in seen if not one.told and one.octets.any()]
     if together:
-        out.notes.append(Words(f"Directions can't be told apart on {', '.join(one.name or 'all' for one in together[:5])}: less than 95 % of the bytes have one side inside "
+        out.notes.append(Words(f"Directions can't be told apart on {', '.join(one.name or 'all links together' for one in together[:5])}: less than 95 % of the bytes have one side inside "
                                "local_networks. Rates there are of both directions together.",
-                               f"{'、'.join(one.name or '全部' for one in together[:5])} 无法区分方向：不足 95% 的字节恰有一端在 local_networks 内，相应速率为双向合计。"))
+                               f"{'、'.join(one.name or '全部链路' for one in together[:5])} 无法区分方向：不足 95% 的字节恰有一端在 local_networks 内，相应速率为双向合计。"))
     missing = [one.name for one in seen if not one.capacity and one.octets.any()]
     if missing:
         out.notes.append(Words("There is no utilisation where a capacity is not given: name it in the settings, [links.NAME] capacity_bps.",

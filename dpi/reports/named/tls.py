@@ -10,6 +10,7 @@ from dpi.reports.sources import HELLOS, domain
 C = Column
 _DAY = 86_400_000_000
 SOON = 30 * _DAY
+_MANY = 2_000_000        # hellos and certificates of a period beyond which a report of versions names no domains
 _MEASURES = (
     Measure(C("sessions", "count", Words("Sessions", "会话数"), Words("TLS and QUIC sessions in which the server's hello was seen", "看到服务器 Hello 的 TLS 与 QUIC 会话数")), "{sessions}"),
     Measure(C("session_share", "share", Words("Share", "占比"), Words("of all sessions", "占全部会话的比例")), derive=of_total("sessions")),
@@ -30,7 +31,11 @@ CERTIFICATES = (
 def make(ask: Request, out: Report) -> None:
     """By the dimension, by name and version beside each other, and certificates that end within 30 days of the period's end."""
     titles = {"name": Words("Domains", "域名"), "version": Words("Versions chosen", "选用版本"), "cipher": Words("Cipher suites chosen", "选用加密套件")}
-    for by in dict.fromkeys((ask.by, *(("cipher", "name") if ask.by == "version" else ()))):
+    more: tuple[str, ...] = ("cipher", "name") if ask.by == "version" else ()
+    if more and int(ask.store.query(f"SELECT count() FROM tls WHERE {ask.of('time', True)}").value()) > _MANY:
+        more = more[:1]         # each session would have to be put together from its hellos
+        out.notes.append(Words("Domains are left out of a period with so many sessions: ask for them with --by name.", "本时段会话过多，未列域名；请用 --by name 查询。"))
+    for by in dict.fromkeys((ask.by, *more)):
         table, source = breakdown(ask, by, titles.get(by, Words("TLS", "TLS")), by, _MEASURES, "sessions", sources=HELLOS, bar="session_share")
         out.tables.append(table)
         out.sources.append(source.name)
