@@ -1,6 +1,7 @@
 """The load of links minute by minute, out of `coverage` (every frame that was read) and the direction of the traffic out of their rollup.
 
-A minute of a link is known where coverage tells of it and the probe read all the time. Of several links together it is known where it is of each.
+A minute of a link is known where coverage tells of it and the probe read all the time. Of several links together it is known where it is of each; a capture
+is no link that is missing before and after it: of captures together a minute is known where it is of one.
 """
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ class Load:
     known: Any
     lost: Any
     members: list[str] = field(default_factory=list)
+    captured: bool = False      # nothing but captures
 
     @property
     def told(self) -> bool:
@@ -67,7 +69,7 @@ class Load:
         """The minutes [start, end) of it, since the epoch."""
         cut = slice(max(0, start - self.first), max(0, end - self.first))
         return Load(self.name, max(start, self.first), self.capacity, self.octets[cut], self.incoming[cut], self.outgoing[cut], self.other[cut],
-                    self.known[cut], self.lost[cut], self.members)
+                    self.known[cut], self.lost[cut], self.members, self.captured)
 
 
 def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]:
@@ -89,7 +91,7 @@ def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]
     if (end - first) * max(1, len(words)) > _MOST:
         raise UserError("that is too many minutes of too many links", "--from and --to", "ask for a shorter period")
     code = np.asarray(names.indices)
-    columns = {name: table.column(name).to_numpy() for name in ("minute", "octets", "incoming", "outgoing", "other", "unread", "lost")}
+    columns = {name: table.column(name).to_numpy() for name in ("minute", "octets", "incoming", "outgoing", "other", "unread", "lost", "captured")}
     at = columns["minute"].astype(np.int64) - first
     out: dict[str, Load] = {}
     for number, link in enumerate([*words, *(name for name in places if name not in words)]):
@@ -100,7 +102,8 @@ def loads(ask: Request, group: Callable[[str], str] | None = None) -> list[Load]
             values[at[rows]] = columns[name][rows]
         known = np.zeros(end - first, bool)
         known[at[rows]] = columns["unread"][rows] == 0
-        one = Load(group(link), first, places.get(link, Place(link)).capacity_bps, **dense, known=known, members=[link])
+        one = Load(group(link), first, places.get(link, Place(link)).capacity_bps, **dense, known=known, members=[link],
+                   captured=bool(len(rows)) and bool(columns["captured"][rows].all()))
         if one.name in out:
             _add(out[one.name], one)
         else:
@@ -114,18 +117,19 @@ def known_minutes(ask: Request) -> tuple[int, Any]:
     first, end = -(-ask.begin // MINUTE), ask.end // MINUTE
     ask = replace(ask, begin=first * MINUTE, end=max(first, end) * MINUTE)
     told = (f"SELECT {placed(ask.places, 'link', 'source')} AS link, intDiv(toUnixTimestamp64Micro(time), {MINUTE}) AS minute, sumIf(unread_us, worker = 0) "
-            "AS unread FROM coverage WHERE {period} GROUP BY link, minute")
-    links = {str(row[0]) for row in ask.store.query(f"SELECT DISTINCT {placed(ask.places, 'link', 'source')} AS link FROM coverage "
-                                                    f"WHERE {ask.of('time', True)}")}
+            "AS unread, min(capture_id) != 0 AS captured FROM coverage WHERE {period} GROUP BY link, minute")
+    links = {str(link): bool(captured) for link, captured in ask.store.query(
+        f"SELECT {placed(ask.places, 'link', 'source')} AS link, min(capture_id) != 0 FROM coverage WHERE {ask.of('time', True)} GROUP BY link")}
     if not links or end <= first:
         return first, np.zeros(0, bool)
-    every = len(links | {one.name for one in ask.places})
+    every = len({link for link, captured in links.items() if not captured} | {one.name for one in ask.places} - set(links))
     sure = np.zeros(end - first, np.int64)
     for start in range(ask.begin, ask.end, _YEAR):      # no more than a million rows at once, as `loads` has it
         part = replace(ask, begin=start, end=min(ask.end, start + _YEAR))
-        found = ask.store.arrow(f"SELECT minute, countIf(unread = 0) AS sure FROM ({told.format(period=part.of('time', True))}) GROUP BY minute")
+        found = ask.store.arrow(f"SELECT minute, countIf(unread = 0 AND {'captured' if not every else 'NOT captured'}) AS sure FROM ("
+                                f"{told.replace('{period}', part.of('time', True))}) GROUP BY minute")
         sure[found.column("minute").to_numpy().astype(np.int64) - first] = found.column("sure").to_numpy()
-    return first, sure == every
+    return first, sure == every if every else sure > 0
 
 
 def _add(whole: Load, one: Load) -> None:
@@ -133,7 +137,10 @@ def _add(whole: Load, one: Load) -> None:
     whole.capacity = whole.capacity + one.capacity if whole.capacity and one.capacity else 0
     for name in ("octets", "incoming", "outgoing", "other", "lost"):
         getattr(whole, name)[:] += getattr(one, name)
-    whole.known &= one.known
+    if whole.captured == one.captured:
+        whole.known = whole.known | one.known if one.captured else whole.known & one.known
+    elif whole.captured:
+        whole.known, whole.captured = one.known, False
     whole.members += one.members
 
 
@@ -147,7 +154,7 @@ def _rows(ask: Request) -> Any:
              f"sum(client_wire_bytes + server_wire_bytes) - incoming - outgoing AS other "
              f"FROM links_1m WHERE {ask.of('time')} GROUP BY link, minute")
     told = (f"SELECT {placed(ask.places, 'link', 'source')} AS link, {at} AS minute, sum(wire_bytes) AS octets, sumIf(unread_us, worker = 0) AS unread, "
-            "sum(dropped_nic + dropped_kernel + dropped_ring) AS lost "
+            "sum(dropped_nic + dropped_kernel + dropped_ring) AS lost, min(capture_id) != 0 AS captured "
             f"FROM coverage WHERE {ask.of('time', True)} GROUP BY link, minute")
-    return ask.store.arrow(f"SELECT toString(link) AS link, minute, octets, unread, lost, incoming, outgoing, other FROM ({told}) AS told "
+    return ask.store.arrow(f"SELECT toString(link) AS link, minute, octets, unread, lost, captured, incoming, outgoing, other FROM ({told}) AS told "
                            f"LEFT JOIN ({sided}) AS sided USING (link, minute)")

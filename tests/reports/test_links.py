@@ -1,6 +1,7 @@
 """The report of links against plain loops over every minute."""
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from dpi.batch import Batch, Coded
+from dpi.reports.named import make
 from dpi.reports.percentile import percentile, rank, slope
+from dpi.store import open_store
 from tests.reports.conftest import Known
 from tests.reports.test_named import ask
 from tests.reports.traffic import BEGIN, DAY, MINUTE
@@ -111,6 +115,26 @@ def test_minutes_that_are_known_of_every_link(ten_weeks: Known) -> None:
                 assert first == whole[0].first and (known == whole[0].known).all() and known.any() == (len(more) < 2)
             else:
                 assert not known.any()
+
+
+def test_a_capture_is_no_link_that_is_missing_before_and_after_it(ten_weeks: Known) -> None:
+    """Two captures of an hour each, a day apart: together each minute of theirs is known, and none between them."""
+    from dpi.reports.load import known_minutes, loads
+    from dpi.reports.request import Request
+
+    count = 120
+    minutes = np.concatenate([np.arange(60), 1440 + np.arange(60)])
+    with contextlib.closing(open_store(f"{ten_weeks.store.url}?database=two")) as store:
+        store.write(Batch("coverage", count, {
+            "time": BEGIN + minutes * MINUTE, "probe": Coded.of(["replay"] * count), "source": Coded.of(["a.pcap"] * 60 + ["b.pcap"] * 60),
+            "capture_id": np.repeat(np.array([7, 8], np.uint64), 60), "frames": np.ones(count, np.uint64), "wire_bytes": np.full(count, 750, np.uint64),
+            "stored_time": np.full(count, BEGIN, np.int64)}))
+        store.flush()
+        asked = Request(store, BEGIN, BEGIN + 2 * DAY, by="day", captures={7: "a.pcap", 8: "b.pcap"})
+        (whole,) = loads(asked, lambda _: "")
+        assert np.flatnonzero(whole.known).tolist() == minutes.tolist() and (known_minutes(asked)[1] == whole.known).all()
+        load, high = make("links", asked).tables
+        assert [(named(load, at)["p95_bps"], named(load, at)["slots"], named(high, at)["minutes"]) for at in (0, 1)] == [(100.0, 12, 60)] * 2
 
 
 def test_what_was_lost_is_told_in_the_hour_in_which_it_was(ten_weeks: Known) -> None:

@@ -35,7 +35,7 @@ def make(ask: Request, out: Report) -> None:
     out.tables.append(table)
     out.sources.append(source.name)
     if not table.rows:
-        out.notes.append(Words("No traffic is bound to a service: bindings are given with [identity] bindings.", "没有流量绑定到业务：请用 [identity] bindings 提供绑定文件。"))
+        out.notes.append(Words("No traffic is bound to a service: bindings are given with [identity] bindings, or replay --bindings.", "没有流量绑定到业务：请用 [identity] bindings 或 replay --bindings 提供绑定文件。"))
         return
     out.notes += opened(ask, source)
     names = [str(row[0]) for row in table.rows]
