@@ -14,13 +14,14 @@ SUFFIX = ".pdf"
 
 def write(report: Report, say: Language) -> bytes:
     """The pages. UserError where Pango, which sets the text, is not on the machine."""
+    for name in ("weasyprint", "weasyprint.progress", "fontTools"):     # it warns of what style sheets for screens have, and tells each step from its import on
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         from weasyprint import HTML
         from weasyprint.urls import URLFetcher
     except OSError as error:
         raise UserError(f"a library for PDF is missing: {error}", "--format pdf", "install libpango-1.0-0, libpangoft2-1.0-0 and fonts-noto-cjk") from None
-    for name in ("weasyprint", "weasyprint.progress", "fontTools"):     # it warns of what style sheets for screens have, and tells each step
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("weasyprint").setLevel(logging.ERROR)            # its import has set it anew
 
     class Nowhere(URLFetcher):      # type: ignore[misc]
         """Fetches nothing: the page has all it needs."""
