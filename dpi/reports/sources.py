@@ -33,8 +33,12 @@ class Source:
         """Conditions of time and of the filters."""
         parts = [ask.of(self.time, self.micro)]
         for name, value in ask.filters.items():
-            parts.append(f"has(tags, {quoted(value)})" if name == "tag" else f"{self.dimensions[name]} = {quoted(value)}")
+            parts.append(f"has(tags, {quoted(value)})" if name == "tag" else f"{self.filtered(name, value)} = {quoted(value)}")
         return " AND ".join(parts)
+
+    def filtered(self, name: str, value: str) -> str:
+        """What a filter is compared with: lines that are called by a protocol in brackets can be asked for as they are called."""
+        return self.shown.get(name, self.dimensions[name]) if value.startswith("(") else self.dimensions[name]
 
     def rows(self, ask: Request) -> str:
         """What to select from."""
@@ -121,6 +125,8 @@ def choose(ask: Request, by: Sequence[str], fields: Sequence[str], sources: Sequ
         if not wanted <= known or not set(fields) <= set(source.fields):
             continue
         if source.step and not ask.aligned(source.step) or source.cut and not ask.masked:
+            continue
+        if ask.filters.get("application", "").startswith("(") and "application" not in source.shown:
             continue
         if source.closes and not int(ask.store.query(f"SELECT count() FROM {source.name} WHERE {ask.of('time')}").value()):
             continue

@@ -47,6 +47,15 @@ def row(known: Known, k: int) -> dict[str, Any]:
         "month": [int(day.replace(day=1).timestamp()) * 1_000_000]}}
 
 
+def test_a_line_can_be_asked_for_as_it_is_called(ten_weeks: Known) -> None:
+    for since, until in (("2026-10-01", "2026-10-04"), (FROM, TO)):
+        whole = {line[0]: line for line in ask(ten_weeks, "applications", since, until).tables[0].rows}
+        for name in ("(DNS)", "Zoom"):
+            told = ask(ten_weeks, "applications", since, until, filters={"application": name})
+            assert told.tables[0].rows[0][:6] == whole[name][:6] and len(told.tables[0].rows) == 1
+        assert ask(ten_weeks, "quality", since, until, filters={"application": "(DNS)"}).tables[1].rows[0][1] > 0
+
+
 def rows(known: Known, first: int = FIRST, last: int = LAST) -> list[dict[str, Any]]:
     starts = known.flows["interval_start"]
     return [row(known, k) for k in np.flatnonzero((starts >= first) & (starts < last)).tolist()]
