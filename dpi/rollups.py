@@ -56,7 +56,7 @@ _EACH_DELAY = (f"ARRAY JOIN [{', '.join(repr(side) for side in _SIDES)}] AS side
 
 #: What is no name but an address, and names of networks at home and in offices, which nobody registers: they are of persons' devices. Of lower case.
 ADDRESSED = "^[0-9.]*(:[0-9]+)?$|:.*:"
-DEVICES = "[.](local|localdomain|lan|home|home[.]arpa|internal|intranet|corp|private)[.]?(:[0-9]+)?$"
+DEVICES = "[.](local|localdomain|lan|home|home[.]arpa|internal|intranet|corp|private|workgroup)[.]?(:[0-9]+)?$"
 
 
 def _domain(name: str) -> str:

@@ -1,6 +1,10 @@
 """Usage is computed some time after its minutes and hours: which of a period are there."""
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from dpi.reports.document import Words
 from dpi.reports.request import Request, quoted
 from dpi.reports.sources import Source
@@ -18,6 +22,17 @@ def opened(ask: Request, source: Source) -> list[Words]:
     unit = ("hours", "小时") if source.closes == "usage_1h" else ("minutes", "分钟")
     return [Words(f"Usage is computed of {closed:,} of the {whole:,} {unit[0]} of this period; others are not in these figures.",
                   f"本时段 {whole:,} {unit[1]}中有 {closed:,} {unit[1]}已完成用量计算，其余不计入。")]
+
+
+def computed(ask: Request, source: Source, first: int, count: int) -> Any:
+    """Of the minutes from `first` (since the epoch) on whether usage of them is computed: bool[count]. One that is not is no minute without traffic."""
+    out = np.ones(count, bool)
+    if source.closes:
+        found = ask.store.arrow(f"SELECT DISTINCT intDiv(toUnixTimestamp64Second(time), 60) AS minute FROM usage_slots "
+                                f"WHERE table_name = {quoted(source.closes)} AND {ask.of('time')}").column("minute").to_numpy().astype(np.int64) - first
+        out[:] = False
+        out[found[(found >= 0) & (found < count)]] = True
+    return out
 
 
 def since(ask: Request, source: Source) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dpi.reports.breakdown import Measure, breakdown, key_column
-from dpi.reports.closing import opened
+from dpi.reports.closing import computed, opened
 from dpi.reports.course import course
 from dpi.reports.document import Column, Report, Table, Words
 from dpi.reports.load import NO_SLOT, SLOT, known_minutes
@@ -23,7 +23,7 @@ PEAKS = (
     C("p95_up_bps", "rate", Words("95th up", "上行 95 分位"), Words("95th percentile of up: the k-th smallest of N slots of five minutes, summed over services first", "上行 95 分位：先按业务合计，再取 N 个 5 分钟时隙从小到大第 k 个")),
     C("p95_down_bps", "rate", Words("95th down", "下行 95 分位"), Words("the same of down", "下行 95 分位，算法相同")),
     C("p95_rank", "count", Words("k", "k"), Words("rank of the 95th percentile: k = N - floor(5 N / 100)", "95 分位的序号：k = N - ⌊5N/100⌋")),
-    C("slots", "count", Words("N", "N"), Words("slots of five minutes that are known whole on every link; one without traffic counts as 0", "所有链路上完整已知的 5 分钟时隙数；无流量的时隙按 0 计入")),
+    C("slots", "count", Words("N", "N"), Words("slots of five minutes that are known whole on every link, and of which usage is computed; one without traffic counts as 0", "所有链路上完整已知且用量已计算的 5 分钟时隙数；无流量的时隙按 0 计入")),
     C("peak_bps", "rate", Words("Peak", "峰值"), Words("busiest slot of five minutes, of the busier direction", "最忙 5 分钟时隙中较忙方向的平均速率")),
     C("peak_time", "time", Words("Peak at", "峰值时刻"), Words("when that slot began", "该时隙的开始时刻")),
 )
@@ -57,7 +57,7 @@ def _peaks(ask: Request, names: list[str]) -> Table:
                             f"FROM {source.rows(ask)} WHERE {source.where(ask)} AND toString({key}) IN ({', '.join(map(quoted, names))}) GROUP BY key, slot")
     first = -(-ask.begin // (SLOT * 60_000_000))
     minute, sure = known_minutes(ask)
-    known = _whole(sure, minute)
+    known = _whole(sure & computed(ask, source, minute, len(sure)), minute)
     code = found.column("key").combine_chunks().dictionary_encode()
     words, rows_of = [str(word) for word in code.dictionary.to_pylist()], np.asarray(code.indices)
     slot, up, down = (found.column(name).to_numpy().astype(np.float64) for name in ("slot", "up", "down"))
