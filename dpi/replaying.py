@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -172,6 +173,10 @@ class Replay:
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind,
                              holders=self.holders)]
         self.shards[0].identify(self.identity)
+        if self.identity is not None:
+            if self.holders is not None:
+                self.holders.held(self.identity.bindings)       # made now, not when the first row leaves
+            gc.freeze()             # a large file is a hundred thousand strings: each look for garbage would walk them all
         self._crew: Crew | None = None
         self._numbered = 0              # packets in the capture before
         self._told = dict.fromkeys(BESIDE, 0)
