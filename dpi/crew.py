@@ -99,6 +99,8 @@ class Crew:
             self._drain(number, shard, shard.at(dealt, number))
         self._learn(shard)
         self.rows.beyond(number, dealt.end)
+        if shard.told and not number:
+            self._drain(number, shard, dealt.end)
 
     def _drain(self, number: int, shard: Shard, position: int) -> None:
         """Hand over what was exported up to here."""

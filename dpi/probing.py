@@ -229,7 +229,8 @@ class Probe:
         return Health(self.name, __version__, self.rules.version, self.began, time.time(), tuple(worker.health() for worker in self.workers), store,
                       self.reloads, self.reload_failed, RingHealth() if self.ring is None else
                       RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
-                      self.identity.health(), self.usage(), self.holders.sessions.counters(), self.reported())
+                      self.identity.health(), self.usage(),
+                      self.holders.sessions.counters() | {"uncut": sum(int(worker.shard.counters.changes_full) for worker in self.workers)}, self.reported())
 
 
 def _load(settings: Settings) -> RuleSet:

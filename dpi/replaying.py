@@ -100,7 +100,7 @@ class Outcome:
 
 #: Counters that are shown to people, in their order: of the shards, and of the packet clock.
 COUNTERS = ("flows", "evicted", "folded", "folded_coarser", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "answers_full",
-            "stream_gaps")
+            "stream_gaps", "changes_full")
 BESIDE = ("duplicates", *COUNTS)        # of a capture, told with the last minute of its coverage
 CLOCK_COUNTERS = ("epochs", "seconds_missed")
 
@@ -146,7 +146,7 @@ def learning_of(settings: Settings, identity: Identity | None) -> Any:
     from dpi.identity.learning import learning
 
     asked = settings.identity
-    return learning(asked.learn, asked.radius_from, asked.session_seconds, asked.max_sessions,
+    return learning(asked.learn, asked.radius_from, asked.dhcp_from, asked.session_seconds, asked.max_sessions,
                      wanted=identity is not None and wants_sessions(identity.bindings), any_scope=not settings.flow.key_vlan)
 
 
@@ -189,7 +189,7 @@ class Replay:
     def _hold(self, settings: Settings) -> Holders | None:
         """Who has an address, where that is to be learned."""
         asked = settings.identity
-        if not asked.learn and not asked.radius_from and (self.identity is None or not len(self.identity.bindings)):
+        if not asked.learn and not asked.radius_from and not asked.dhcp_from and (self.identity is None or not len(self.identity.bindings)):
             return None
         learned = learning_of(settings, self.identity)
         if not learned.kinds:

@@ -106,6 +106,8 @@ class Identity:
                         "circuit or MAC address, else nothing", live=True)
     radius_from: str = _value("", "networks whose RADIUS accounting is believed, separated by commas; empty: everybody's, also what customers forge",
                               live=True)
+    dhcp_from: str = _value("", "networks of the DHCP servers and relays whose answers are believed, separated by commas; empty: everybody's, also what "
+                            "customers forge", live=True)
     session_seconds: int = _value(604_800, "seconds that who has an address is believed after it was last heard of, where no lease says how long; 0: for ever",
                                   0, 1 << 30, live=True)
     max_sessions: int = _value(1 << 17, "addresses held by somebody that are kept; beyond, the one not heard of the longest is given up and counted",

@@ -26,7 +26,7 @@ from dpi.classify.resolutions import ANSWER, Resolutions
 from dpi.classify.transactions import transactions
 from dpi.engine import ANSWERS, AT, DONE, DRAIN, END, HEARD, WORLD, change_all, clock_at, flow_ends, flush_all, learn_all, pass_idle, pipeline, settle_rows
 from dpi.flow.arena import Arena
-from dpi.flow.changes import KEPT, PENDING
+from dpi.flow.changes import KEPT, PENDING, TOUCHED
 from dpi.flow.export import Exports
 from dpi.flow.facts import Facts
 from dpi.flow.rows import Naming, batch
@@ -119,6 +119,7 @@ class Shard:
         self.streams, self.arena = Streams(limits.streams), Arena(limits.streams)
         self.facts = Facts(limits.facts)
         self._bounds, self._pending, self._passed = records(0, CHANGE), records(PENDING, CHANGE), records(KEPT, CHANGE)
+        self._touched = np.zeros(TOUCHED, np.int64)
         self.resolutions = resolutions or Resolutions()
         self.transactions, self.given_up = True, 0      # False: rows of dns, tls, http and files are not made, and counted here
         self.packets = records(BATCH, PACKET)
@@ -150,7 +151,7 @@ class Shard:
         return {
             **self.intake.arrays(), "cursor": self.cursor, "ring": self._ring,
             "shard": t.shard, "slots": t.slots, "flows": t.flows, "details": t.details, "addresses": t.addresses, "tunnels": t.tunnels, "births": t.births,
-            "bounds": self._bounds, "pending": self._pending, "passed": self._passed,
+            "bounds": self._bounds, "pending": self._pending, "passed": self._passed, "touched": self._touched,
             "streams": self.streams.records, "pools": self.arena.pools, "arena": self.arena.bytes,
             "facts": self.facts.pool, "inspection": records(1, INSPECTION),
             "rows": r.rows, "pieces": r.pieces, "pattern_bytes": r.pattern_bytes, "buckets": r.buckets,
@@ -193,6 +194,8 @@ class Shard:
             if answer == HEARD and self.intake.tap is not None:
                 self.intake.tap.learn()
                 self.catch_up()
+                if self.told:
+                    self.drain()
             else:
                 self.drain()
         if self._lock is not None:
@@ -231,6 +234,11 @@ class Shard:
         """Take the changes that were learned of sessions."""
         while self._follow:
             self.change(self._follow.popleft())
+
+    @property
+    def told(self) -> bool:
+        """Whether so much became known of sessions that it should be written now."""
+        return self._holders is not None and self._holders.sessions.crowded
 
     def identify(self, identity: Identity | None, changes: Any = None) -> None:
         """Stamp rows with this from now on, and cut flows at its bounds. changes: where it replaces another, CHANGE[] to cut at now."""

@@ -19,7 +19,7 @@ TAP = np.dtype((np.record, [
     ("key0", "u8"), ("key1", "u8"),
     ("radius", "i8"), ("dhcp", "i8"), ("pppoe", "i8"),              # messages read
     ("radius_bad", "i8"), ("dhcp_bad", "i8"), ("pppoe_bad", "i8"),  # cut, or against their grammar
-    ("untrusted", "i8"),        # accounting from addresses that are not believed
+    ("untrusted", "i8"),        # accounting and answers of DHCP from addresses that are not believed
 ]))
 LISTENER = world_dtype(("taps", "events", "trusted"))
 #: For the world of an intake: LISTENER[1], or none where nobody listens.

@@ -6,8 +6,9 @@ or told by Python (`note_change`) waits in a heap, `pending`, where its time has
 clock; a flow whose stamp is not the clock's period looks whether a change since its last packet concerns it, and if so its open interval leaves as a row
 before the packet is counted. So no row is of two lines, though no row knows of lines here: it is stamped by its own time (dpi/identity).
 
-A cut does no harm: rows add up. Where it is not known any longer what passed, a row is cut. Two exceptions. A change that is told after packets that are
-younger was told too late for those: their rows are cut at the flow's next packet. Folds of a flood (eviction.py) are not cut at what is forgotten.
+What falls out of the ring leaves its time behind: that of one address where the address's hash says (`touched`), of anything else in `forgotten`. So a thousand
+addresses that change hands within a second cut their own flows, and hardly any others. Where it is not known any longer what passed, a row is cut: that does no
+harm, rows add up. A change that is told after packets that are younger was told too late for those: their rows are cut at the flow's next packet.
 """
 from __future__ import annotations
 
@@ -15,11 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from dpi.flow.memory import addresses_of, bounds_of, details_of, flows_of, passed_of, pending_of, shard_of
+from dpi.capture.key import fold
+from dpi.flow.memory import addresses_of, bounds_of, details_of, flows_of, passed_of, pending_of, seed_of, shard_of, touched_of
 from dpi.flow.table import ANY_VLAN, HASHED
 from dpi.jit import kernel
 
 KEPT = 64                   # changes passed that are remembered; a power of 2
+AT_ONCE = 4096              # bounds that pass between two packets and are looked at one by one; more concern every flow
+TOUCHED = 1 << 14           # hashes of addresses whose last change is remembered beyond; a power of 2
 PENDING = 1 << 16           # that wait for their time at most; beyond, they are counted and cut nothing
 MAPPED = 0xFFFF_0000_0000   # the low word of ::ffff:0.0.0.0
 
@@ -43,6 +47,9 @@ def turn(w: Any) -> Any:
     if row.clock >= row.slot_end or row.clock < row.slot_end - row.span:
         if row.clock < row.slot_end - row.span:
             row.passed = 0                  # flows of an epoch that is over are not looked at again
+            row.forgotten = 0
+            for i in range(touched_of(w).size):
+                touched_of(w)[i] = 0
         row.slot = row.clock // row.span
         row.slot_end = (row.slot + 1) * row.span
         row.sweep_due = row.clock           # of the epoch the clock is in now
@@ -56,7 +63,7 @@ def turn(w: Any) -> Any:
             first = middle + 1
         else:
             last = middle
-    if first - row.bound > KEPT:
+    if first - row.bound > AT_ONCE:
         passed_all(w)
     else:
         for i in range(row.bound, first):
@@ -77,11 +84,34 @@ def turn(w: Any) -> Any:
 def keep(w: Any, change: Any, time: Any) -> Any:
     """A change has passed."""
     row = shard_of(w)[0]
+    forget(w)
     place = passed_of(w)[row.passed & (KEPT - 1)]
     put(place, change)
     place.time = time
     row.passed += 1
     return 0
+
+
+@kernel
+def forget(w: Any) -> Any:
+    """The change whose place in the ring is wanted leaves its time behind."""
+    row = shard_of(w)[0]
+    if row.passed < KEPT:
+        return 0
+    change = passed_of(w)[row.passed & (KEPT - 1)]
+    if change.low[0] == change.high[0] and change.low[1] == change.high[1]:
+        at = hashed(w, change.low[0], change.low[1])
+        touched_of(w)[at] = max(touched_of(w)[at], change.time)
+    else:
+        row.forgotten = max(row.forgotten, change.time)
+    return 0
+
+
+@kernel
+def hashed(w: Any, high: Any, low: Any) -> Any:
+    """The place of an address in `touched`."""
+    seed = seed_of(w)
+    return np.int64(fold(high ^ seed[0], low ^ seed[1]) & np.uint64(touched_of(w).size - 1))
 
 
 @kernel
@@ -101,6 +131,7 @@ def put(place: Any, change: Any) -> Any:
 def passed_all(w: Any) -> Any:
     """More has passed at once than is kept: one change that concerns every flow."""
     row = shard_of(w)[0]
+    forget(w)
     place = passed_of(w)[row.passed & (KEPT - 1)]
     place.time = row.clock
     for half in range(2):
@@ -171,12 +202,19 @@ def crossed(w: Any, number: Any) -> Any:
             return False
         if change.time > flow.start and concerns(w, change, number):
             return True
-    return at > 0               # more has passed since than is kept
+    if at == 0:
+        return False
+    since = max(flow.start + 1, flow.last)      # more has passed than is kept
+    if row.forgotten >= since:
+        return True
+    client_high, client_low, server_high, server_low = ends_of(w, number)
+    touched = touched_of(w)
+    return touched[hashed(w, client_high, client_low)] >= since or touched[hashed(w, server_high, server_low)] >= since
 
 
 @kernel
 def parted(w: Any, number: Any, first: Any, last: Any) -> Any:
-    """Whether a change that is still kept and concerns a flow lies in (first, last], us."""
+    """Whether a change that concerns a flow lies in (first, last], us; of those that are not kept any longer the last."""
     row = shard_of(w)[0]
     passed = passed_of(w)
     at = row.passed
@@ -187,7 +225,11 @@ def parted(w: Any, number: Any, first: Any, last: Any) -> Any:
             return False
         if change.time <= last and concerns(w, change, number):
             return True
-    return False
+    if at == 0:
+        return False
+    client_high, client_low, server_high, server_low = ends_of(w, number)
+    touched = max(touched_of(w)[hashed(w, client_high, client_low)], touched_of(w)[hashed(w, server_high, server_low)])
+    return (row.forgotten > first and row.forgotten <= last) or (touched > first and touched <= last)
 
 
 @kernel
@@ -227,7 +269,6 @@ def mac_of(octets: Any) -> Any:
 @kernel
 def concerns(w: Any, change: Any, number: Any) -> Any:
     """Whether a change is about either end of a flow."""
-    flow = flows_of(w)[number]
     detail = details_of(w)[number]
     if change.vlan != ANY_VLAN and change.vlan != np.int32(detail.vlan):
         return False
@@ -235,11 +276,18 @@ def concerns(w: Any, change: Any, number: Any) -> Any:
         return False
     if change.mac != np.uint64(0) and mac_of(detail.client_mac) != change.mac and mac_of(detail.server_mac) != change.mac:
         return False
+    client_high, client_low, server_high, server_low = ends_of(w, number)
+    return within(change, client_high, client_low) or within(change, server_high, server_low)
+
+
+@kernel
+def ends_of(w: Any, number: Any) -> Any:
+    """Both addresses of a flow as words, IPv4 mapped; which of the two is the client's only a key that is hashed says."""
+    flow = flows_of(w)[number]
     if flow.key1 & np.uint64(HASHED):
         ends = addresses_of(w)[number]
         client_high, client_low = words(ends.client)
         server_high, server_low = words(ends.server)
-        return within(change, client_high, client_low) or within(change, server_high, server_low)
-    one = np.uint64(MAPPED) | (flow.key0 >> np.uint64(32))
-    two = np.uint64(MAPPED) | (flow.key0 & np.uint64(0xFFFFFFFF))
-    return within(change, np.uint64(0), one) or within(change, np.uint64(0), two)
+        return client_high, client_low, server_high, server_low
+    zero = np.uint64(0)
+    return zero, np.uint64(MAPPED) | (flow.key0 >> np.uint64(32)), zero, np.uint64(MAPPED) | (flow.key0 & np.uint64(0xFFFFFFFF))

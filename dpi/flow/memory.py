@@ -12,7 +12,7 @@ from dpi.jit import pointed
 
 U1, U8, I8 = np.dtype("u1"), np.dtype("u8"), np.dtype("i8")
 ARRAYS = {"shard": SHARD, "seed": U8, "slots": U8, "flows": FLOW, "details": DETAIL, "addresses": ADDRESSES, "tunnels": TUNNEL, "births": U8, "streams": STREAM,
-          "pools": POOL, "arena": U1, "facts": FACTS, "bounds": CHANGE, "pending": CHANGE, "passed": CHANGE,
+          "pools": POOL, "arena": U1, "facts": FACTS, "bounds": CHANGE, "pending": CHANGE, "passed": CHANGE, "touched": I8,
           "out_head": I8, "out_flows": FLOW, "out_details": DETAIL, "out_addresses": ADDRESSES, "out_extra": EXTRA, "out_facts": FACTS, "out_tunnels": TUNNEL}
 
 shard_of = pointed("shard", SHARD)
@@ -30,6 +30,7 @@ facts_of = pointed("facts", FACTS)
 bounds_of = pointed("bounds", CHANGE)
 pending_of = pointed("pending", CHANGE)
 passed_of = pointed("passed", CHANGE)
+touched_of = pointed("touched", I8)
 out_head_of = pointed("out_head", I8)           # how many rows, how many facts
 out_flows_of = pointed("out_flows", FLOW)
 out_details_of = pointed("out_details", DETAIL)

@@ -120,6 +120,7 @@ SHARD = np.dtype((np.record, [
     ("due", "i8"),                              # when the slot ends or the next change passes
     ("period", "i8"),                           # how many of both have passed, of 32 bits: flows that have another have something to look at
     ("bound", "i8"), ("waiting", "i8"), ("passed", "i8"),       # the next of `bounds`; how many are in `pending`; how many have passed through `passed`
+    ("forgotten", "i8"),                        # time of the last change of more than an address that is not kept any longer
     ("changes_full", "i8"),                     # changes that found no room in `pending`
     ("mask", "u8"),
     ("before", "i8"),                           # numbers of packets in captures before this one

@@ -152,6 +152,8 @@ def read_dhcpv6(w: Any, data: Any, p: Any, begin: Any, end: Any) -> Any:
         if inside == 0 or at != end:
             return -1
         begin, end = inside, inside_end
+    if end - begin < 4:             # the innermost of LEVELS relays may hold nothing
+        return -1
     kind = octet(data, begin)
     if kind != V6_REPLY and kind != V6_RELEASE and kind != V6_DECLINE:
         return 0

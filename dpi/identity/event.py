@@ -12,7 +12,7 @@ from dpi.jit import kernel, pointed
 RADIUS, DHCP, PPPOE = 1, 2, 4                               # EVENT.source, and bits of TAP.kinds
 SOURCES = {"radius": RADIUS, "dhcp": DHCP, "pppoe": PPPOE}
 #: EVENT.action. START and UPDATE have an address; STOP has one, or ends all of its session; RESTART ends all of its NAS.
-START, UPDATE, STOP, RESTART, PPP_CIRCUIT, PPP_OPEN, PPP_USER, PPP_ADDRESS, PPP_CLOSE, PPP_ALIVE = range(1, 11)
+START, UPDATE, STOP, RESTART, PPP_CIRCUIT, PPP_OPEN, PPP_USER, PPP_ADDRESS, PPP_CLOSE, PPP_ALIVE, PPP_PASSED = range(1, 12)
 IPV4, FRAMED, DELEGATED, ADDRESS = range(4)                 # EVENT.which: of a session's addresses, those that take each other's place
 ANYWHERE = 0xFFFFFFFF                                       # a scope: every VLAN
 NO_ADDRESS = 255                                            # EVENT.length where there is none
@@ -25,7 +25,7 @@ EVENT = np.dtype((np.record, [
     ("scope", "u4"),            # outer VLAN << 12 | inner, or ANYWHERE
     ("source", "u1"), ("action", "u1"), ("which", "u1"),
     ("length", "u1"),           # of the prefix, 128 of an address
-    ("stamp", "u4"),            # s since 1970, by the sender (RADIUS Event-Timestamp), 0: not said
+    ("stamp", "u4"),            # s since 1970, by the sender (RADIUS Event-Timestamp), 0: not said; of PPP_USER and PPP_PASSED: protocol and identifier
     ("high", "u8"), ("low", "u8"),
     ("lifetime", "i8"),         # us, 0: not said
     ("user", "u8"), ("circuit", "u8"), ("remote", "u8"), ("mac", "u8"),
@@ -34,8 +34,8 @@ EVENT = np.dtype((np.record, [
     ("peer", "u8"),             # PPPoE session that carried it
 ]))
 events_of = pointed("events", EVENT)
-#: Networks whose accounting is believed; (high & mask_high, low & mask_low) are given.
-NETWORK = np.dtype((np.record, [("high", "u8"), ("low", "u8"), ("mask_high", "u8"), ("mask_low", "u8")]))
+#: Networks that are believed, kind RADIUS or DHCP; (high & mask_high, low & mask_low) are given.
+NETWORK = np.dtype((np.record, [("high", "u8"), ("low", "u8"), ("mask_high", "u8"), ("mask_low", "u8"), ("kind", "u8")]))
 trusted_of = pointed("trusted", NETWORK)
 
 

@@ -17,6 +17,7 @@ NEVER = 1 << 62
 HISTORY = 8
 WALK = 128
 LENGTHS = 16                    # of prefixes that are told apart
+SHORTEST = 24                   # bits of a prefix of IPv6 that a subscriber is given; shorter ones are not believed
 RESTARTS = 8
 HOLD = 300_000_000              # us that a lease which ended is kept where others can make room; late messages of its session are not believed meanwhile
 LOOK = 64                       # places looked at for one that is free
@@ -34,8 +35,9 @@ LEASE = np.dtype((np.record, [
 ]))
 assert LEASE.itemsize == 128, LEASE.itemsize
 
-#: What is known of a PPPoE session.
-PEER = np.dtype((np.record, [("key", "u8"), ("client", "u8"), ("user", "u8"), ("circuit", "u8"), ("remote", "u8"), ("time", "i8"), ("pad", "u8", (2,))]))
+#: What is known of a PPPoE session. asked: protocol and identifier of the last message that named its user; passed: 1 once the other end has let one in.
+PEER = np.dtype((np.record, [("key", "u8"), ("client", "u8"), ("user", "u8"), ("circuit", "u8"), ("remote", "u8"), ("time", "i8"), ("asked", "u4"),
+                             ("passed", "u4"), ("pad", "u8")]))
 
 #: What has become known: `action` START, UPDATE (more of who it is), STOP or RESTART; of a stop `reason`.
 TOLD = np.dtype((np.record, [
@@ -53,7 +55,7 @@ STATE = np.dtype((np.record, [
     ("started", "i8"), ("stopped", "i8"), ("replaced", "i8"), ("expired", "i8"), ("evicted", "i8"), ("restarted", "i8"),
     ("stale", "i8"),            # messages older than what is known
     ("unknown", "i8"),          # addresses of PPPoE sessions of which nobody knows whose they are
-    ("refused", "i8"),          # prefixes of one length too many, restarts beyond RESTARTS
+    ("refused", "i8"),          # prefixes that nobody is given, or of one length too many; restarts beyond RESTARTS
 ]))
 
 OWN = {"lease_state": STATE, "leases": LEASE, "lease_places": np.dtype("u4"), "session_places": np.dtype("u4"), "peers": PEER, "told": TOLD}
@@ -264,7 +266,8 @@ def know_length(state: Any, length: Any) -> Any:
     for i in range(state.lengths):
         if np.int64(state.length[i]) == size:
             return True
-    if state.lengths >= LENGTHS:
+    room = LENGTHS if size == 128 or np.int64(state.length[0]) == 128 else LENGTHS - 1      # addresses have their place, whatever is forged
+    if state.lengths >= room:
         return False
     at = np.int64(state.lengths)
     while at > 0 and np.int64(state.length[at - 1]) < size:

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.frame import PACKET, REFUSALS, TUNNELS
-from dpi.capture.octets import be64
+from dpi.capture.octets import be64, octet
 from dpi.capture.tap import LISTENER, taps_of
 from dpi.capture.transport import UDP
+from dpi.capture.tunnel import IP_TUNNELS
 from dpi.identity.dhcp_options import read_dhcp, read_dhcpv6
-from dpi.identity.event import DHCP, PPPOE, RADIUS, events_of, trusted_of
+from dpi.identity.event import DHCP, PPPOE, RADIUS, START, events_of, trusted_of
 from dpi.identity.ppp import peer_of, read_pppoe
 from dpi.identity.radius_attributes import read_accounting
 from dpi.jit import I64, entry, kernel
@@ -71,6 +72,9 @@ def hear_dhcp(w: Any, tap: Any, data: Any, p: Any, port: Any) -> Any:
     if answer < 0:
         tap.dhcp_bad += 1
         tap.heard = before          # half a message is none
+    elif answer > 0 and given(w, before) and not believed(w, data, p, DHCP):
+        tap.untrusted += 1
+        tap.heard = before
     elif answer > 0:
         tap.dhcp += 1
         if np.int64(p.tunnel) & BIT_PPPOE and p.has_mac and tap.heard > before:
@@ -83,7 +87,7 @@ def hear_dhcp(w: Any, tap: Any, data: Any, p: Any, port: Any) -> Any:
 @kernel
 def hear_accounting(w: Any, tap: Any, data: Any, p: Any) -> Any:
     """RADIUS accounting, from where it is believed."""
-    if not believed(w, data, p):
+    if not believed(w, data, p, RADIUS):
         tap.untrusted += 1
         return 0
     begin = np.int64(p.offset) + np.int64(p.payload_at)
@@ -98,18 +102,41 @@ def hear_accounting(w: Any, tap: Any, data: Any, p: Any) -> Any:
 
 
 @kernel
-def believed(w: Any, data: Any, p: Any) -> Any:
-    """Whether the sender is in one of the networks that are believed; all are where none is named."""
+def given(w: Any, before: Any) -> Any:
+    """Whether one of the events noted since gives an address: what a server says."""
+    found = False
+    for i in range(before, np.int64(taps_of(w)[0].heard)):
+        found = found or events_of(w)[i].action == START
+    return found
+
+
+@kernel
+def believed(w: Any, data: Any, p: Any, kind: Any) -> Any:
+    """Whether the sender is in one of the networks whose RADIUS or DHCP is believed; all are where none is named. Inside of a tunnel anybody can write any
+    sender: the tunnel's own is to be in one of them as well."""
     networks = trusted_of(w)
-    if networks.size == 0:
+    named = False
+    for i in range(networks.size):
+        named = named or networks[i].kind == kind
+    if not named:
         return True
-    at = np.int64(p.offset) + np.int64(p.ip_at)
+    if kind == RADIUS and np.int64(p.tunnel) & BIT_PPPOE:       # a subscriber's
+        return False
+    if np.int64(p.tunnel) & IP_TUNNELS and not within(networks, kind, data, np.int64(p.offset) + np.int64(p.outer_at)):
+        return False
+    return within(networks, kind, data, np.int64(p.offset) + np.int64(p.ip_at))
+
+
+@kernel
+def within(networks: Any, kind: Any, data: Any, at: Any) -> Any:
+    """Whether the sender that the IP header at `at` names is in one of the networks of a kind."""
     high, low = np.uint64(0), np.uint64(0)
-    if p.version == 4:
+    if octet(data, at) >> 4 == 4:
         low = np.uint64(0xFFFF00000000) | (be64(data, at + 12) >> np.uint64(32))
     else:
         high, low = be64(data, at + 8), be64(data, at + 16)
     found = False
     for i in range(networks.size):
-        found = found or (high & networks[i].mask_high == networks[i].high and low & networks[i].mask_low == networks[i].low)
+        one = networks[i]
+        found = found or (one.kind == kind and high & one.mask_high == one.high and low & one.mask_low == one.low)
     return found

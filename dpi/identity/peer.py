@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.identity.event import FOR_EVER, NO_ADDRESS, PPP_ADDRESS, PPP_ALIVE, PPP_CIRCUIT, PPP_CLOSE, PPP_OPEN, PPP_USER, PPPOE
+from dpi.identity.event import FOR_EVER, NO_ADDRESS, PPP_ADDRESS, PPP_ALIVE, PPP_CIRCUIT, PPP_CLOSE, PPP_OPEN, PPP_PASSED, PPP_USER, PPPOE
 from dpi.identity.lease import WALK, WAYS, is_open, leases_of, peers_of, session_place, session_places_of, state_of
 from dpi.identity.succession import start, stop
 from dpi.jit import kernel
@@ -30,6 +30,8 @@ def peer_at(w: Any, key: Any, make: Any, time: Any) -> Any:
     x.user = 0
     x.circuit = 0
     x.remote = 0
+    x.asked = 0
+    x.passed = 0
     x.time = time
     return best
 
@@ -54,6 +56,8 @@ def hear_ppp(w: Any, e: Any) -> Any:
         x = peers[peer_at(w, e.peer, True, time)]
         x.client = e.mac
         x.user = 0
+        x.asked = 0
+        x.passed = 0
         x.circuit = circuit
         x.remote = remote
         x.time = time
@@ -61,9 +65,18 @@ def hear_ppp(w: Any, e: Any) -> Any:
         x = peers[peer_at(w, e.peer, True, time)]
         if x.client == np.uint64(0):
             x.client = e.mac
-        if x.client == e.mac:           # the other end may have to name itself, too
+        if x.client == e.mac and x.passed == 0:         # the other end may have to name itself, too; who was let in has no other name any longer
             x.user = e.user
+            x.asked = e.stamp
             x.time = time
+    elif e.action == PPP_PASSED:
+        known = peer_at(w, e.peer, False, time)
+        if known >= 0:
+            x = peers[known]
+            if x.passed == 0 and x.asked != 0 and x.client != e.mac:
+                x.passed = 1
+                if x.asked != e.stamp:                  # another name was sent meanwhile: nobody knows who was let in
+                    x.user = 0
     elif e.action == PPP_ADDRESS:
         known = peer_at(w, e.peer, False, time)
         if known < 0 or peers[known].client == np.uint64(0):

@@ -20,6 +20,7 @@ from dpi.identity.event import (
     PPP_CIRCUIT,
     PPP_CLOSE,
     PPP_OPEN,
+    PPP_PASSED,
     PPP_USER,
     PPPOE,
     events_of,
@@ -168,6 +169,8 @@ def read_control(w: Any, data: Any, p: Any, at: Any, limit: Any, protocol: Any, 
             action, begin, size = PPP_USER, at + 5, octet(data, at + 4)
             if begin + size > stop:
                 return -1
+        elif code == 2:
+            action = PPP_PASSED
     elif protocol == CHAP:
         if code == 2:
             if at + 5 > stop:
@@ -176,6 +179,8 @@ def read_control(w: Any, data: Any, p: Any, at: Any, limit: Any, protocol: Any, 
             if begin > stop:
                 return -1
             size = stop - begin
+        elif code == 3:
+            action = PPP_PASSED
     elif code == 2:
         wanted, width = (3, 6) if protocol == IPCP else (1, 10)
         inner = at + 4
@@ -196,6 +201,8 @@ def read_control(w: Any, data: Any, p: Any, at: Any, limit: Any, protocol: Any, 
     e = events_of(w)[number]
     e.peer = peer_of(w, data, p, session)
     e.mac = hardware(data, base + 6, tap)
+    if action == PPP_USER or action == PPP_PASSED:
+        e.stamp = (protocol << 8) | octet(data, at + 1)
     if action == PPP_USER:
         e.user = digest(data, begin, size, USER, tap.key0, tap.key1)
     elif action == PPP_ADDRESS:

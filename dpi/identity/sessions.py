@@ -17,7 +17,7 @@ import numpy as np
 from dpi.batch import Batch, Coded
 from dpi.capture.tap import LISTENER, TAP
 from dpi.flow.table import ANY_VLAN, CHANGE
-from dpi.identity.event import ANYWHERE, EVENT, FOR_EVER, NETWORK, NO_ADDRESS, RESTART, SOURCES, START, STOP
+from dpi.identity.event import ANYWHERE, DHCP, EVENT, FOR_EVER, NETWORK, NO_ADDRESS, RADIUS, RESTART, SOURCES, START, STOP
 from dpi.identity.lease import LEASE, LEASES, PEER, REASONS, STATE, TOLD
 from dpi.identity.leases import learn_events
 from dpi.identity.listener import listen
@@ -34,13 +34,14 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 @dataclass(frozen=True)
 class Learning:
-    """What is learned. kinds: bits of dpi.identity.event.SOURCES; trusted: whose accounting is believed, none: everybody's; seconds: that a lease without
-    a lifetime is believed after it was last heard of, 0: for ever; most: leases kept; any_scope: VLANs are not told apart."""
+    """What is learned. kinds: bits of dpi.identity.event.SOURCES; trusted: whose accounting is believed, servers: whose DHCP, none: everybody's; seconds: that
+    a lease without a lifetime is believed after it was last heard of, 0: for ever; most: leases kept; any_scope: VLANs are not told apart."""
     kinds: int = 0
     trusted: tuple[IPv4Network | IPv6Network, ...] = ()
     seconds: int = 604_800
     most: int = 1 << 17
     any_scope: bool = False
+    servers: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 class Tap:
@@ -53,8 +54,7 @@ class Tap:
         self.row.listen = listen.address()
         self.row.key0, self.row.key1 = key
         self.row.any_scope = learning.any_scope
-        self._trusted = records(len(learning.trusted), NETWORK)
-        self.listener = world(LISTENER, {"taps": self._taps, "events": self.events, "trusted": self._trusted})
+        self.listener = records(1, LISTENER)
         self.limit()
 
     def learn(self) -> None:
@@ -66,8 +66,10 @@ class Tap:
         """Listen for what the sessions want to learn. Nobody may be listening meanwhile."""
         learning = self._sessions.learning
         self.row.kinds = learning.kinds
-        self._trusted = records(len(learning.trusted), NETWORK)
-        for place, network in zip(self._trusted, learning.trusted, strict=True):
+        networks = [(RADIUS, one) for one in learning.trusted] + [(DHCP, one) for one in learning.servers]
+        self._trusted = records(len(networks), NETWORK)
+        for place, (kind, network) in zip(self._trusted, networks, strict=True):
+            place.kind = kind
             mapped = network.version == 4
             length = network.prefixlen + (96 if mapped else 0)
             address = int(network.network_address) | (0xFFFF << 32 if mapped else 0)
@@ -149,6 +151,11 @@ class Sessions:
             rows, self._rows, self._waiting = self._rows, [], 0
         return np.concatenate(rows) if rows else np.zeros(0, TOLD)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether rows had better be written before more is learned."""
+        return self._waiting > ROWS // 2
+
     def counters(self) -> dict[str, int]:
         """What was heard and learned so far, and what was not."""
         state = self.state
@@ -159,7 +166,7 @@ class Sessions:
 
 
 #: Counters of `Sessions` that a replay shows, where they are not 0.
-SHOWN = ("started", "restarted", "expired", "evicted", "untrusted", "radius_bad", "dhcp_bad", "pppoe_bad", "lost", "stale", "unknown", "refused")
+SHOWN = ("started", "restarted", "expired", "evicted", "untrusted", "radius_bad", "dhcp_bad", "pppoe_bad", "lost", "stale", "unknown", "refused", "rows_lost")
 
 
 def changes_of(told: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.identity.event import ANYWHERE, DHCP, FOR_EVER, NO_ADDRESS, RADIUS, RESTART
+from dpi.identity.event import ANYWHERE, DHCP, FOR_EVER, IPV4, NO_ADDRESS, RADIUS, RESTART
 from dpi.identity.lease import (
     EXPIRED,
     HISTORY,
@@ -14,6 +14,7 @@ from dpi.identity.lease import (
     REPLACED,
     RESTARTED,
     RESTARTS,
+    SHORTEST,
     STOPPED,
     WALK,
     at_address,
@@ -40,6 +41,9 @@ def start(w: Any, e: Any) -> Any:
     state = state_of(w)[0]
     leases = leases_of(w)
     time = np.int64(e.time)
+    if e.which != IPV4 and (e.high == np.uint64(0) or e.length < SHORTEST):     # it would hold IPv4 (mapped into ::/64), or half of the world
+        state.refused += 1
+        return 0
     lifetime = np.int64(e.lifetime) if e.lifetime > 0 else np.int64(state.lasting)
     expires = min(time + lifetime, np.int64(FOR_EVER))
     scope = np.int64(e.scope)
@@ -53,6 +57,9 @@ def start(w: Any, e: Any) -> Any:
                 refresh(w, number, e, expires)
                 return 0
             number = np.int64(x.next)
+    if e.source == RADIUS and ended_before(w, e, scope):
+        state.stale += 1
+        return 0
     kept, last = np.int64(0), np.int64(0)
     number = np.int64(places_of(w)[place_of(w, e.high, e.low, e.length, scope)])
     for _ in range(WALK):
@@ -74,15 +81,31 @@ def start(w: Any, e: Any) -> Any:
                 close(w, number, time, REPLACED)
             elif x.end == NEVER:
                 close(w, number, time, EXPIRED)
-            elif e.source == RADIUS and x.ended == STOPPED and x.session == e.session and time - x.end < HOLD:
-                state.stale += 1
-                return 0
         number = following
     if kept >= HISTORY:
         unlink(w, last)
         leases[last].length = 0
     move_on(w, e)
     return begin_lease(w, e, expires)
+
+
+@kernel
+def ended_before(w: Any, e: Any, scope: Any) -> Any:
+    """Whether the event's session has given this address back not long ago: a message behind its own Stop, which must not end the lease of who came next."""
+    leases = leases_of(w)
+    time = np.int64(e.time)
+    found = False
+    number = np.int64(places_of(w)[place_of(w, e.high, e.low, e.length, scope)])
+    for _ in range(WALK):
+        if number == 0:
+            break
+        x = leases[number]
+        if at_address(x, e, scope) and x.source == e.source and x.session == e.session:
+            if is_open(x, time):
+                return False
+            found = found or (x.ended == STOPPED and time - x.end < HOLD)
+        number = np.int64(x.next)
+    return found
 
 
 @kernel

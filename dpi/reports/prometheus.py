@@ -44,8 +44,9 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_usage_revised", "", (), "Those of them that were closed before: flows were stored late."),
     ("fullspan_usage_failures", "", (), "Passes over the store in which usage could not be computed."),
     ("fullspan_sessions", "", ("event",),
-     "Who has which address, as learned on the wire: messages read by protocol and those that could not be (_bad), accounting from where it is not believed "
-     "(untrusted), leases that were started, stopped, replaced, restarted, expired or evicted, and what was not learned (lost, stale, unknown, refused)."),
+     "Who has which address, as learned on the wire: messages read by protocol and those that could not be (_bad), accounting and DHCP from where it is "
+     "not believed (untrusted), leases that were started, stopped, replaced, restarted, expired or evicted, what was not learned (lost, stale, unknown, "
+     "refused), and changes that cut no row for want of room (uncut)."),
     ("fullspan_reports", "", ("result",), "Scheduled reports that were made, and attempts that failed, since their state was new."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )

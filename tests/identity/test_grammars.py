@@ -127,6 +127,47 @@ def test_accounting_is_believed_from_where_it_is_to_come() -> None:
     assert not len(one.hear([datagram(telling.session(1, "alice", "s1", "10.0.0.1"), 40000)]))
 
 
+def test_accounting_and_dhcp_in_a_tunnel_are_believed_by_both_senders() -> None:
+    """Anybody can write any sender into what he puts into a tunnel, or into his own PPPoE."""
+    from ipaddress import ip_address, ip_network
+
+    from tests.hostile.samples import ip4, udp
+    nas, mallory, switch, other = (ip_address(one).packed for one in ("192.0.2.12", "203.0.113.9", "192.0.2.250", "198.51.100.1"))
+    one = Ear(Learning(kinds=7, trusted=(ip_network("192.0.2.0/24"),), servers=(ip_network("192.0.2.0/24"),), most=2000))
+    start, ack = telling.session(1, "alice", "s1", "10.0.0.1"), telling.leased(5, "10.0.0.1")
+    for message, port in ((start, 1813), (ack, 68)):
+        inner = ip4(17, udp(40000, port, message), (nas, other))
+        vxlan = b"\x08\0\0\0\0\0\7\0" + telling.frame(0x0800, inner)
+        for outer, events in ((mallory, 0), (switch, 1)):
+            for frame in (telling.frame(0x0800, ip4(47, b"\0\0\x08\0" + inner, (outer, other))), telling.frame(0x0800, ip4(4, inner, (outer, other))),
+                          telling.frame(0x0800, ip4(17, udp(40000, 4789, vxlan), (outer, other)))):
+                assert len(one.hear([frame])) == events
+    assert not len(one.hear([ppp(0x0021, ip4(17, udp(40000, 1813, start), (nas, other)))]))
+    assert one.tap.row.untrusted == 7
+
+
+def test_answers_of_dhcp_are_believed_from_where_they_are_to_come() -> None:
+    from ipaddress import ip_network
+    one = Ear(Learning(kinds=7, servers=(ip_network("192.0.2.8/29"), ip_network("fe80::/10")), most=2000))
+    forged = telling.leased(5, "10.0.0.1", relay="192.0.2.9")
+    assert [len(one.hear([datagram(forged, 67, source)])) for source in ("192.0.2.12", "203.0.113.5")] == [1, 0]
+    reply = telling.given(address="2001:db8::9")
+    assert [len(one.hear([datagram(reply, 546, source, "fe80::2")])) for source in ("fe80::1", "2001:db8::5")] == [1, 0]
+    assert len(one.hear([datagram(telling.leased(7, "10.0.0.1"), 67, "10.0.0.1")])) == 1       # what a client gives back
+    assert len(one.hear([datagram(telling.session(1, "alice", "s1", "10.0.0.1"), 1813, "203.0.113.5")])) == 1      # nobody has said whose accounting
+    assert one.tap.row.untrusted == 2
+
+
+def test_the_innermost_of_eight_relays_may_hold_nothing() -> None:
+    """Not a byte behind the message is read."""
+    for inside in (b"", b"\7", b"\7\0\0"):
+        message = inside
+        for _ in range(8):
+            message = telling.relayed(message)
+        assert heard(message, 547) is None
+        assert expected(twin.dhcpv6, message) is None
+
+
 def test_pppoe() -> None:
     one = ear()
     line = access_line(b"olt7 eth 1/2:30", b"alice-line")

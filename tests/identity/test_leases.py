@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from dpi.identity.event import ANYWHERE, DHCP, EVENT, NO_ADDRESS, RADIUS, RESTART, START, STOP, UPDATE
-from dpi.identity.lease import HISTORY, LEASE
+from dpi.identity.lease import HISTORY, LEASE, LENGTHS, SHORTEST
 from dpi.identity.leases import find_lease, learn_events
 from dpi.identity.sessions import Learning, Sessions, changes_of
 from dpi.jit import BUILD, records
@@ -183,10 +183,56 @@ def test_an_address_that_changes_hands_all_the_time_keeps_the_last_of_them() -> 
 def test_prefixes_of_too_many_lengths_are_refused() -> None:
     one = Ear()
     from tests.identity.telling import accounting, attribute
-    for length in range(1, 30):
+    for length in range(SHORTEST, 50):
         raw = (((1 << length) - 1) << 128 - length).to_bytes(16, "big")
         learned(one, [datagram(accounting(1, attribute(44, bytes([length])), attribute(97, bytes([0, length]) + raw)), 1813)])
-    assert one.sessions.counters()["refused"] == 13 and list(one.sessions.state.length) == sorted(range(1, 17), reverse=True)
+    kept = range(SHORTEST, SHORTEST + LENGTHS - 1)
+    assert one.sessions.counters()["refused"] == 50 - kept.stop and list(one.sessions.state.length)[:-1] == sorted(kept, reverse=True)
+    assert learned(one, [account(1, "alice", "s1", "10.0.0.1")]) == ["start 10.0.0.1"]         # addresses have their place, whatever is forged
+
+
+def test_prefixes_that_nobody_is_given_are_not_believed() -> None:
+    """Short ones are half of the world, and ::/64 holds all of IPv4 as addresses are kept here."""
+    from tests.identity.telling import accounting, attribute, given
+    one = Ear()
+    told = [attribute(97, b"\0\1" + b"\x80"), attribute(123, b"\0\x08\0"), attribute(97, b"\0\x40" + bytes(8)),
+            attribute(97, bytes((0, SHORTEST - 1, 0x20, 1, 0))), attribute(168, b"\0" * 10 + b"\xff\xff\x0a\0\0\x09"), attribute(97, b"\0\x60" + bytes(12))]
+    for k, part in enumerate(told):
+        assert learned(one, [datagram(accounting(1, attribute(1, b"mallory"), attribute(44, bytes([k + 1])), part), 1813)]) == []
+    assert learned(one, [datagram(given(prefix="::/56"), 546, "fe80::1", "fe80::2")]) == []
+    assert one.sessions.counters()["refused"] == len(told) + 1 and not who(one, 0x0A000009, 99 * SECOND)
+
+
+def test_a_message_behind_its_own_stop_leaves_who_came_next() -> None:
+    one = Ear()
+    learned(one, [account(1, "alice", "s1", "10.0.0.1"), account(2, "alice", "s1", "10.0.0.1"), account(1, "bob", "s2", "10.0.0.1")])
+    assert learned(one, [account(3, "alice", "s1", "10.0.0.1"), account(1, "alice", "s1", "10.0.0.1")]) == []
+    assert one.sessions.counters()["stale"] == 2 and who(one, 0x0A000001, 9 * SECOND) == twin.siphash(b"bob", twin.USER, KEY)
+
+
+def test_the_user_of_pppoe_is_who_was_let_in() -> None:
+    """A name that is sent behind the answer, or while nobody has answered, does not pay for the session."""
+    address = ppp(0x8021, control(2, b"\3\6\x0a\0\0\7"), up=False)
+    opened = discovery(0x65, 17, up=False)
+
+    def said(name: bytes, number: int) -> bytes:
+        return ppp(0xC023, bytes((1, number, 0, 6 + len(name), len(name))) + name + b"\0")
+
+    def yes(protocol: int, code: int, number: int) -> bytes:
+        return ppp(protocol, bytes((code, number, 0, 4)), up=False)
+
+    def chap(name: bytes, number: int) -> bytes:
+        return ppp(0xC223, bytes((2, number, 0, 6 + len(name), 1, 7)) + name)
+
+    own, hers = twin.siphash(b"own", twin.USER, KEY), twin.siphash(b"hers", twin.USER, KEY)
+    for frames, user in (([said(b"own", 1), yes(0xC023, 2, 1), said(b"hers", 2)], own), ([said(b"own", 1), said(b"hers", 2), yes(0xC023, 2, 1)], 0),
+                         ([said(b"own", 1), said(b"hers", 2), yes(0xC023, 2, 2)], hers), ([said(b"hers", 1), said(b"own", 2)], own),
+                         ([chap(b"own", 1), yes(0xC223, 3, 1), said(b"hers", 1), chap(b"hers", 1)], own),
+                         ([said(b"own", 1), ppp(0xC023, bytes((2, 1, 0, 4))), said(b"hers", 2)], hers)):       # nobody lets himself in
+        one = Ear()
+        assert learned(one, [opened, *frames, address]) == ["start 10.0.0.7"]
+        found = find_lease(one.sessions.world, np.array([0, 0xFFFF0A000007], np.uint64), 0, 99 * SECOND, 0)
+        assert int(one.sessions.leases[found].user) == user
 
 
 def test_changes_name_the_range() -> None:

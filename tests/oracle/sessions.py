@@ -225,7 +225,7 @@ def dhcpv6(data: bytes) -> list[Event]:
         if not any(kind == 9 for kind, _ in here):
             raise Bad
         told, data = replace(told, anywhere=True), inside
-    if not data:
+    if len(data) < 4:
         raise Bad
     if data[0] not in (7, 8, 9):
         return []
@@ -319,6 +319,10 @@ class Leases:
             for one in here:
                 if one.scope == 0xFFFFFFFF and one.open(time) and self.same(one, e):
                     return self.again(one, e, expires)
+        mine = [one for one in here if one.scope == scope and one.session == e["session"]]
+        if e["source"] == 1 and not any(one.open(time) for one in mine) and any(one.stopped and time - one.end < HOLD for one in mine):
+            self.stale += 1
+            return None
         for one in reversed([one for one in here if one.scope == scope]):
             if one.open(time):
                 if self.same(one, e):
@@ -330,9 +334,6 @@ class Leases:
                 self.end(one, time)
             elif one.end == NEVER:
                 self.end(one, time)
-            elif e["source"] == 1 and one.stopped and one.session == e["session"] and time - one.end < HOLD:
-                self.stale += 1
-                return None
         self.move(e, time, scope, address)
         self.known.append(Lease(address, scope, int(e["source"]), int(e["which"]), time, expires, int(e["session"]), int(e["user"]), int(e["mac"]),
                                 int(e["number"]), int(e["stamp"]), int(e["nas"])))
