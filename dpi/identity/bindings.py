@@ -135,7 +135,7 @@ def prefix(text: str) -> tuple[int, int, int]:
     bits = 128 if six else 32
     length = bits
     if slash:
-        if not size.isascii() or not size.isdigit() or int(size) > bits:
+        if not size.isascii() or not size.isdigit() or len(size) > 3 or int(size) > bits:
             raise Wrong(f"not a network: {text!r}", f"its length is 0 to {bits}")
         length = int(size)
     hosts = (1 << bits - length) - 1
@@ -162,7 +162,7 @@ def mac(text: str) -> int:
 
 def vlan(text: str) -> int:
     """A VLAN id."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 4094:
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= 4094:
         raise Wrong(f"not a VLAN id: {text!r}", "it is 1 to 4094")
     return int(text)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from dpi.flow.changes import KEPT
 from dpi.flow.table import ANY_VLAN, CHANGE
-from dpi.identity.bindings import ALWAYS, BINDING, MAC, NEVER, PREFIX, VLAN, Bindings
+from dpi.identity.bindings import ALWAYS, BINDING, CIRCUIT, MAC, NEVER, PREFIX, USER, VLAN, Bindings
 from dpi.jit import kernel, pointed, records
 
 U4 = np.dtype("u4")
@@ -61,8 +61,8 @@ def line_at(w: Any, node: Any, time: Any) -> Any:
 
 
 @kernel
-def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any) -> Any:
-    """The line of the longest prefix of a scope that holds the address (its high and its low word) at `time`; 0: none."""
+def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any, most: Any) -> Any:
+    """The line of the longest prefix of a scope, of `most` bits at most, that holds the address (its high and its low word) at `time`; 0: none."""
     segments = segments_of(w)
     first, stop = np.int64(scopes_of(w)[scope].first), np.int64(scopes_of(w)[scope].stop)
     if first == stop:
@@ -88,7 +88,7 @@ def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any) -> Any:
     node = np.int64(segments[first].node)
     while node != 0:
         line = np.int64(line_at(w, node, time))
-        if line != 0:
+        if line != 0 and np.int64(lines_of(w)[line].length) <= most:
             return line
         node = np.int64(nodes_of(w)[node].parent)
     return np.int64(0)
@@ -281,7 +281,7 @@ def differing(old: Bindings, new: Bindings, time: int) -> Any:
     fresh, gone = two[~np.isin(two["digest"], one["digest"])], one[~np.isin(one["digest"], two["digest"])]
     both = np.concatenate([fresh, gone])
     both = both[(both["valid_from"] <= time) & (time < both["valid_to"])]
-    if len(both) > KEPT // 2 or (both["kind"] > VLAN).any():
+    if len(both) > KEPT // 2 or np.isin(both["kind"], (MAC, USER, CIRCUIT)).any():        # those have addresses that only sessions know
         both = np.zeros(1, BINDING)
         both["high"], both["vlan"], both["inner_vlan"] = _WORD, ANY_VLAN, ANY_VLAN
     return changes_at(both, np.full(len(both), time))

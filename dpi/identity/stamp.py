@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dpi.flow.row import ROW
+from dpi.flow.table import ANY_CLIENT, ANY_SERVER, PREFIX_24, PREFIX_48
 from dpi.identity import index
 from dpi.identity.holders import HELD, line_of_holder
 from dpi.identity.index import is_local, line_at, line_of_address, lines_of, macs_of, node_of_key, nodes_of, scope_of, scopes_of
@@ -36,17 +37,18 @@ def turned(word: Any) -> Any:
 
 
 @kernel
-def of_end(w: Any, high: Any, low: Any, mac: Any, time: Any, both: Any, one: Any) -> Any:
-    """The line of an end but those of its VLANs alone; 0: none. both, one: scopes of the row's VLANs and of its outer VLAN, 0 none."""
+def of_end(w: Any, high: Any, low: Any, mac: Any, time: Any, both: Any, one: Any, most: Any) -> Any:
+    """The line of an end but those of its VLANs alone; 0: none. both, one: scopes of the row's VLANs and of its outer VLAN, 0 none; most: bits of its address
+    that are known, which a prefix may not exceed."""
     if both != 0:
-        line = np.int64(line_of_address(w, both, high, low, time))
+        line = np.int64(line_of_address(w, both, high, low, time, most))
         if line != 0:
             return line
     if one != 0:
-        line = np.int64(line_of_address(w, one, high, low, time))
+        line = np.int64(line_of_address(w, one, high, low, time, most))
         if line != 0:
             return line
-    line = np.int64(line_of_address(w, np.int64(0), high, low, time))
+    line = np.int64(line_of_address(w, np.int64(0), high, low, time, most))
     if line != 0:
         return line
     if macs_of(w).size != 0 and mac != np.uint64(0):
@@ -79,6 +81,16 @@ def elsewhere(w: Any, line: Any, probe: Any, interface: Any) -> Any:
     return 1 if its.interface != 0 and interface != 0 and np.int64(its.interface) != interface else 0
 
 
+@kernel
+def known_bits(fold: Any, server: Any) -> Any:
+    """How many bits of an end's address a row knows: all, but of a fold (dpi/flow/eviction.py) those of its clients' network, or none."""
+    if server:
+        return 0 if fold & ANY_SERVER else 128
+    if fold & ANY_CLIENT:
+        return 0
+    return 24 if fold & PREFIX_24 else 48 if fold & PREFIX_48 else 128
+
+
 @entry(ROW, STAMP, U4, WORLD, HELD, I64, I64)
 def stamp(rows: Any, stamps: Any, interfaces: Any, worlds: Any, held: Any, count: Any, probe: Any) -> Any:
     """Stamp rows[:count]. interfaces uint32[]: numbers (as in BINDING) of the rows' interfaces; held: HELD[1] of the leases (holders.py), or none; probe: that
@@ -107,9 +119,9 @@ def stamp(rows: Any, stamps: Any, interfaces: Any, worlds: Any, held: Any, count
                     client = np.int64(line_of_holder(held[0], w, client_high, client_low, vlan, inner, time, False))
                 server = np.int64(line_of_holder(held[0], w, server_high, server_low, vlan, inner, time, False))
             if client == 0:
-                client = np.int64(of_end(w, client_high, client_low, row.client_mac, time, both, one))
+                client = np.int64(of_end(w, client_high, client_low, row.client_mac, time, both, one, np.int64(known_bits(row.fold, False))))
             if server == 0:
-                server = np.int64(of_end(w, server_high, server_low, row.server_mac, time, both, one))
+                server = np.int64(of_end(w, server_high, server_low, row.server_mac, time, both, one, np.int64(known_bits(row.fold, True))))
             if learned:
                 if client == 0 and row.folded == 0:
                     client = np.int64(line_of_holder(held[0], w, client_high, client_low, vlan, inner, time, True))

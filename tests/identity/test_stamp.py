@@ -127,6 +127,20 @@ def test_many_networks_side_by_side(tmp_path: Path) -> None:
     assert list(found.columns["client_service_id"]) == [owner.get(one, "") for one in ends] and len(ends) > 4000
 
 
+def test_the_fold_of_a_network_is_nobody_s_who_has_a_part_of_it(tmp_path: Path) -> None:
+    """A fold knows of its clients their network, or nothing (dpi/flow/eviction.py): a line within that network is not all of it."""
+    lines = [Line("part", "198.51.100.0/29"), Line("whole", "192.0.2.0/24"), Line("inside", "192.0.2.0/32"), Line("six", "2001:db8:1::/48"),
+             Line("host", "2001:db8:1::/128"), Line("zero", "0.0.0.0/8"), Line("server", "203.0.113.5/32")]
+    known = identity(tmp_path, lines)
+    nobody = {"client_mac": "", "server_mac": "", "vlan": 0, "inner_vlan": 0, "time": T0, "interface": 0, "server_ip": "203.0.113.5"}
+    some = batch([{**nobody, "client_ip": one} for one in ("198.51.100.0", "192.0.2.0", "2001:db8:1::", "0.0.0.0", "198.51.100.0", "192.0.2.0")])
+    for row, tags in zip(some.records, (3, 3, 5, 9, 0, 9 | 32), strict=True):
+        row.fold, row.folded = tags, 7 if tags else 0
+    found = Stamper().stamped(some, known, "p1", INTERFACES).columns
+    assert list(found["client_service_id"]) == ["", "whole", "six", "", "part", ""]
+    assert list(found["server_service_id"]) == ["server"] * 5 + [""]
+
+
 def test_nothing_given_stamps_nothing() -> None:
     empty = Identity(Options(), Bindings(), load(Options()).arrays, records(0, ROW), 0.0)
     assert not empty.stamps and not Options().given and not dict(Stamper().stamped(batch([]), empty, "p", []).columns)
