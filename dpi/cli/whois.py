@@ -50,7 +50,7 @@ def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | 
         at = time.time_ns() // 1000
     found = _ask(known, wanted, at, vlan or 0, inner_vlan or 0)
     found["session"] = session = _session(store_url, wanted, at, vlan or 0, inner_vlan or 0, reason, ticket)
-    if session is not None and session["service_id"]:       # a row is stamped by who has the address, and only then by what the address is
+    if session is not None and session["service_id"] and _stamps(session, known, at, bool(found["service_id"])):
         found |= {"service_id": session["service_id"], "customer_id": session["customer_id"], "line": None}
     places = geography(options)
     place = places.place(_octets(wanted)) if places is not None else Place()
@@ -112,6 +112,24 @@ def _session(url: str | None, address: IPv4Address | IPv6Address, at: int, vlan:
         return found
     finally:
         store.close()
+
+
+def _stamps(session: dict[str, Any], known: Identity, at: int, bound: bool) -> bool:
+    """Whether a row is stamped by who has the address: by user or circuit before all else, by MAC address where nothing else binds the address, and not where
+    the bindings have no such line of the service then. The session was stored with the bindings of its time; of which kind its line was they say."""
+    import numpy as np
+
+    from dpi.identity.bindings import CIRCUIT, MAC, USER
+
+    if not len(known.bindings):
+        return True
+    lines = known.bindings.lines.view(np.ndarray)[1:]
+    services = known.bindings.services
+    if session["service_id"] not in services:
+        return False
+    mine = lines[(lines["service"] == services.index(session["service_id"])) & (lines["valid_from"] <= at) & (at < lines["valid_to"])]
+    kinds = {int(kind) for kind in mine["kind"]}
+    return bool(kinds & {USER, CIRCUIT}) or (MAC in kinds and not bound)
 
 
 def _said(found: dict[str, Any], known: Identity) -> str:
