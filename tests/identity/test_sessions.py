@@ -245,6 +245,15 @@ def test_a_line_of_the_bindings_that_ends_while_its_user_is_there(tmp_path: Path
     assert volumes(kept) == {"old": (9, 9 * 128), NOBODY: (5, 5 * 128), "new": (6, 6 * 128)}
 
 
+def test_more_changes_than_may_wait_are_all_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flow of accounting, whose row leaves at the end only: what it told is written before."""
+    monkeypatch.setattr("dpi.identity.sessions.ROWS", 400)
+    frames = [(1000 + k / 1000, datagram(session(1, "alice", f"s{k}", f"10.1.{k >> 8}.{k & 255}"), 1813)) for k in range(2000)]
+    capture, bound = written(tmp_path / "many.pcap", frames), bindings(tmp_path, "a;user;alice")
+    kept, outcome = replayed(capture, bound)
+    assert len(kept.rows("sessions")) == 2000 and outcome.counters["sessions_rows_lost"] == 0
+
+
 def test_the_file_of_a_probe(tmp_path: Path) -> None:
     """Leases are there again after a restart; a file that is not whole is left, and sessions begin anew."""
     import time
