@@ -131,8 +131,6 @@ def identity_of(settings: Settings, options: ReplayOptions | None = None) -> Ide
     asked = identity_options(settings)
     if options is not None:
         asked = replace(asked, bindings=options.bindings or asked.bindings, local_networks=options.local_networks or asked.local_networks)
-    if not asked.given:
-        return None
     found = load_whose(asked, "--local-networks" if options and options.local_networks else "[identity] local_networks")
     found.geography = geography(asked)
     for warning in found.bindings.warnings:
@@ -394,10 +392,8 @@ class Replay:
     def _finish(self) -> None:
         outcome = self.outcome
         outcome.counters = {name: sum(int(shard.counters[name]) for shard in self.shards) for name in COUNTERS}
-        for name in CLOCK_COUNTERS:
-            outcome.counters[name] = int(self.intake.timeline.row[name])
-        for name in ("filtered", "outside", "duplicates"):
-            outcome.counters[name] = int(getattr(self.selection, name))
+        outcome.counters |= {name: int(self.intake.timeline.row[name]) for name in CLOCK_COUNTERS}
+        outcome.counters |= {name: int(getattr(self.selection, name)) for name in ("filtered", "outside", "duplicates")}
         if self.holders is not None:
             from dpi.identity.sessions import SHOWN
 
