@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN := tshark libpcap0.8 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live test suite-off suite-checked suite-programs suite-rest check parts proof bench golden docs clean
+.PHONY: help demo demo-live test suite-plain suite-programs suite-packets suite-rest check parts proof bench golden docs clean
 
 help: ## say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,20 +31,26 @@ check: $(VENV)/.made ## lint, types, import rules, generated docs
 	$(BIN)/python docs/generate.py --check
 
 test: $(VENV)/.made parts check ## everything CI runs: checks, then the suite with the JIT on, checked and off
-	$(MAKE) -j2 --output-sync=target suite-off suite-checked
 	$(BIN)/fullspan replay pcaps/demo.pcap --store none
-	$(MAKE) -j2 --output-sync=target suite-programs suite-rest
+	$(MAKE) -j2 --output-sync=target suite-plain suite-programs
+	$(MAKE) -j2 --output-sync=target suite-packets suite-rest
 
-suite-off suite-checked: suite-%:
-	FULLSPAN_JIT=$* $(BIN)/pytest --durations=12 -m 'not compiled'
+suite-plain: # the kernels as Python, then with every index checked
+	FULLSPAN_JIT=off $(BIN)/pytest --durations=12 -m 'not compiled'
+	FULLSPAN_JIT=checked $(BIN)/pytest --durations=12 -m 'not compiled'
 
 PROGRAMS := tests/live tests/delivery tests/watch
 
 suite-programs: # real servers, wires and daemons: mostly waiting, so beside the rest
 	$(BIN)/pytest --durations=12 $(PROGRAMS)
 
+PACKETS := tests/capture tests/classify tests/flow tests/hostile tests/golden tests/pcaps
+
+suite-packets:
+	$(BIN)/pytest --durations=12 $(PACKETS)
+
 suite-rest:
-	$(BIN)/pytest --durations=12 $(PROGRAMS:%=--ignore=%)
+	$(BIN)/pytest --durations=12 $(PROGRAMS:%=--ignore=%) $(PACKETS:%=--ignore=%)
 
 proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures), outages of the probe's store (root); raw output to benchmarks/results/
 	$(BIN)/python -m benchmarks.proof $(if $(CAPTURES),--captures $(CAPTURES))

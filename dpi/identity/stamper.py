@@ -114,7 +114,16 @@ def _flag(plain: Any, name: str) -> Callable[[], AnyColumn]:
 
 
 def _words(numbers: Any, lines: Any, words: list[str]) -> Callable[[], AnyColumn]:
-    return lambda: Coded(numbers[lines], words)
+    return lambda: _in_use(numbers[lines], words)
+
+
+def _in_use(codes: Any, words: list[str]) -> Coded:
+    """The words that a batch has, not the hundred thousand of a file: whoever puts batches together looks at each of them."""
+    places = np.zeros(len(words), np.uint32)
+    places[codes] = 1
+    used = np.flatnonzero(places)
+    places[used] = np.arange(len(used))
+    return Coded(places[codes], [words[number] for number in used.tolist()] or [""])
 
 
 def _made(column: AnyColumn) -> Callable[[], AnyColumn]:
