@@ -98,9 +98,7 @@ class Worker:
             if self.next is not None:
                 change, self.next = self.next, None
                 self._take(change)
-            while self.whose:
-                self.shard.identify(*self.whose.popleft())
-                self._listen()
+            self._identify()
             moment = time.monotonic()
             if moment - drained >= DRAIN_SECONDS:
                 drained = moment
@@ -144,9 +142,16 @@ class Worker:
             kept = self._copies.keep(block.data, block.frames, block.count)
             self.duplicates, block.count = self.duplicates + block.count - kept, kept
         if block.count:
+            self._identify()            # what came while it was waited for is younger than the bindings
             self.shard.process(block)
         self.live.release()
         return True
+
+    def _identify(self) -> None:
+        """Take bindings that were read anew."""
+        while self.whose:
+            self.shard.identify(*self.whose.popleft())
+            self._listen()
 
     def _ease(self) -> None:
         """Give up work while the ring is full, in the order of PRESSURE, and take it up again."""
