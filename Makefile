@@ -44,7 +44,7 @@ PROGRAMS := tests/live tests/delivery tests/watch
 suite-programs: # real servers, wires and daemons: mostly waiting, so beside the rest
 	$(BIN)/pytest --durations=12 $(PROGRAMS)
 
-PACKETS := tests/capture tests/classify tests/flow tests/hostile tests/golden tests/pcaps
+PACKETS := tests/capture tests/classify tests/flow tests/hostile tests/golden tests/pcaps tests/identity tests/cli tests/sinks tests/tagging
 
 suite-packets:
 	$(BIN)/pytest --durations=12 $(PACKETS)
