@@ -26,8 +26,8 @@ _SUMS = (
     *(C(f"{side}_tcp_packets", "u64", f"{side}_packets of TCP", "packets", fold=f"sumIf({{src}}.{side}_packets, {_TCP})") for side in ("client", "server")),
     *(C(f"{side}_{what}", "u64", f"sum of {side}_{what}", "packets") for what in ("retransmissions", "out_of_order") for side in ("client", "server")),
     C("tcp_opened", "u64", "TCP connections whose SYN was seen", "flows", fold=f"countIf({_TCP} AND {_OPENED})"),
-    C("tcp_unanswered", "u64", "of them, those that ended in their first minute without SYN-ACK: silent, refused or one direction only", "flows",
-      fold=f"countIf({_TCP} AND {_OPENED} AND {{src}}.final AND NOT bitTest({{src}}.server_tcp_flags, 1))"),
+    C("tcp_unanswered", "u64", "of them, those without a SYN-ACK in the row in which they began: silent, refused, one direction or answered later", "flows",
+      fold=f"countIf({_TCP} AND {_OPENED} AND NOT bitTest({{src}}.server_tcp_flags, 1))"),
 )
 _FLOWS = (_TIME, _DAY, _PROBE, _CAPTURE, *(C(name, "code", "as in flows") for name in ("protocol", "application", "category")), _INTERFACE, *_LOCAL, *_SUMS)
 _FLOWS_KEY = ("time", "probe", "capture_id", "protocol", "application", "category", "interface", "client_local", "server_local", "stored_day")

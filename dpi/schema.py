@@ -46,7 +46,7 @@ FLOWS = (
     C("interval_end", "time", "last packet of this row; never in another minute than interval_start", "us", "IPFIX 155 flowEndMicroseconds"),
     C("flow_start_time", "time", "first packet of the flow", "us"),
     C("final", "flag", "the flow's last row"),
-    C("end_reason", "code", "why the row ended: active (the minute ended), idle, fin, reset, evicted, end (of the capture)", "",
+    C("end_reason", "code", "why the row ended: active (its minute or half minute ended), idle, fin, reset, evicted, end (of the capture)", "",
       "IPFIX 136 flowEndReason"),
     C("midstream", "flag", "picked up after its beginning"),
     C("sampling_rate", "u32", "one packet in so many was seen; 0 and 1: all", "", "IPFIX 34 samplingInterval"),
@@ -327,7 +327,7 @@ LINK_STATE = (
 _BY_FLOW = ("time", "flow_id")
 
 TABLES = {t.name: t for t in (
-    Table("flows", "A row for each flow and minute of the packet clock.", FLOWS, (), span="interval_start"),
+    Table("flows", "A row for each flow and minute of the packet clock, or half minute in a probe ([probe] row_seconds).", FLOWS, (), span="interval_start"),
     Table("captures", "A row for each capture read; a later row of the same capture_id replaces the former.", CAPTURES, ("capture_id",),
           "ReplacingMergeTree(stored_time)"),
     Table("coverage", "A row a minute for each source: what was seen, what was lost and where.", COVERAGE, ("time", "probe", "capture_id")),

@@ -129,7 +129,7 @@ class Tcp:
     server_out_of_order: int = 0
     zero_windows: int = 0
     handshakes: int = 0         # flows whose opening SYN was seen
-    unanswered: int = 0         # of them: over within their first row without a SYN-ACK or a reset, or a sign that one came another way
+    unanswered: int = 0         # of them: without a SYN-ACK or a reset in their first row, or a sign that one came another way
     refused: int = 0            # of them: answered by a reset instead
     resets: int = 0             # flows' last rows that hold a reset
     one_sided: int = 0          # packets of flows that were seen in one direction only, though the other must have been there

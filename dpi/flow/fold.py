@@ -173,7 +173,7 @@ def fold_tcp(s: Any, row: Any, opened: Any, packets: Any) -> Any:
     s.tcp_zero_windows += np.int64(row.client_zero_windows) + np.int64(row.server_zero_windows)
     if opened != 0 and row.midstream == 0 and row.client_tcp_flags & SYN:
         s.tcp_handshakes += 1
-        if row.final != 0 and (row.server_tcp_flags & SYN) == 0:
+        if (row.server_tcp_flags & SYN) == 0:       # a probe's rows are half a minute: a flow that nobody answers outlives its first
             if row.server_tcp_flags & RST:
                 s.tcp_refused += 1
             elif row.one_sided == 0:

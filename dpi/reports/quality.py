@@ -6,7 +6,7 @@ from dpi.flow.row import ONE_SIDED
 from dpi.reports.question import PACKETS, Question
 
 _OPENED = "interval = 0 AND NOT midstream AND bitTest(client_tcp_flags, 1)"
-_SILENT = f"{_OPENED} AND final AND NOT bitTest(server_tcp_flags, 1)"
+_SILENT = f"{_OPENED} AND NOT bitTest(server_tcp_flags, 1)"
 _ONE_SIDED = f"has(tags, '{ONE_SIDED}')"
 
 

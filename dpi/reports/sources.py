@@ -79,7 +79,7 @@ _OPENED = "ip_protocol = 6 AND interval = 0 AND NOT midstream AND bitTest(client
 _FLOWS = {
     **_ROLLUP, "flows": "(interval = 0)", "rtt": "client_rtt_us", "server_rtt": "server_rtt_us", "response": "server_response_us",
     "tcp": "if(ip_protocol = 6, client_packets + server_packets, 0)", "again": _both("retransmissions"), "late": _both("out_of_order"),
-    "opened": f"({_OPENED})", "unanswered": f"({_OPENED} AND final AND NOT bitTest(server_tcp_flags, 1))",
+    "opened": f"({_OPENED})", "unanswered": f"({_OPENED} AND NOT bitTest(server_tcp_flags, 1))",
 }
 _USAGE = {"flows": "flows", "packets": "(up_packets + down_packets)", "bytes": "(up_bytes + down_bytes)", "wire": "(up_wire_bytes + down_wire_bytes)",
           "up": "up_bytes", "down": "down_bytes", "elsewhere": "duplicate_bytes"}

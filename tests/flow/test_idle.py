@@ -4,14 +4,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dpi.capture.block import Block
+from dpi.capture.frame import FRAME
 from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
-from dpi.jit import BUILD
+from dpi.flow.summary import Summary
+from dpi.jit import BUILD, records
 from dpi.shard import Limits, Origin, Shard
 from tests.flow.test_flows import PCAPS, RULES, SMALL, Kept
+from tests.hostile.samples import ether, ip4, tcp
 
 CAPTURES = ["dns.pcap", "ssh.pcap"] if BUILD == "off" else ["demo.pcap", "dns.pcap", "ssh.pcap", "web-users.pcap"]
 MINUTE = 60_000_000
@@ -96,3 +100,23 @@ def test_rows_leave_with_their_minute() -> None:
     in_first = sum(row["interval_start"][:16] == first and row["client_packets"] + row["server_packets"] > 0 for row in probed)
     ended = [many for many, time in looked if (time - 10_000_000) // MINUTE > looked[0][1] // MINUTE]
     assert ended and ended[0] >= in_first
+
+
+@pytest.mark.parametrize("span", [60, 30])
+def test_who_was_never_answered_is_counted_however_often_rows_leave(span: int) -> None:
+    """A handshake without an answer outlives a row of half a minute: its last one says nothing of its beginning."""
+    kept, summary = Kept(), Summary()
+    shard = Shard(RULES, Limits(**SMALL, cut=1, span=span), [kept, summary])
+    shard.begin(Origin("made"))
+    start = 28_333_334 * MINUTE + 10_000_000
+    data = np.frombuffer(ether(0x0800, ip4(6, tcp(40_000, 443, 2, b""))), np.uint8)
+    taken = records(1, FRAME)
+    taken[0].time, taken[0].captured, taken[0].wire, taken[0].link, taken[0].number = start, len(data), len(data), 1, 1
+    shard.process(Block(data, taken, 1, 1))
+    for later in range(2, 130, 2):
+        shard.idle(start + later * 1_000_000)
+        shard.drain()
+    assert [(row["interval"], row["final"], row["client_packets"]) for row in kept.rows] == (
+        [(0, True, 1)] if span == 60 else [(0, False, 1), (1, True, 0)])
+    told = summary.figures().tcp
+    assert (told.handshakes, told.unanswered, told.refused) == (1, 1, 0)

@@ -76,7 +76,7 @@ def _tcp(tcp: Counter[str], row: dict[str, Any], opened: int, packets: int) -> N
         tcp["zero_windows"] += int(row[f"{side}_zero_windows"])
     if opened and not row["midstream"] and client & 2:
         tcp["handshakes"] += 1
-        if row["final"] and not server & 2:
+        if not server & 2:
             tcp["refused"] += bool(server & 4)
             tcp["unanswered"] += not server & 4 and "one_sided" not in row.get("tags", ())
     if row["final"] and (client | server) & 4:

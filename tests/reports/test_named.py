@@ -169,7 +169,7 @@ def test_quality(ten_weeks: Known, by: str) -> None:
     def losses(members: list[dict[str, Any]]) -> dict[str, Any]:
         counted = [one for one in members if one.get("counts", True) and one["ip_protocol"] == 6]
         opened = [one for one in counted if not one["interval"] and not one["midstream"] and one["client_tcp_flags"] & 2]
-        unanswered = sum(bool(one["final"]) and not one["server_tcp_flags"] & 2 for one in opened)
+        unanswered = sum(not one["server_tcp_flags"] & 2 for one in opened)
         packets, again = (sum(one[f"client_{what}"] + one[f"server_{what}"] for one in counted) for what in ("packets", "retransmissions"))
         return {"tcp_packets": packets, "retransmissions": again, "handshakes": len(opened), "unanswered": unanswered,
                 "retransmission_share": again / packets if packets else None, "unanswered_share": unanswered / len(opened) if opened else None}

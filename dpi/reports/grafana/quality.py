@@ -59,7 +59,7 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
             figure(say("RTT to servers, 95 %", "服务器 RTT 95%"), server, "server", 0.95),
             Panel("stat", say("TCP sent again", "TCP 重传率"), say("Share of TCP packets that were sent again", "TCP 重传包占比"),
                   f"SELECT {RETRANSMITTED} AS value FROM {packets}", units.PercentUnit, 6, 4, limits=(0.01, 0.03)),
-            Panel("stat", say("Connections unanswered", "无应答连接占比"), say("Share of TCP connections that ended without SYN-ACK",
+            Panel("stat", say("Connections unanswered", "无应答连接占比"), say("Share of TCP connections without SYN-ACK in the row in which they began",
                   "未收到 SYN-ACK 的 TCP 连接占比"),
                   f"SELECT {UNANSWERED} AS value FROM {packets}", units.PercentUnit, 6, 4, limits=(0.05, 0.2)),
             Panel("series", say("Round trips and response", "往返时延与响应时间"),

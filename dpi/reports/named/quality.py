@@ -18,7 +18,7 @@ _LOSS = (
     Measure(C("out_of_order", "count", Words("Late", "乱序包数"), Words("segments that came late: lost before the point of capture, or overtaken", "迟到的 TCP 段数：在采集点之前丢失或被超越")), "sum({late})"),
     Measure(C("out_of_order_share", "share", Words("Late %", "乱序率"), Words("of the TCP packets", "乱序段占 TCP 包的比例")), derive=per("out_of_order", "tcp_packets")),
     Measure(C("handshakes", "count", Words("Handshakes", "握手数"), Words("connections whose SYN was seen", "看到 SYN 的连接数")), "sum({opened})"),
-    Measure(C("unanswered", "count", Words("Unanswered", "未应答"), Words("of them, those that ended in their first minute without a SYN-ACK", "其中首分钟内结束且没有 SYN-ACK 的连接数")), "sum({unanswered})"),
+    Measure(C("unanswered", "count", Words("Unanswered", "未应答"), Words("of them, those without a SYN-ACK in the row in which they began", "其中首行记录内没有 SYN-ACK 的连接数")), "sum({unanswered})"),
     Measure(C("unanswered_share", "share", Words("Unanswered %", "未应答率"), Words("of the handshakes", "未应答占握手数的比例")), derive=per("unanswered", "handshakes")),
 )
 
