@@ -51,7 +51,8 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
     from dpi.logs import configure
     from dpi.pinging import Pinger, targets
     from dpi.store import open_store
-    from dpi.store.budget import Keeping, budget_of
+    from dpi.store.budget import budget_of
+    from dpi.store.keeping import Keeping
 
     given: dict[str, Any] = {"interfaces": interfaces, "filter": packet_filter, "workers": workers, "ring_mb": ring_mb, "cores": cores,
                              "dedup": 1 if dedup else None, "name": name, "listen": listen}

@@ -114,10 +114,12 @@ def _keep_to_budget(store: Any, url: str) -> None:
     """Drop what is beyond [store] max_mb and, where it is for replays, [retention]: once the rows of this replay are in."""
     from dpi.settings import load
     from dpi.store import address
-    from dpi.store.budget import Keeping, budget_of
+    from dpi.store.budget import budget_of
 
     budget = budget_of(load(), replay=True)
     if budget and address(url).scheme == "chdb":
+        from dpi.store.keeping import Keeping
+
         store.flush()
         keeping = Keeping(store, budget, wait=True)
         if keeping.look():

@@ -16,12 +16,12 @@ import numpy as np
 
 from dpi.batch import NULLS, Batch, Coded, Texts
 from dpi.errors import UserError
-from dpi.schema import TABLES, TRANSACTION_TABLES
+from dpi.schema import TABLES
 from dpi.store import Store
 from dpi.store.audit import Entry, Who, record
+from dpi.store.budget import MESSAGES
 from dpi.store.parcel import Packing
 
-MESSAGES = tuple(name for name in TRANSACTION_TABLES if name)
 HELD = ("flows", "sessions", *MESSAGES, "usage_1m", "usage_1h", "usage_slots")         # tables of which rows can be held
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dpi.store import Store, open_store
-from dpi.store.budget import FOLDED, RAW, Budget, Keeping, surplus
+from dpi.store.budget import FOLDED, RAW, Budget
 from dpi.store.disposal import Part
+from dpi.store.keeping import Keeping, surplus
 from dpi.store.parcel import Packing
 from tests.delivery.test_delivery import rows as numbered
 from tests.rows import batch
@@ -48,7 +49,7 @@ def test_by_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (int(rollups[0][1]), int(days_held)) == (8, 7) and 0 < int(octets) < int(rollups[0][0])       # of flows that are gone, but for the oldest
         assert keeping.look() == 0
         # a clock that is a hundred years ahead makes nothing old
-        monkeypatch.setattr("dpi.store.budget.time.time", lambda: time.time_ns() / 1e9 + 36_500 * DAY)
+        monkeypatch.setattr("dpi.store.keeping.time.time", lambda: time.time_ns() / 1e9 + 36_500 * DAY)
         assert keeping.look() == 0 and held(store, "flows") == [0, 1, 5, 29, 32, 170]
         keeping.budget = Budget()
         assert keeping.look() == 0

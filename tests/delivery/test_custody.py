@@ -8,8 +8,9 @@ import pytest
 from dpi.store import holds, open_store
 from dpi.store.access import Access, permit
 from dpi.store.audit import Entry, Who, record, rows_of, verify
-from dpi.store.budget import Budget, Keeping
+from dpi.store.budget import Budget
 from dpi.store.expired import closed, span_of
+from dpi.store.keeping import Keeping
 from tests.delivery.servers import Server, until
 from tests.privacy.stores import START, flows, put
 from tests.privacy.test_retention import HOUR, change

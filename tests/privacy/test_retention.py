@@ -19,8 +19,9 @@ from dpi.settings import Settings, load
 from dpi.store import Store, holds, open_store
 from dpi.store.answering import Answering
 from dpi.store.audit import Entry, Who, record, rows_of, verify
-from dpi.store.budget import Budget, Keeping, budget_of
+from dpi.store.budget import Budget, budget_of
 from dpi.store.expired import closed, span_of
+from dpi.store.keeping import Keeping
 from tests.privacy.stores import DAY, START, flows, put
 from tests.privacy.test_audit import ask, told
 from tests.rows import batch
