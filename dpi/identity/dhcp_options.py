@@ -13,6 +13,7 @@ from dpi.capture.octets import be16, be32, octet
 from dpi.capture.tap import taps_of
 from dpi.identity.digest import CIRCUIT, SESSION, USER, digest, digest_mac, mix
 from dpi.identity.event import ADDRESS, ANYWHERE, DELEGATED, DHCP, FOR_EVER, START, STOP, events_of, note, place_v4, place_v6
+from dpi.identity.line_ids import line_ids
 from dpi.jit import kernel
 
 MAGIC = 0x63825363
@@ -68,18 +69,11 @@ def read_dhcp(w: Any, data: Any, p: Any, begin: Any, end: Any) -> Any:
             if octet(data, value) == 0:         # no hardware type: a name
                 user = digest(data, value + 1, size - 1, USER, tap.key0, tap.key1)
         elif option == 82:
-            inner = value
-            for _ in range(128):
-                if inner + 2 > value + size:
-                    break
-                part = octet(data, inner + 1)
-                if inner + 2 + part > value + size:
-                    return -1
-                if octet(data, inner) == 1 and part > 0:
-                    circuit = digest(data, inner + 2, part, CIRCUIT, tap.key0, tap.key1)
-                elif octet(data, inner) == 2 and part > 0:
-                    remote = digest(data, inner + 2, part, CIRCUIT, tap.key0, tap.key1)
-                inner += 2 + part
+            read, named, far = line_ids(data, value, value + size, tap)
+            if read < 0:
+                return -1
+            circuit = named if named != np.uint64(0) else circuit
+            remote = far if far != np.uint64(0) else remote
         at = value + size
     if octet(data, begin + 1) == 1 and octet(data, begin + 2) == 6:
         mac = hardware(data, begin + 28, tap)

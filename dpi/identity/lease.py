@@ -148,19 +148,26 @@ def tell(w: Any, x: Any, action: Any, reason: Any, time: Any) -> Any:
     state.told += 1
     t.time = time
     t.begin = x.begin
-    t.high = x.high
-    t.low = x.low
-    t.scope = x.scope
-    t.length = x.length
-    t.source = x.source
     t.action = action
     t.reason = reason
-    t.user = x.user
-    t.circuit = x.circuit
-    t.remote = x.remote
-    t.mac = x.mac
-    t.session = x.session
-    t.nas = x.nas
+    carry(t, x)
+    return 0
+
+
+@kernel
+def carry(to: Any, x: Any) -> Any:
+    """Copy what an event, a lease and what is told of it have in common: the address, where it holds, who has it, and what says so."""
+    to.high = x.high
+    to.low = x.low
+    to.scope = x.scope
+    to.length = x.length
+    to.source = x.source
+    to.user = x.user
+    to.circuit = x.circuit
+    to.remote = x.remote
+    to.mac = x.mac
+    to.session = x.session
+    to.nas = x.nas
     return 0
 
 
@@ -233,23 +240,13 @@ def begin_lease(w: Any, e: Any, expires: Any) -> Any:
         return 0
     number = take_place(w, np.int64(e.time))
     x = leases_of(w)[number]
-    x.high = e.high
-    x.low = e.low
-    x.scope = e.scope
-    x.length = e.length
-    x.source = e.source
+    carry(x, e)
     x.which = e.which
     x.ended = 0
     x.begin = e.time
     x.end = NEVER
     x.expires = expires
     x.seen = e.time
-    x.user = e.user
-    x.circuit = e.circuit
-    x.remote = e.remote
-    x.mac = e.mac
-    x.session = e.session
-    x.nas = e.nas
     x.stamp = e.stamp
     x.number = e.number
     link(w, number)

@@ -12,7 +12,7 @@ import numpy as np
 from dpi.capture.octets import be16, be32, octet
 from dpi.capture.tap import taps_of
 from dpi.identity.dhcp_options import hardware
-from dpi.identity.digest import CIRCUIT, USER, digest, mix
+from dpi.identity.digest import USER, digest, mix
 from dpi.identity.event import (
     ADDRESS,
     PPP_ADDRESS,
@@ -28,6 +28,7 @@ from dpi.identity.event import (
     place_v4,
     scope_of,
 )
+from dpi.identity.line_ids import line_ids
 from dpi.jit import kernel
 
 DISCOVERY, SESSION = 0x8863, 0x8864
@@ -118,18 +119,11 @@ def read_discovery(w: Any, data: Any, p: Any, at: Any, stop: Any, code: Any, ses
         if kind == 0:               # end of the list
             break
         if kind == 0x0105 and size >= 4 and be32(data, value) == 3561:
-            inner = value + 4
-            for _ in range(128):
-                if inner + 2 > value + size:
-                    break
-                part = octet(data, inner + 1)
-                if inner + 2 + part > value + size:
-                    return -1
-                if octet(data, inner) == 1 and part > 0:
-                    circuit = digest(data, inner + 2, part, CIRCUIT, tap.key0, tap.key1)
-                elif octet(data, inner) == 2 and part > 0:
-                    remote = digest(data, inner + 2, part, CIRCUIT, tap.key0, tap.key1)
-                inner += 2 + part
+            read, named, far = line_ids(data, value + 4, value + size, tap)
+            if read < 0:
+                return -1
+            circuit = named if named != np.uint64(0) else circuit
+            remote = far if far != np.uint64(0) else remote
         at = value + size
     number = note(w, p, PPPOE, PPP_CIRCUIT)
     if number >= 0:
