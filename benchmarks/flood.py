@@ -121,8 +121,8 @@ def anonymous(process: int) -> int:
 
 def asked(store: str, sql: str) -> list[dict[str, Any]]:
     """Rows of `fullspan query`."""
-    done = subprocess.run([sys.executable, "-m", "dpi.cli.main", "query", "--store", store, "--json", sql], stdout=subprocess.PIPE, text=True, check=True,
-                          cwd=ROOT, env=ordinary(None))
+    command = [sys.executable, "-m", "dpi.cli.main", "query", "--store", store, "--reason", "measurement", "--json", sql]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=ordinary(None))
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
 

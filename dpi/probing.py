@@ -30,6 +30,7 @@ from dpi.covered import Covered
 from dpi.engine import entries
 from dpi.errors import UserError
 from dpi.health import Health, ReportsHealth, RingHealth, StoreHealth, UsageHealth
+from dpi.identification import learning_of, options_of
 from dpi.identity.following import Following
 from dpi.identity.holders import Holders
 from dpi.identity.remembered import Remembered, put_back
@@ -37,7 +38,7 @@ from dpi.identity.stamp import stamp
 from dpi.jit import Entry
 from dpi.native import warm
 from dpi.pinging import targets
-from dpi.replaying import identity_options, learning_of, limits
+from dpi.replaying import limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
 from dpi.shard import Limits, Origin, Shard
@@ -66,7 +67,7 @@ class Probe:
         cores = processors(asked.cores)
         self.reloads, self.reload_failed = 0, ""
         self.rules: RuleSet = _load(settings)
-        self.identity = Following(identity_options(settings))
+        self.identity = Following(options_of(settings))
         wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         wanted = [walk_ring, stamp, *Holders.kernels, put_back, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
         warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
@@ -152,7 +153,7 @@ class Probe:
             programs, rules = self._programs(settings), _load(settings)
             targets(settings.ping)          # a fault in them refuses all
             opened = self._read_cases(settings)
-            known = self.identity.read(identity_options(settings))
+            known = self.identity.read(options_of(settings))
             learning_of(settings, None)         # its words are looked at before anything is taken
             if self.ring is not None:
                 self.ring.open(opened)

@@ -7,8 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +22,13 @@ from dpi.capture.trace import Trace, open_trace
 from dpi.classify.resolutions import Resolutions
 from dpi.crew import Crew
 from dpi.engine import entries
+from dpi.identification import holders_of, identity_of
 from dpi.native import warm
 from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 from dpi.shard import Limits, Origin, Shard
 from dpi.sides import COUNTS
-
-if TYPE_CHECKING:
-    from dpi.identity.holders import Holders
-    from dpi.identity.stamper import Identity, Options
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
@@ -112,42 +109,6 @@ def limits(settings: Settings, max_flows: int | None = None) -> Limits:
                   idle_udp=flow.idle_udp, idle_other=flow.idle_other, inspect=flow.inspect, key_vlan=bool(flow.key_vlan))
 
 
-def identity_options(settings: Settings) -> Options:
-    """[identity] of the settings."""
-    from dpi.identity.stamper import Options
-
-    return Options(**{one.name: getattr(settings.identity, one.name) for one in fields(Options)})
-
-
-def identity_of(settings: Settings, options: ReplayOptions | None = None) -> Identity | None:
-    """Whose addresses are, from the settings and what a command line says instead; None where neither says anything. Warnings go to stderr."""
-    given = settings.identity
-    if not (given.bindings or given.local_networks or given.country_database or given.asn_database) and not (
-            options and (options.bindings or options.local_networks)):
-        return None
-    from dpi.identity.stamper import geography
-    from dpi.identity.stamper import load as load_whose
-
-    asked = identity_options(settings)
-    if options is not None:
-        asked = replace(asked, bindings=options.bindings or asked.bindings, local_networks=options.local_networks or asked.local_networks)
-    found = load_whose(asked, "--local-networks" if options and options.local_networks else "[identity] local_networks")
-    found.geography = geography(asked)
-    for warning in found.bindings.warnings:
-        print(f"fullspan: {warning}", file=sys.stderr, flush=True)
-    return found
-
-
-def learning_of(settings: Settings, identity: Identity | None) -> Any:
-    """What is learned of who has an address, dpi.identity.sessions.Learning. UserError: words that are none."""
-    from dpi.identity.holders import wants_sessions
-    from dpi.identity.learning import learning
-
-    asked = settings.identity
-    return learning(asked.learn, asked.radius_from, asked.dhcp_from, asked.session_seconds, asked.max_sessions,
-                     wanted=identity is not None and wants_sessions(identity.bindings), any_scope=not settings.flow.key_vlan)
-
-
 class Replay:
     """State of one replay."""
 
@@ -155,10 +116,10 @@ class Replay:
         self.sinks, self.options, self.report = list(sinks), options, progress
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
-        self.identity = identity_of(settings, options)
+        self.identity = identity_of(settings, options.bindings, options.local_networks)
         wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
         wanted += self.identity.kernels if self.identity is not None else ()
-        self.holders = self._hold(settings)
+        self.holders = holders_of(settings, self.identity)
         wanted += self.holders.kernels if self.holders is not None else ()
         warm([*entries(self.rules), *self.selection.kernels, *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.workers = options.workers or len(os.sched_getaffinity(0))
@@ -183,19 +144,6 @@ class Replay:
         self.progress = Progress()
         self._seconds: list[Any] = []
         self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
-
-    def _hold(self, settings: Settings) -> Holders | None:
-        """Who has an address, where that is to be learned."""
-        asked = settings.identity
-        if not asked.learn and not asked.radius_from and not asked.dhcp_from and (self.identity is None or not len(self.identity.bindings)):
-            return None
-        learned = learning_of(settings, self.identity)
-        if not learned.kinds:
-            return None
-        from dpi.identity.holders import Holders
-        from dpi.identity.sessions import Sessions
-
-        return Holders(Sessions(learned))
 
     def run(self, inputs: Sequence[Input]) -> Outcome:
         """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""

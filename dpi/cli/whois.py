@@ -33,13 +33,13 @@ def command(address: str, when: str | None, vlan: int | None, inner_vlan: int | 
     It asks as the engine does when it stamps a flow's row: what it says is what the row says.
     """
     from dpi import settings
+    from dpi.identification import options_of
     from dpi.identity.geography import Place
     from dpi.identity.stamper import geography, load
-    from dpi.replaying import identity_options
 
     wanted = _address(address)
     at = moment(when, "--at")
-    options = identity_options(settings.load())
+    options = options_of(settings.load())
     options = replace(options, bindings=bindings or options.bindings, local_networks=local_networks or options.local_networks)
     if not options.given:
         raise UserError("nobody has said whose addresses are", "[identity]", "name a bindings file in the settings or with --bindings")
