@@ -28,7 +28,8 @@ from dpi.classify.wire.certificate import (
 from dpi.classify.wire.client_hello import learn_alpn, learn_name
 from dpi.classify.wire.fingerprint import TEXT_BYTES, comma, decimal, extension_decimals, nibble, two
 from dpi.classify.wire.md5 import md5
-from dpi.classify.wire.rows import TLS, byte, number, open_row, text
+from dpi.classify.wire.rows import TEXT_BYTES as TEXT_ROOM
+from dpi.classify.wire.rows import TLS, byte, field, number, open_row, text
 from dpi.classify.wire.scratch import scratch_bytes, scratch_numbers
 from dpi.classify.wire.sha256 import sha256
 from dpi.jit import I64, entry, kernel
@@ -43,6 +44,8 @@ RETRY = np.frombuffer(bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167ab
 #: What `server_hello` returns: not one; an ordinary one; a HelloRetryRequest; with ALPN_CHOSEN added where it names a protocol
 NONE, ANSWER, RETRY_REQUEST, ALPN_CHOSEN = 0, 1, 2, 4
 
+
+LAST_TEXTS = 128 + 64       # bytes of a row's texts that issuer and digest may need
 
 #: First and last of the runs of suites without encryption or authentication, and of RC2, RC4, DES, 3DES and export strength (IANA registry)
 WEAK = np.array([
@@ -200,7 +203,8 @@ def server_flight(data: Array, start: int, stop: int, version: int, cipher: int,
                   outbox: Array) -> int:
     """Write the row of a server's flight, with what the certificate data[start:stop] teaches; stop 0 where none was in clear.
 
-    JA3S and ALPN (if with_alpn) are taken from facts. Returns 1, or 0 where the bytes are no certificate (nothing is written).
+    The name that was asked for, JA3S, the client's JA4 and ALPN (if with_alpn) are taken from facts. Returns 1, or 0 where the bytes are no certificate
+    (nothing is written).
     """
     places = scratch_numbers(CERTIFICATE_PLACES)
     if stop > start and certificate(data, start, stop, places, inspection, facts) == 0:
@@ -210,10 +214,14 @@ def server_flight(data: Array, start: int, stop: int, version: int, cipher: int,
     number(outbox, out, 0, 1)
     number(outbox, out, 1, version)
     number(outbox, out, 2, cipher)
+    if np.int64(row.name_source) == NAME_SNI:
+        text(outbox, out, 0, row.server_name, 0, np.int64(row.server_name_length))
     if with_alpn:
         text(outbox, out, 1, row.alpn, 0, np.int64(row.alpn_length))
     if row.has_ja3s != 0:
         hexadecimal_text(outbox, out, 3, row.ja3s, 16)
+    if row.ja4_count != 0:
+        text(outbox, out, 4, row.ja4_all, 0, 36)
     if stop <= start:
         return 1
     number(outbox, out, 3, places[NOT_BEFORE])
@@ -221,6 +229,7 @@ def server_flight(data: Array, start: int, stop: int, version: int, cipher: int,
     text(outbox, out, 5, data, places[SUBJECT], min(places[SUBJECT_END], places[SUBJECT] + 128))
     part = scratch_numbers(2)
     at = places[NAMES]
+    room = TEXT_ROOM - field(outbox, out, 6) - LAST_TEXTS       # names that do not fit whole are left out
     written = 0
     for _ in range(512):
         tag = element(data, at, places[NAMES_END], part)
@@ -228,7 +237,7 @@ def server_flight(data: Array, start: int, stop: int, version: int, cipher: int,
             break
         at = part[1]
         size = part[1] - part[0]
-        if tag != 0x82 or written + size + 1 > 440:     # issuer and digest need room too: names that do not fit whole are left out
+        if tag != 0x82 or written + size + 1 > room:
             continue
         if written > 0:
             written += byte(outbox, out, 6, 44)

@@ -96,8 +96,23 @@ def test_server_in_clear():
         assert len(flow.rows) == 2
         _, numbers, texts = flow.rows[1]
         assert numbers[:6] == [1, 0x0303, 0xC02F, 1_700_000_000, 1_800_000_000, 0]
-        assert texts == [b"", b"http/1.1", b"", facts.ja3s.tobytes().hex().encode(), b"", b"example.org", b"example.org,*.example.com", b"Test CA",
+        assert texts == [b"www.example.com", b"http/1.1", b"", facts.ja3s.tobytes().hex().encode(), CHROME.ja4().encode(), b"example.org", b"example.org,*.example.com", b"Test CA",
                          hashlib.sha256(der).hexdigest().encode(), b"", b"", b""]
+
+
+def test_long_names_leave_room_for_issuer_and_digest():
+    asked = b".".join([b"a" * 60] * 4)
+    for count in (1, 4, 5, 6, 7, 8, 12):
+        valid = tuple(f"{chr(98 + k) * 60}.example.net" for k in range(count))
+        der = made("s" * 60, valid, issuer="i" * 60)
+        flow = conversation()
+        flow.stream(CLIENT, Hello(name=asked, order=[0]).record())
+        flow.stream(SERVER, records(server_hello(cipher=0xC02F, alpn=b"http/1.1") + certificate_message(der) + b"\x0e\0\0\0"))
+        _, _, texts = flow.rows[1]
+        kept = texts[6].split(b",")
+        assert kept == [name.encode() for name in valid[:len(kept)]] and len(kept) >= min(count, 4)
+        assert (texts[0], texts[5], texts[7], texts[8]) == (asked, b"s" * 60, b"i" * 60, hashlib.sha256(der).hexdigest().encode())
+        assert len(texts[4]) == 36
 
 
 def test_what_is_wrong_with_a_server():
