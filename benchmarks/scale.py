@@ -1,6 +1,6 @@
 """python -m benchmarks.scale [--rows N] [--store DIR]: a month of N flows (100 million), and what dashboards and reports of it cost.
 
-Rows are made inside the engine: applications by Zipf's law, round trips log-normal, customers behind services, four links of two probes, days and nights;
+Rows are made inside the engine: applications by Zipf's law, round trips log-normal, customers behind services, tags, four links of two probes, days and nights;
 dns, tls, coverage and usage in proportion. Then the SQL of every Grafana panel over the month, five times each, as Grafana would ask it, and every report
 of `fullspan report` over the month by each of its dimensions: 95 % of each must take less than a second. Printed: bytes of a flow on disk, rows of each
 table, and the times of each panel and report.
@@ -91,6 +91,7 @@ def flows(day: int, rows: int) -> str:
         "category": f"[{', '.join(map(repr, _CATEGORIES))}][1 + app % {len(_CATEGORIES)}]", "confidence": "'name'",
         "evidence": "concat('server name, rule ', toString(app))",
         "server_name": "if(kind < 0.75, concat('www', toString(n % 3), '.domain', toString(domain), '.com'), '')", "alpn": "'h2'",
+        "tags": "arrayConcat(if(service % 10 = 0, ['gold'], []), if(at % 86400000000 < 21600000000, ['night'], []))",
         "client_local": "1", "client_service_id": f"if({_u(70)} < 0.85, concat('S', toString(service)), '')",
         "client_customer_id": f"if({_u(70)} < 0.85, concat('K', toString(service % {_CUSTOMERS})), '')", "rules_version": "'1'",
         "stored_time": _STORED,
@@ -109,6 +110,8 @@ def messages(day: int, rows: int) -> Iterator[str]:
     tls = {**shared, "role": "if(part = 0, 'client', 'server')", "version": "if(kind < 0.02, 'TLS 1.0', if(kind < 0.25, 'TLS 1.2', 'TLS 1.3'))",
            "cipher": "if(part = 0, '', ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384'][1 + n % 2])",
            "server_name": "concat('domain', toString(domain), '.com')",
+           "ja4": "concat('t13d1516h2_8daaf6152771_', lower(hex(toUInt32(1 + domain % 300))))",
+           "issuer": "if(part = 1 AND kind < 0.25, concat('CA ', toString(domain % 40)), '')",
            "alpn": "if(part = 0, 'h2,http/1.1', 'h2')"}
     for table, columns, share in (("dns", dns, 10), ("tls", tls, 8)):
         yield (f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {_day(day, max(rows // share, 1))} "

@@ -97,6 +97,8 @@ _DNS_NAMES = (
 #: What is told of ALPN: the protocols of RFC 7301's registry that are met; anything may be offered.
 _ALPN = ("", "h2", "h2c", "h3", "http/1.0", "http/1.1", "acme-tls/1", "ftp", "imap", "pop3", "managesieve", "dot", "doq", "smb", "mqtt", "xmpp-client",
          "xmpp-server", "webrtc", "c-webrtc", "stun.turn", "sip/2", "irc", "ntske/1", "tds/8.0", "postgresql", "radius/1.0", "nntp", "sunrpc")
+#: Versions that nobody should choose any more (RFC 8996).
+OBSOLETE = "('SSL 2.0', 'SSL 3.0', 'TLS 1.0', 'TLS 1.1')"
 _HELLOS = (
     _TIME, _DAY, _PROBE, _CAPTURE,
     C("role", "code", "as in tls"),
@@ -106,7 +108,23 @@ _HELLOS = (
       fold=f"if(splitByChar(',', {{src}}.alpn)[1] IN ({', '.join(map(repr, _ALPN))}), splitByChar(',', {{src}}.alpn)[1], 'other')"),
     C("hellos", "u64", "rows of tls", fold="count()"),
 )
+_ANSWERED = "WHERE {src}.role = 'server'"
+
+
+def _sessions(words: str, fold: str) -> tuple[C, ...]:
+    """Columns of what servers answered, by one text of theirs."""
+    return (_TIME, _DAY, _PROBE, _CAPTURE, C("name", "text", f"{words}; empty: none, or not among the block's first 500", fold=fold),
+            C("hellos", "u64", "rows of tls in which a server answered", fold="count()"),
+            C("obsolete", "u64", "of them, those with SSL, TLS 1.0 or TLS 1.1", fold=f"countIf({{src}}.version IN {OBSOLETE})"))
+
+
 _PLACE = ("time", "probe", "capture_id")
+_TAGS = C("tags", "codes", "as in flows")
+_TAGGED = (_TIME, _DAY, _PROBE, _CAPTURE, _INTERFACE, _TAGS, *_SUMS)
+_HISTOGRAM = tuple(column for column in _DELAYS_BY_LINK if column.name not in ("interface", "side"))
+_SIDE = _DELAYS[6]
+_TAG_DELAYS = (*_HISTOGRAM[:4], _TAGS, _SIDE, *_HISTOGRAM[4:])
+_KIND_DELAYS = (*_HISTOGRAM[:4], C("protocol", "code", "as in flows"), C("category", "code", "as in flows"), _SIDE, *_HISTOGRAM[4:])
 _SERVICE = (C("service_id", "code", "as in usage_1m"), C("customer_id", "code", "as in usage_1m"))
 _VOLUMES = tuple(C(name, "u64", f"sum of {name}") for name in ("up_packets", "down_packets", "up_bytes", "down_bytes", "up_wire_bytes", "down_wire_bytes",
       "flows",
@@ -118,6 +136,49 @@ _SERVICES = (
 )
 _SERVICE_APPLICATIONS = (_TIME, _DAY, _PROBE, _CAPTURE, *_SERVICE, C("category", "code", "as in usage_1h"), C("application", "code", "as in usage_1h"),
                          *_VOLUMES)
+#: Both ends of a row, those that are bound. What is metered elsewhere counts in duplicate_bytes alone.
+_ENDS = ("ARRAY JOIN [toString({src}.client_service_id), toString({src}.server_service_id)] AS service, "
+         "[toString({src}.client_customer_id), toString({src}.server_customer_id)] AS customer, [1, 0] AS opener, "
+         "[{src}.client_duplicate, {src}.server_duplicate] AS elsewhere WHERE service != ''")
+_WHOSE = (C("service_id", "code", "service of an end", fold="service"), C("customer_id", "code", "its customer", fold="customer"))
+
+
+def _counted(name: str, what: str, unit: str, sql: str) -> C:
+    return C(name, "u64", what, unit, fold=f"sumIf({sql}, NOT elsewhere)")
+
+
+def _both(what: str) -> str:
+    return f"{{src}}.client_{what} + {{src}}.server_{what}"
+
+
+_BOUND = (
+    _TIME, _DAY, _PROBE, _CAPTURE, _INTERFACE, *_WHOSE,
+    _counted("packets", "packets both ways", "packets", _both("packets")), _counted("bytes", "octets of IP packets both ways", "bytes", _both("bytes")),
+    _counted("wire_bytes", "frames both ways, without FCS", "bytes", _both("wire_bytes")),
+    _counted("up_bytes", "octets of IP packets that this end sent", "bytes", "if(opener, {src}.client_bytes, {src}.server_bytes)"),
+    _counted("down_bytes", "those it received", "bytes", "if(opener, {src}.server_bytes, {src}.client_bytes)"),
+    _counted("flows", "flows opened in the slot", "flows", "{src}.interval = 0"),
+    _counted("tcp_packets", "packets of TCP both ways", "packets", f"if({_TCP}, {_both('packets')}, 0)"),
+    *(_counted(what, f"{what} both ways", "packets", _both(what)) for what in ("retransmissions", "out_of_order")),
+    _counted("tcp_opened", "as in flows_1h", "flows", f"{_TCP} AND {_OPENED}"),
+    _counted("tcp_unanswered", "as in flows_1h", "flows", f"{_TCP} AND {_OPENED} AND NOT bitTest({{src}}.server_tcp_flags, 1)"),
+    C("duplicate_bytes", "u64", "octets both ways that are metered elsewhere", "bytes", fold=f"sumIf({_both('bytes')}, elsewhere)"),
+)
+#: Of an end: what its near, far and response delays are.
+_NEAR_FAR = {"client": ("client_rtt_us", "server_rtt_us", "server_response_us"), "server": ("server_rtt_us", "client_rtt_us", "server_response_us")}
+
+
+def _each_end(sql: str) -> str:
+    """SQL: an array of the same for three delays of the client and for three of the server."""
+    return f"[{', '.join(sql.format(src='{src}', end=end, delay=delay) for end, delays in _NEAR_FAR.items() for delay in delays)}]"
+
+
+_EACH_END = (f"ARRAY JOIN ['near', 'far', 'response', 'near', 'far', 'response'] AS side, "
+             f"{_each_end(f'if({{src}}.{{end}}_duplicate, {_UNKNOWN}, ifNull({{src}}.{{delay}}, {_UNKNOWN}))')} AS delay, "
+             f"{_each_end('toString({src}.{end}_service_id)')} AS service, {_each_end('toString({src}.{end}_customer_id)')} AS customer "
+             f"WHERE service != '' AND delay != {_UNKNOWN}")
+_BOUND_SIDE = C("side", "code", "near: round trips between the probe and this end; far: and the other one; response: server_response_us", fold="side")
+_BOUND_DELAYS = (*_HISTOGRAM[:4], *_WHOSE, _BOUND_SIDE, *_HISTOGRAM[4:])
 #: Of a slot of usage that is computed again only the first computation is in a rollup, until that is filled anew: what a view has seen it can't take back.
 _FIRST = "WHERE {src}.revision = 1"
 
@@ -142,6 +203,22 @@ ROLLUPS = (
     Table("dns_names_1d", "The same by day.", _DNS_NAMES, (*_PLACE, "name", "stored_day"), _SUMMED, "dns_names_1h", 86400),
     Table("tls_1h", "TLS hellos by hour, version, cipher suite and ALPN.", _HELLOS, (*_PLACE, "role", "version", "cipher", "alpn", "stored_day"), _SUMMED,
           "tls", 3600),
+    Table("tls_names_1h", "What servers answered by hour and registered domain that was asked for.",
+          _sessions("domain of server_name that can be registered", _domain("{src}.server_name")), (*_PLACE, "name", "stored_day"), _SUMMED, "tls", 3600,
+          picked=_ANSWERED, named="server_name", most=500),
+    Table("tls_ja4_1h", "The same by JA4 of the client.", _sessions("JA4 of the client hello", "{src}.ja4"), (*_PLACE, "name", "stored_day"), _SUMMED,
+          "tls", 3600, picked=_ANSWERED, named="ja4", most=500),
+    Table("tls_issuers_1h", "The same by issuer of the certificate.", _sessions("issuer of the certificate", "{src}.issuer"),
+          (*_PLACE, "name", "stored_day"), _SUMMED, "tls", 3600, picked=_ANSWERED, named="issuer", most=500),
+    Table("tags_1h", "Flows by hour, interface and tags.", _TAGGED, (*_PLACE, "interface", "tags", "stored_day"), _SUMMED, "flows", 3600),
+    Table("tag_delays_1h", "Round trips and response times by hour and tags, as histograms.", _TAG_DELAYS, (*_PLACE, "tags", "side", "bin", "stored_day"),
+          _SUMMED, "flows", 3600, picked=_EACH_DELAY),
+    Table("kind_delays_1h", "The same by protocol and category.", _KIND_DELAYS, (*_PLACE, "protocol", "category", "side", "bin", "stored_day"), _SUMMED,
+          "flows", 3600, picked=_EACH_DELAY),
+    Table("bound_1h", "Flows by hour, interface and service of an end, for reports: never for bills.", _BOUND,
+          (*_PLACE, "interface", "service_id", "customer_id", "stored_day"), _SUMMED, "flows", 3600, picked=_ENDS),
+    Table("bound_delays_1h", "Round trips and response times by hour and service of an end, as histograms.", _BOUND_DELAYS,
+          (*_PLACE, "service_id", "customer_id", "side", "bin", "stored_day"), _SUMMED, "flows", 3600, picked=_EACH_END),
     Table("services_1h", "Usage of services by hour, for dashboards: never for bills.", _SERVICES, (*_PLACE, "service_id", "customer_id", "stored_day"),
           _SUMMED,
           "usage_1m", 3600, picked=_FIRST),

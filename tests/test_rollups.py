@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dpi.batch import Coded, Texts
+from dpi.batch import Coded, Lists, Texts
 from dpi.cli.main import run
 from dpi.schema import TABLES
 from dpi.store import Store, open_store, rollups
@@ -35,13 +35,19 @@ def write(store: Store) -> None:
     for name in delays:
         delays[name][::3] = 0xFFFFFFFF
     place: dict[str, Any] = {"probe": Coded.of(["q"] * COUNT), "capture_id": np.zeros(COUNT, np.uint64)}
+    whose: dict[str, Any] = {f"{end}_{what}_id": Coded.of([("", f"{what} {k % 5}")[(k + nth) % 3 == 0] for k in range(COUNT)])
+                             for nth, end in enumerate(("client", "server")) for what in ("service", "customer")}
+    tags = Lists.of([[("gold", "night")[t] for t in range(2) if k >> t & 1] for k in range(COUNT)])
     store.write(batch("flows", COUNT, 1, **place, start=START - 5_000_000, server_name=named(1), ip_protocol=np.where(np.arange(COUNT) % 2, 6,
-          17).astype(np.uint8),
-                      interval=(np.arange(COUNT) % 3).astype(np.uint32), **delays))
+          17).astype(np.uint8), tags=tags, client_duplicate=(np.arange(COUNT) % 7 == 0).astype(np.uint8),
+                      interval=(np.arange(COUNT) % 3).astype(np.uint32), **whose, **delays))
     store.write(batch("flows", COUNT, 2, **place, start=-100_000_000, server_name=named(2)))
     store.write(batch("dns", COUNT, 3, **place, query_name=named(3), response_code=Coded.of([("NOERROR", "NXDOMAIN",
           "SERVFAIL")[k % 3] for k in range(COUNT)])))
-    store.write(batch("tls", COUNT, 4, alpn=Texts.of([("h2,http/1.1", "h2", "", "made-up")[k % 4] for k in range(COUNT)])))
+    store.write(batch("tls", COUNT, 4, **place, span=1000, alpn=Texts.of([("h2,http/1.1", "h2", "", "made-up")[k % 4] for k in range(COUNT)]),
+                      server_name=named(4),
+                      role=Coded.of([("client", "server")[k % 2] for k in range(COUNT)]),
+                      version=Coded.of([("TLS 1.3", "SSL 3.0", "TLS 1.2", "TLS 1.1")[k % 4] for k in range(COUNT)])))
     for revision in (1, 2):
         keys = {"service_id": Coded.of([f"s{k % 50}" for k in range(400)]), "customer_id": Coded.of([f"c{k % 7}" for k in range(400)]),
                 "revision": np.full(400, revision, np.uint32), "time": START // 60_000_000 * 60 + 60 * np.arange(400),
@@ -145,9 +151,36 @@ def test_each_sums_up_what_it_folds(store: Any) -> None:
          "countIf(is_response AND response_code = 'NXDOMAIN'), countIf(is_response AND response_code = 'SERVFAIL') FROM dns")
     same("alpn, sum(hellos) FROM tls_1h GROUP BY 1 ORDER BY 1",
          "multiIf(alpn = 'made-up', 'other', startsWith(alpn, 'h2'), 'h2', '') AS a, count() FROM tls GROUP BY 1 ORDER BY 1")
+    for name, text in (("tls_ja4_1h", "ja4"), ("tls_issuers_1h", "issuer")):
+        same(f"name, sum(hellos), sum(obsolete) FROM {name} GROUP BY 1 ORDER BY 1",
+             f"{text}, count(), countIf(version IN ('SSL 3.0', 'TLS 1.1')) FROM tls WHERE role = 'server' GROUP BY 1 ORDER BY 1")
+    same("sum(hellos), sumIf(hellos, name = 'example.com') FROM tls_names_1h",
+         "count(), countIf(endsWith(lower(server_name), '.example.com')) FROM tls WHERE role = 'server'")
+    same("tags, sum(client_bytes), sum(tcp_opened) FROM tags_1h GROUP BY 1 ORDER BY 1",
+         f"tags, sum(client_bytes), countIf({tcp}) FROM flows GROUP BY 1 ORDER BY 1")
+    same("tags, sum(measures), sum(sum_us) FROM tag_delays_1h WHERE side = 'server' GROUP BY 1 ORDER BY 1",
+         "tags, count(server_rtt_us), sum(server_rtt_us) FROM flows WHERE server_rtt_us IS NOT NULL GROUP BY 1 ORDER BY 1")
+    same("protocol, category, sum(measures) FROM kind_delays_1h WHERE side = 'response' GROUP BY 1, 2 ORDER BY 1, 2",
+         "protocol, category, count() FROM flows WHERE server_response_us IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2")
     for name, of in (("services_1h", "usage_1m"), ("services_1d", "usage_1h")):
         same(f"service_id, sum(up_bytes), sum(duplicate_bytes) FROM {name} GROUP BY 1 ORDER BY 1",
              f"service_id, sum(up_bytes), sum(duplicate_bytes) FROM {of} FINAL GROUP BY 1 ORDER BY 1")
+
+
+def test_each_end_that_is_bound_counts_once(store: Any) -> None:
+    """What an end sent is up, what it received down; what is metered elsewhere counts apart, with no delays."""
+    ends = [f"SELECT {near}_service_id AS service, {near}_customer_id AS customer, NOT {near}_duplicate AS here, {near}_bytes AS up, {far}_bytes AS down, "
+            f"client_bytes + server_bytes AS octets, ip_protocol = 6 AND interval = 0 AND NOT midstream AND bitTest(client_tcp_flags, 1) AS opened, "
+            f"{near}_rtt_us AS near, {far}_rtt_us AS far FROM flows WHERE service != ''" for near, far in (("client", "server"), ("server", "client"))]
+    every = f"({' UNION ALL '.join(ends)})"
+    found = store.query("SELECT service_id, customer_id, sum(up_bytes), sum(down_bytes), sum(bytes), sum(tcp_opened), sum(duplicate_bytes) FROM bound_1h "
+                        "GROUP BY 1, 2 ORDER BY 1, 2").rows
+    plain = store.query("SELECT service, customer, sumIf(up, here), sumIf(down, here), sumIf(octets, here), countIf(here AND opened), sumIf(octets, NOT here) "
+                        f"FROM {every} GROUP BY 1, 2 ORDER BY 1, 2").rows
+    assert len(found) > 10 and found == plain
+    for side in ("near", "far"):
+        found = store.query(f"SELECT service_id, sum(measures), sum(sum_us) FROM bound_delays_1h WHERE side = '{side}' GROUP BY 1 ORDER BY 1").rows
+        assert found == store.query(f"SELECT service, count(), sum({side}) FROM {every} WHERE here AND {side} IS NOT NULL GROUP BY 1 ORDER BY 1").rows
 
 
 def test_names_are_cut_to_what_can_be_registered(store: Any) -> None:

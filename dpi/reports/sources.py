@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dpi.errors import UserError
 from dpi.reports.request import SLOTS, Place, Request, quoted
-from dpi.rollups import ADDRESSED, DEVICES
+from dpi.rollups import ADDRESSED, DEVICES, OBSOLETE
 
 _STARTS = {"hour": "toStartOfHour({at})", "day": "toStartOfDay({at})", "week": "toStartOfWeek({at}, 1)", "month": "toStartOfMonth({at})"}
 _NAMED = {"application": "application", "protocol": "protocol", "category": "category", "probe": "probe"}
@@ -27,6 +27,7 @@ class Source:
     closes: str = ""            # the table of usage whose slots are computed some time after their end
     shown: Mapping[str, str] = field(default_factory=dict)      # dimensions whose lines are named otherwise than filters are
     bare: Mapping[str, str] = field(default_factory=dict)       # dimensions whose lines are named otherwise where addresses need not be masked
+    late: bool = False          # came with a later Fullspan than usage and flows did: a store may have nothing in it yet
     cut: bool = False           # names are cut to their domains: of no use where they are wanted whole
 
     def where(self, ask: Request) -> str:
@@ -108,8 +109,13 @@ _SIDES = ("flows", "packets", "bytes", "wire", "up", "down", "elsewhere", "rtt",
 SOURCES: tuple[Source, ...] = (
     *(Source(table, table, "time", step, {**_ROLLUP, **_LOSSES}, {**_NAMED, **_PLACES}, shown=_CALLED)
       for table, step in (("flows_1h", 3600), ("flows_5m", 300), ("flows_1m", 60))),
+    Source("tags_1h", "tags_1h", "time", 3600, {**_ROLLUP, **_LOSSES}, {"probe": "probe", **_TAGGED}, late=True),
     Source("usage_1h", "usage_1h FINAL", "time", 3600, _USAGE, {**_BOUND, **{name: name for name in ("application", "category", "probe")}}, closes="usage_1h"),
     Source("usage_1m", "usage_1m FINAL", "time", 60, _USAGE, {**_BOUND, "probe": "probe"}, closes="usage_1m"),
+    Source("bound_1h", "bound_1h", "time", 3600, {
+        "flows": "flows", "packets": "packets", "bytes": "bytes", "wire": "wire_bytes", "up": "up_bytes", "down": "down_bytes", "elsewhere": "duplicate_bytes",
+        "tcp": "tcp_packets", "again": "retransmissions", "late": "out_of_order", "opened": "tcp_opened", "unanswered": "tcp_unanswered"},
+        {**_BOUND, "probe": "probe", **_PLACES}, late=True),
     Source("flows", "flows", "interval_start", 0, _FLOWS, {**_NAMED, **_TAGGED}, micro=True, shown=_CALLED),
     Source("flows", f"({_side('client', 'server')} UNION ALL {_side('server', 'client')})", "interval_start", 0, {name: name for name in _SIDES},
            {**_BOUND, **_NAMED, **_TAGGED}, micro=True, shown=_CALLED),
@@ -117,8 +123,8 @@ SOURCES: tuple[Source, ...] = (
 
 
 def choose(ask: Request, by: Sequence[str], fields: Sequence[str], sources: Sequence[Source] = SOURCES) -> Source:
-    """The first source that has the dimensions, the filters and the fields, and whose slots fit the period. Bound traffic is read from usage where
-    that has rows of the period, else from flows. UserError where none can tell."""
+    """The first source that has the dimensions, the filters and the fields, and whose slots fit the period. Usage, and rollups that
+    are `late`, are read where they have rows of the period. UserError where none can tell."""
     wanted = {one for one in by if one not in SLOTS} | set(ask.filters)
     for source in sources:
         known = set(source.dimensions) | ({"tag"} if "tag" in source.dimensions else set())
@@ -128,7 +134,7 @@ def choose(ask: Request, by: Sequence[str], fields: Sequence[str], sources: Sequ
             continue
         if ask.filters.get("application", "").startswith("(") and "application" not in source.shown:
             continue
-        if source.closes and not int(ask.store.query(f"SELECT count() FROM {source.name} WHERE {ask.of('time')}").value()):
+        if (source.closes or source.late) and not ask.store.query(f"SELECT 1 FROM {source.name} WHERE {ask.of('time')} LIMIT 1").rows:
             continue
         return source
     raise UserError(f"no table has {' and '.join(sorted(wanted))} together", "--by and filters", "ask for one of them at a time")
@@ -149,10 +155,15 @@ def _binned(side: str, name: str) -> dict[str, str]:
 
 _LOG = {f"p{level}_near": f"if(sum(rtt_count) = 0, NULL, exp2(arrayFirstIndex(x -> x >= 0.{level} * sum(rtt_count), arrayCumSum(sumForEach(rtt_histogram)))))"
         for level in (50, 95)}
+_BY_SIDE = {**_binned("client", "near"), **_binned("server", "far"), **_binned("response", "response")}
 #: Fields that are whole aggregates: percentiles can't be summed up.
 DELAYS: tuple[Source, ...] = (
-    Source("delays_1h", "delays_1h", "time", 3600, {**_binned("client", "near"), **_binned("server", "far"), **_binned("response", "response")},
+    Source("delays_1h", "delays_1h", "time", 3600, _BY_SIDE,
            {"application": "application", "probe": "probe", **_PLACES}),
+    Source("kind_delays_1h", "kind_delays_1h", "time", 3600, _BY_SIDE, {"protocol": "protocol", "category": "category", "probe": "probe"}, late=True),
+    Source("tag_delays_1h", "tag_delays_1h", "time", 3600, _BY_SIDE, {"tag": "arrayJoin(tags)", "probe": "probe"}, late=True),
+    Source("bound_delays_1h", "bound_delays_1h", "time", 3600, {**_binned("near", "near"), **_binned("far", "far"), **_binned("response", "response")},
+           {**_BOUND, "probe": "probe"}, late=True),
     Source("usage_1m", "usage_1m FINAL", "time", 60, {"n_near": "sum(rtt_count)", **_LOG, **{f"{what}_{of}": "NULL" for what in ("n", "p50", "p95")
                                                                                          for of in ("far", "response")}},
            {**_BOUND, "probe": "probe"}, closes="usage_1m"),
@@ -161,7 +172,6 @@ DELAYS: tuple[Source, ...] = (
     Source("flows", SOURCES[-1].relation, "interval_start", 0, {**_exact("rtt", "near"), **_exact("server_rtt", "far"), **_exact("response", "response")},
            {**_BOUND, **_NAMED, **_TAGGED}, micro=True, shown=_CALLED),
 )
-_OBSOLETE = "('SSL 2.0', 'SSL 3.0', 'TLS 1.0', 'TLS 1.1')"
 
 
 def domain(name: str) -> str:
@@ -196,10 +206,13 @@ _SESSIONS = ("(SELECT min(time) AS at, any(probe) AS probe, anyIf(server_name, r
              "countIf(role = 'client') AS hellos, countIf(role = 'server') AS answers FROM tls WHERE {period} GROUP BY capture_id, flow_id)")
 HELLOS: tuple[Source, ...] = (
     Source("tls_1h", "(SELECT * FROM tls_1h WHERE role = 'server')", "time", 3600, {
-        "sessions": "sum(hellos)", "obsolete": f"sumIf(hellos, version IN {_OBSOLETE})", "unnamed": "NULL", "unanswered": "NULL"},
+        "sessions": "sum(hellos)", "obsolete": f"sumIf(hellos, version IN {OBSOLETE})", "unnamed": "NULL", "unanswered": "NULL"},
         {"probe": "probe", "version": "version", "cipher": "cipher"}),
+    *(Source(table, table, "time", 3600, {"sessions": "sum(hellos)", "obsolete": "sum(obsolete)", "unnamed": "NULL", "unanswered": "NULL"},
+             {"probe": "probe", by: "name"}, late=True, cut=by == "name")
+      for table, by in (("tls_names_1h", "name"), ("tls_ja4_1h", "ja4"), ("tls_issuers_1h", "issuer"))),
     Source("tls", _SESSIONS, "at", 0, {"sessions": "countIf(answers > 0)",
-                                       "obsolete": f"countIf(version IN {_OBSOLETE})", "unnamed": "countIf(hellos > 0 AND answers > 0 AND asked = '')",
+                                       "obsolete": f"countIf(version IN {OBSOLETE})", "unnamed": "countIf(hellos > 0 AND answers > 0 AND asked = '')",
                                          "unanswered": "countIf(hellos > 0 AND answers = 0)"},
            {"probe": "probe", "version": "version", "cipher": "cipher", "name": domain("asked"), "ja4": "ja4", "issuer": "issuer"}, micro=True,
            bare={"name": "lower(asked)"}),

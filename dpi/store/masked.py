@@ -66,7 +66,7 @@ _USED = ("usage_1m", "usage_1h", "services_1h", "services_1d")
 #: Name of a view -> its SELECT.
 VIEWS: dict[str, str] = {"grafana_flows": _flows(), "grafana_unbound_1h": _unbound(), **{f"grafana_{name}": _usage(name) for name in _USED}}
 #: What Grafana's user may read.
-READABLE = (*VIEWS, "coverage", *(table.name for table in TABLES.values() if table.folds and not table.name.startswith("services_")))
+READABLE = (*VIEWS, "coverage", *(table.name for table in TABLES.values() if table.folds and "service_id" not in table.names))
 
 
 def keys(replicated: str = "", replica: str = "") -> list[str]:

@@ -125,7 +125,7 @@ def tls(count: int = 1_000, seed: int = 5) -> tuple[dict[str, Any], Batch]:
         "flow_id": flow, "time": np.concatenate([columns["time"], columns["time"][answered] + 20_000]), "probe": Coded.of(["box"] * rows),
         "role": Coded.of(["client"] * count + ["server"] * len(answered)), "version": Coded.of(version),
         "cipher": Coded.of([""] * count + ["TLS_AES_128_GCM_SHA256"] * len(answered)),
-        "server_name": Texts.of([names[k] for k in columns["name"].tolist()] + [""] * len(answered)),
+        "server_name": Texts.of([names[k] for k in (*columns["name"].tolist(), *columns["name"][answered].tolist())]),
         "subject": Texts.of([""] * count + ["CN=www.example.com,O=Example"] * len(answered)), "issuer": Texts.of([""] * count + ["Test CA"] * len(answered)),
         "certificate_sha256": Texts.of([""] * count + ["ab" if k else "cd" for k in range(len(answered) - 1, -1, -1)]), "not_after": end,
         "stored_time": np.full(rows, END, np.int64)})

@@ -39,8 +39,8 @@ def make(ask: Request, out: Report) -> None:
         table, source = breakdown(ask, by, titles.get(by, Words("TLS", "TLS")), by, _MEASURES, "sessions", sources=HELLOS, bar="session_share")
         out.tables.append(table)
         out.sources.append(source.name)
-    if "tls_1h" in out.sources and out.tables[0].rows:
-        out.notes.append(Words("By version and cipher suite each server's hello counts: a session with two counts twice.", "按版本与加密套件统计时按服务器 Hello 计数：一个会话有两次则计两次。"))
+    if any(source.endswith("_1h") for source in out.sources) and out.tables[0].rows:
+        out.notes.append(Words("In whole hours each server's hello counts: a session with two counts twice.", "整小时统计按服务器 Hello 计数：一个会话有两次则计两次。"))
     if out.tables[0].rows:
         out.tables.append(_certificates(ask))
 
