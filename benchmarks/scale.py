@@ -140,9 +140,10 @@ def usage(day: int) -> Iterator[str]:
     yield (f"INSERT INTO usage_unbound_1h (time, probe, prefix, {', '.join(names)}) SELECT toStartOfHour(interval_start) AS time, probe, "
            f"concat('10.0.', toString(toUInt8(client_port % 8)), '.0/24') AS prefix, {volumes} FROM flows WHERE {at} AND client_service_id = '' GROUP BY "
            f"time, probe, prefix")
-    for table, step in (("usage_1m", 60), ("usage_1h", 3600)):
-        yield ("INSERT INTO usage_slots (table_name, time, probe, revision, stored_time) SELECT "
-               f"'{table}', toDateTime({BEGIN + day * DAY}, 'UTC') + {step} * number AS time, 'p1', 1, time + 61 FROM numbers({DAY // step})")
+    of_day = f"time >= toDateTime64({BEGIN + day * DAY}, 0, 'UTC') AND time < toDateTime64({BEGIN + (day + 1) * DAY}, 0, 'UTC')"
+    for table in ("usage_1m", "usage_1h", "usage_unbound_1h"):
+        yield (f"INSERT INTO usage_slots (table_name, time, probe, capture_id, rows, bytes, revision, stored_time) SELECT '{table}', time, probe, capture_id, "
+               f"count(), sum(up_bytes + down_bytes), 1, max(stored_time) FROM {table} WHERE {of_day} GROUP BY time, probe, capture_id")
     yield ("INSERT INTO coverage (time, probe, source, frames, wire_bytes, busiest_second, busiest_bytes, dropped_kernel, refused, refused_reasons, "
            "refused_counts, tcp_packets, "
            f"one_sided_packets, store_lag_us, stored_time) SELECT toDateTime({BEGIN + day * DAY}, 'UTC') + 60 * intDiv(number, 4) AS time, concat('p', "

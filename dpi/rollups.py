@@ -1,7 +1,8 @@
 """Tables that sum up others as rows are stored: what dashboards and reports read, so that a month is not looked up flow by flow.
 
 None has an address; services_* alone have customers; names are cut to the domain that can be registered. Delays are histograms: `bin` is the least delay of its
-bin, two bins a doubling (dpi/reports/grafana/sql.py takes percentiles of them). Money never reads these: see usage_1m and usage_1h.
+bin, two bins a doubling (dpi/reports/grafana/sql.py takes percentiles of them). Money never reads these: see usage_1m and usage_1h. Slots of eight hours
+are what days of UTC and of China have in common.
 """
 from __future__ import annotations
 
@@ -186,10 +187,13 @@ ROLLUPS = (
     Table("flows_1m", "Flows by minute, protocol, application, category, interface and who is local.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows", 60),
     Table("flows_5m", "The same by five minutes.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows_1m", 300),
     Table("flows_1h", "The same by hour.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows_5m", 3600),
+    Table("flows_8h", "The same by eight hours.", _FLOWS, _FLOWS_KEY, _SUMMED, "flows_1h", 28800),
     Table("links_1m", "Flows by minute, interface and who is local.", _LINKS, (*_PLACE, "interface", "client_local", "server_local", "stored_day"), _SUMMED,
           "flows_1m", 60),
     Table("delays_1h", "Round trips and response times by hour, interface and application, as histograms.", _DELAYS,
           (*_PLACE, "interface", "side", "application", "bin", "stored_day"), _SUMMED, "flows", 3600, picked=_EACH_DELAY),
+    Table("delays_8h", "The same by eight hours.", _DELAYS, (*_PLACE, "interface", "side", "application", "bin", "stored_day"), _SUMMED, "delays_1h",
+          28800),
     Table("delays_1d", "The same by day.", _DELAYS, (*_PLACE, "interface", "side", "application", "bin", "stored_day"), _SUMMED, "delays_1h", 86400),
     Table("delays_5m", "The same by five minutes and interface.", _DELAYS_BY_LINK, (*_PLACE, "interface", "side", "bin", "stored_day"), _SUMMED, "flows", 300,
           picked=_EACH_DELAY),
@@ -219,9 +223,15 @@ ROLLUPS = (
           (*_PLACE, "interface", "service_id", "customer_id", "stored_day"), _SUMMED, "flows", 3600, picked=_ENDS),
     Table("bound_delays_1h", "Round trips and response times by hour and service of an end, as histograms.", _BOUND_DELAYS,
           (*_PLACE, "service_id", "customer_id", "side", "bin", "stored_day"), _SUMMED, "flows", 3600, picked=_EACH_END),
+    Table("bound_delays_8h", "The same by eight hours.", _BOUND_DELAYS, (*_PLACE, "service_id", "customer_id", "side", "bin", "stored_day"), _SUMMED,
+          "bound_delays_1h", 28800),
+    Table("services_5m", "Usage of services by five minutes, for dashboards and reports: never for bills.", (*_SERVICES[:6], *_VOLUMES),
+          (*_PLACE, "service_id", "customer_id", "stored_day"), _SUMMED, "usage_1m", 300, picked=_FIRST),
     Table("services_1h", "Usage of services by hour, for dashboards: never for bills.", _SERVICES, (*_PLACE, "service_id", "customer_id", "stored_day"),
           _SUMMED,
           "usage_1m", 3600, picked=_FIRST),
+    Table("services_8h", "Usage of services by eight hours and application, for reports: never for bills.", _SERVICE_APPLICATIONS,
+          (*_PLACE, "service_id", "customer_id", "category", "application", "stored_day"), _SUMMED, "usage_1h", 28800, picked=_FIRST),
     Table("services_1d", "Usage of services by day and application, for dashboards: never for bills.", _SERVICE_APPLICATIONS,
           (*_PLACE, "service_id", "customer_id", "category", "application", "stored_day"), _SUMMED, "usage_1h", 86400, picked=_FIRST),
 )

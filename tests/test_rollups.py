@@ -128,14 +128,14 @@ def test_each_sums_up_what_it_folds(store: Any) -> None:
         assert store.query(f"SELECT {rollup}").rows == store.query(f"SELECT {rows}").rows
 
     tcp = "ip_protocol = 6 AND interval = 0 AND NOT midstream AND bitTest(client_tcp_flags, 1)"
-    for name in ("flows_1m", "flows_5m", "flows_1h", "links_1m"):
+    for name in ("flows_1m", "flows_5m", "flows_1h", "flows_8h", "links_1m"):
         same(f"interface, client_local, server_local, sum(client_wire_bytes), sum(flows), sum(server_tcp_packets), sum(client_retransmissions), "
              f"sum(tcp_opened), "
              f"sum(tcp_unanswered) FROM {name} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
              "interface, client_local, server_local, sum(client_wire_bytes), countIf(interval = 0), sumIf(server_packets, ip_protocol = 6), "
              f"sum(client_retransmissions), countIf({tcp}), countIf({tcp} AND NOT bitTest(server_tcp_flags, 1)) FROM flows GROUP BY 1, 2, 3 ORDER "
              f"BY 1, 2, 3")
-    for name in ("delays_1h", "delays_1d", "delays_5m"):
+    for name in ("delays_1h", "delays_8h", "delays_1d", "delays_5m"):
         for side, column in (("client", "client_rtt_us"), ("server", "server_rtt_us"), ("response", "server_response_us")):
             same(f"sum(measures), sum(sum_us) FROM {name} WHERE side = '{side}'", f"count({column}), sum({column}) FROM flows")
     # a bin's least delay is not above any delay in it, and the next bin's is above all of them
@@ -162,7 +162,7 @@ def test_each_sums_up_what_it_folds(store: Any) -> None:
          "tags, count(server_rtt_us), sum(server_rtt_us) FROM flows WHERE server_rtt_us IS NOT NULL GROUP BY 1 ORDER BY 1")
     same("protocol, category, sum(measures) FROM kind_delays_1h WHERE side = 'response' GROUP BY 1, 2 ORDER BY 1, 2",
          "protocol, category, count() FROM flows WHERE server_response_us IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2")
-    for name, of in (("services_1h", "usage_1m"), ("services_1d", "usage_1h")):
+    for name, of in (("services_1h", "usage_1m"), ("services_5m", "usage_1m"), ("services_8h", "usage_1h"), ("services_1d", "usage_1h")):
         same(f"service_id, sum(up_bytes), sum(duplicate_bytes) FROM {name} GROUP BY 1 ORDER BY 1",
              f"service_id, sum(up_bytes), sum(duplicate_bytes) FROM {of} FINAL GROUP BY 1 ORDER BY 1")
 
@@ -179,7 +179,8 @@ def test_each_end_that_is_bound_counts_once(store: Any) -> None:
                         f"FROM {every} GROUP BY 1, 2 ORDER BY 1, 2").rows
     assert len(found) > 10 and found == plain
     for side in ("near", "far"):
-        found = store.query(f"SELECT service_id, sum(measures), sum(sum_us) FROM bound_delays_1h WHERE side = '{side}' GROUP BY 1 ORDER BY 1").rows
+        found = store.query(f"SELECT service_id, sum(measures), sum(sum_us) FROM bound_delays_8h WHERE side = '{side}' GROUP BY 1 ORDER BY 1").rows
+        assert found == store.query(f"SELECT service_id, sum(measures), sum(sum_us) FROM bound_delays_1h WHERE side = '{side}' GROUP BY 1 ORDER BY 1").rows
         assert found == store.query(f"SELECT service, count(), sum({side}) FROM {every} WHERE here AND {side} IS NOT NULL GROUP BY 1 ORDER BY 1").rows
 
 

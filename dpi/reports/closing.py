@@ -8,6 +8,7 @@ import numpy as np
 from dpi.reports.document import Words
 from dpi.reports.request import Request, quoted
 from dpi.reports.sources import Source
+from dpi.usage.definition import STEPS
 
 
 def opened(ask: Request, source: Source) -> list[Words]:
@@ -15,7 +16,7 @@ def opened(ask: Request, source: Source) -> list[Words]:
     if not source.closes:
         return []
     closed = int(ask.store.query(f"SELECT uniqExact(time) FROM usage_slots FINAL WHERE table_name = {quoted(source.closes)} AND {ask.of('time')}").value())
-    step = source.step * 1_000_000
+    step = STEPS[source.closes] * 1_000_000
     whole = max(0, -(-min(ask.end, ask.now or ask.end) // step) - ask.begin // step)
     if closed >= whole:
         return []

@@ -38,6 +38,7 @@ class Request:
     captures: Mapping[int, str] = field(default_factory=dict)       # number and name
     masked: bool = True
     now: int = 0
+    true: dict[tuple[str, int, int], bool] = field(default_factory=dict, compare=False)     # rollups of usage that were held against it: are they as it is?
 
     @property
     def seconds(self) -> float:

@@ -9,6 +9,7 @@ from dpi.reports.request import SLOTS, Place, Request, quoted
 from dpi.rollups import ADDRESSED, DEVICES, OBSOLETE
 
 _STARTS = {"hour": "toStartOfHour({at})", "day": "toStartOfDay({at})", "week": "toStartOfWeek({at}, 1)", "month": "toStartOfMonth({at})"}
+HOUR = 3600
 _NAMED = {"application": "application", "protocol": "protocol", "category": "category", "probe": "probe"}
 _BOUND = {"customer": "customer_id", "service": "service_id"}
 
@@ -25,6 +26,7 @@ class Source:
     dimensions: Mapping[str, str]
     micro: bool = False
     closes: str = ""            # the table of usage whose slots are computed some time after their end
+    sums: bool = False          # sums up that table as it was first computed: true to it where no slot was computed again
     shown: Mapping[str, str] = field(default_factory=dict)      # dimensions whose lines are named otherwise than filters are
     bare: Mapping[str, str] = field(default_factory=dict)       # dimensions whose lines are named otherwise where addresses need not be masked
     late: bool = False          # came with a later Fullspan than usage and flows did: a store may have nothing in it yet
@@ -107,9 +109,13 @@ def _side(side: str, other: str) -> str:
 
 _SIDES = ("flows", "packets", "bytes", "wire", "up", "down", "elsewhere", "rtt", "server_rtt", "response", "tcp", "again", "late", "opened", "unanswered")
 SOURCES: tuple[Source, ...] = (
-    *(Source(table, table, "time", step, {**_ROLLUP, **_LOSSES}, {**_NAMED, **_PLACES}, shown=_CALLED)
-      for table, step in (("flows_1h", 3600), ("flows_5m", 300), ("flows_1m", 60))),
+    *(Source(table, table, "time", step, {**_ROLLUP, **_LOSSES}, {**_NAMED, **_PLACES}, shown=_CALLED, late=step == 8 * HOUR)
+      for table, step in (("flows_8h", 8 * HOUR), ("flows_1h", 3600), ("flows_5m", 300), ("flows_1m", 60))),
     Source("tags_1h", "tags_1h", "time", 3600, {**_ROLLUP, **_LOSSES}, {"probe": "probe", **_TAGGED}, late=True),
+    Source("services_1h", "services_1h", "time", 3600, _USAGE, {**_BOUND, "probe": "probe"}, closes="usage_1m", sums=True),
+    *(Source(table, table, "time", step, _USAGE, {**_BOUND, **{name: name for name in ("application", "category", "probe")}}, closes="usage_1h", sums=True)
+      for table, step in (("services_1d", 24 * HOUR), ("services_8h", 8 * HOUR))),
+    Source("services_5m", "services_5m", "time", 300, _USAGE, {**_BOUND, "probe": "probe"}, closes="usage_1m", sums=True),
     Source("usage_1h", "usage_1h FINAL", "time", 3600, _USAGE, {**_BOUND, **{name: name for name in ("application", "category", "probe")}}, closes="usage_1h"),
     Source("usage_1m", "usage_1m FINAL", "time", 60, _USAGE, {**_BOUND, "probe": "probe"}, closes="usage_1m"),
     Source("bound_1h", "bound_1h", "time", 3600, {
@@ -130,14 +136,27 @@ def choose(ask: Request, by: Sequence[str], fields: Sequence[str], sources: Sequ
         known = set(source.dimensions) | ({"tag"} if "tag" in source.dimensions else set())
         if not wanted <= known or not set(fields) <= set(source.fields):
             continue
-        if source.step and not ask.aligned(source.step) or source.cut and not ask.masked:
+        if (source.step and not ask.aligned(source.step)) or (source.step > HOUR and "hour" in by) or source.cut and not ask.masked:
             continue
         if ask.filters.get("application", "").startswith("(") and "application" not in source.shown:
             continue
         if (source.closes or source.late) and not ask.store.query(f"SELECT 1 FROM {source.name} WHERE {ask.of('time')} LIMIT 1").rows:
             continue
+        if source.sums and not _true(ask, source):
+            continue
         return source
     raise UserError(f"no table has {' and '.join(sorted(wanted))} together", "--by and filters", "ask for one of them at a time")
+
+
+def _true(ask: Request, source: Source) -> bool:
+    """Whether a rollup of usage has of this period what usage has: no slot was computed again, and all of it was summed up."""
+    period = source.name, ask.begin, ask.end
+    if period not in ask.true:
+        revision, octets = ask.store.query(f"SELECT max(revision), sum(bytes) FROM usage_slots FINAL WHERE table_name = {quoted(source.closes)} "
+                                           f"AND {ask.of('time')}").rows[0]
+        held = ask.store.query(f"SELECT sum(up_bytes + down_bytes) FROM {source.name} WHERE {ask.of('time')}").value()
+        ask.true[period] = int(revision) <= 1 and int(octets) == int(held)
+    return ask.true[period]
 
 
 def _exact(column: str, name: str) -> dict[str, str]:
@@ -158,12 +177,13 @@ _LOG = {f"p{level}_near": f"if(sum(rtt_count) = 0, NULL, exp2(arrayFirstIndex(x 
 _BY_SIDE = {**_binned("client", "near"), **_binned("server", "far"), **_binned("response", "response")}
 #: Fields that are whole aggregates: percentiles can't be summed up.
 DELAYS: tuple[Source, ...] = (
-    Source("delays_1h", "delays_1h", "time", 3600, _BY_SIDE,
-           {"application": "application", "probe": "probe", **_PLACES}),
+    Source("delays_5m", "delays_5m", "time", 300, _BY_SIDE, {"probe": "probe", **_PLACES}),
+    *(Source(table, table, "time", step, _BY_SIDE, {"application": "application", "probe": "probe"}, late=late)
+      for table, step, late in (("delays_8h", 8 * HOUR, True), ("delays_1h", 3600, False))),
     Source("kind_delays_1h", "kind_delays_1h", "time", 3600, _BY_SIDE, {"protocol": "protocol", "category": "category", "probe": "probe"}, late=True),
     Source("tag_delays_1h", "tag_delays_1h", "time", 3600, _BY_SIDE, {"tag": "arrayJoin(tags)", "probe": "probe"}, late=True),
-    Source("bound_delays_1h", "bound_delays_1h", "time", 3600, {**_binned("near", "near"), **_binned("far", "far"), **_binned("response", "response")},
-           {**_BOUND, "probe": "probe"}, late=True),
+    *(Source(table, table, "time", step, {**_binned("near", "near"), **_binned("far", "far"), **_binned("response", "response")},
+             {**_BOUND, "probe": "probe"}, late=True) for table, step in (("bound_delays_8h", 8 * HOUR), ("bound_delays_1h", 3600))),
     Source("usage_1m", "usage_1m FINAL", "time", 60, {"n_near": "sum(rtt_count)", **_LOG, **{f"{what}_{of}": "NULL" for what in ("n", "p50", "p95")
                                                                                          for of in ("far", "response")}},
            {**_BOUND, "probe": "probe"}, closes="usage_1m"),
@@ -194,8 +214,9 @@ DNS: tuple[Source, ...] = (
         "nxdomain": "sumIf(messages, is_response AND response_code = 'NXDOMAIN')",
         "failures": "sumIf(messages, is_response AND response_code NOT IN ('NOERROR', 'NXDOMAIN'))", **_BINS},
         {"probe": "probe", "type": "query_type", "code": "if(is_response, response_code, '')"}),
-    Source("dns_names_1h", "dns_names_1h", "time", 3600, {**{name: f"sum({name})" for name in ("queries", "answers", "nxdomain", "failures")}, **_FEW},
-              {"probe": "probe", "name": "if(match(name, '(in-addr|ip6)[.]arpa$'), 'arpa', name)"}, cut=True),
+    *(Source(table, table, "time", step, {**{name: f"sum({name})" for name in ("queries", "answers", "nxdomain", "failures")}, **_FEW},
+             {"probe": "probe", "name": "if(match(name, '(in-addr|ip6)[.]arpa$'), 'arpa', name)"}, cut=True)
+      for table, step in (("dns_names_1d", 24 * HOUR), ("dns_names_1h", HOUR))),
     Source("dns", "dns", "time", 0, _ANSWERS,
            {"probe": "probe", "type": "query_type", "code": "if(is_response, response_code, '')", "name": domain("query_name")}, micro=True,
            bare={"name": "lower(query_name)"}),

@@ -16,7 +16,7 @@ FOLDED = tuple(table for table in TABLES.values() if table.folds)
 ROOTS = tuple(table for table in FOLDED if not TABLES[table.folds].folds)
 #: Those that every store keeps as rows come. The others are kept where rows come day and night; in a store of replays they are views that are computed
 #: when they are asked for: a view that sees each insert costs a replay more than all else of storing it.
-ALWAYS = tuple(table for table in FOLDED if table.name.startswith("flows_"))
+ALWAYS = tuple(table for table in FOLDED if table.name in ("flows_1m", "flows_5m", "flows_1h"))
 LIVE = tuple(table for table in FOLDED if table not in ALWAYS)
 _BLOCKS = 100                   # a day that is filled may have as many names as so many blocks
 _BEFORE = "_before"             # a rollup's rows while its table is made anew

@@ -47,6 +47,17 @@ def row(known: Known, k: int) -> dict[str, Any]:
         "month": [int(day.replace(day=1).timestamp()) * 1_000_000]}}
 
 
+def test_hours_are_not_read_from_what_is_by_eight_hours(ten_weeks: Known) -> None:
+    """Whatever rollup a period of whole days could be read from, its hours are told apart and come to the same."""
+    for name in ("applications", "quality"):
+        by_hour, by_day = (ask(ten_weeks, name, "2026-10-01", "2026-10-04", by=by) for by in ("hour", "day"))
+        found = by_hour.tables[0]
+        hours = {(int(line[0]) - BEGIN) // (60 * MINUTE) % 24 for line in found.rows}
+        assert len(hours) > 8 and len(by_day.tables[0].rows) == 3
+        days = by_day.tables[0]
+        assert found.total is not None and days.total is not None and found.total[1] == days.total[1] == sum(line[1] for line in found.rows)
+
+
 def test_a_line_can_be_asked_for_as_it_is_called(ten_weeks: Known) -> None:
     for since, until in (("2026-10-01", "2026-10-04"), (FROM, TO)):
         whole = {line[0]: line for line in ask(ten_weeks, "applications", since, until).tables[0].rows}
@@ -204,7 +215,8 @@ def test_filters(ten_weeks: Known) -> None:
 def test_rollups_and_rows_say_the_same(ten_weeks: Known) -> None:
     """A period on whole hours is read from the rollup, one that is a microsecond longer from flows."""
     rolled = ask(ten_weeks, "applications", "2026-10-01", "2026-10-03", top=3)
-    assert rolled.sources == ["flows_1h"] and ask(ten_weeks, "applications", top=3).sources == ["flows"]
+    assert rolled.sources == ["flows_8h"] and ask(ten_weeks, "applications", top=3).sources == ["flows"]
+    assert ask(ten_weeks, "applications", "2026-10-01T01:00", "2026-10-03", top=3).sources == ["flows_1h"]
     found = rows(ten_weeks, BEGIN + 3 * DAY - 8 * 60 * MINUTE, BEGIN + 5 * DAY - 8 * 60 * MINUTE)
     compare(rolled.tables[0], grouped(found, "application"), found, volumes)
 
@@ -221,7 +233,7 @@ def test_what_rollups_have_is_what_rows_say(ten_weeks: Known, name: str, by: str
             assert len(table.rows) == len(lines) == 2
             continue
         # the rollup of delays has no protocol to call an unknown application by
-        unknown = {key for key in lines if not key or key.startswith("(")} if rolled.sources[-1] == "delays_1h" and table.name == "delays" else set()
+        unknown = {key for key in lines if not key or key.startswith("(")} if rolled.sources[-1] == "delays_8h" and table.name == "delays" else set()
         for row in (row for row in table.rows if row[0] not in unknown):
             for column, value in zip(table.columns[1:], row[1:], strict=True):
                 same = lines[row[0]][[one.name for one in rows_of.columns].index(column.name)]

@@ -47,8 +47,8 @@ def make(ask: Request, out: Report) -> None:
     # lines of which nothing was measured say nothing
     for table, columns in ((loss, (1, 6)), (delays, (1, 4, 7))):
         table.rows = [row for row in table.rows if any(row[at] for at in columns)]
-    if second.name.endswith("delays_1h"):
-        delays.notes.append(Words("Out of histograms by hour with two bins a doubling: a delay is told as the least of its bin.", "取自按小时的直方图，每倍程两档，按所在档的下限显示。"))
+    if "delays_" in second.name:
+        delays.notes.append(Words("Out of histograms with two bins a doubling: a delay is told as the least of its bin.", "取自直方图，每倍程两档，按所在档的下限显示。"))
     if second.name.startswith("usage_1m"):
         delays.notes.append(Words("Out of the histograms of usage, a bin a doubling: a delay is told as the greatest of its bin.", "取自用量直方图，每倍程一档，按所在档的上限显示。"))
     out.tables += states(ask)

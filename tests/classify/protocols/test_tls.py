@@ -96,7 +96,8 @@ def test_server_in_clear():
         assert len(flow.rows) == 2
         _, numbers, texts = flow.rows[1]
         assert numbers[:6] == [1, 0x0303, 0xC02F, 1_700_000_000, 1_800_000_000, 0]
-        assert texts == [b"www.example.com", b"http/1.1", b"", facts.ja3s.tobytes().hex().encode(), CHROME.ja4().encode(), b"example.org", b"example.org,*.example.com", b"Test CA",
+        assert texts == [b"www.example.com", b"http/1.1", b"", facts.ja3s.tobytes().hex().encode(), CHROME.ja4().encode(), b"example.org",
+                         b"example.org,*.example.com", b"Test CA",
                          hashlib.sha256(der).hexdigest().encode(), b"", b"", b""]
 
 
