@@ -21,6 +21,7 @@ from dpi.capture.selection import Selection
 from dpi.capture.trace import Trace, open_trace
 from dpi.classify.resolutions import Resolutions
 from dpi.crew import Crew
+from dpi.detection import watchman_of
 from dpi.engine import entries
 from dpi.identification import holders_of, identity_of
 from dpi.native import warm
@@ -93,6 +94,7 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     rules_version: str = ""
     seconds: float = 0.0                # reading to last row handed over, without compiling
+    seen: Any = None                    # dpi.security.watchman.Seen; None: nothing was looked for
 
 
 #: Counters that are shown to people, in their order: of the shards, and of the packet clock.
@@ -113,11 +115,12 @@ class Replay:
     """State of one replay."""
 
     def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
-        self.sinks, self.options, self.report = list(sinks), options, progress
+        self.watchman = watchman_of(settings, list(sinks))
+        self.sinks, self.options, self.report = [*sinks, *([self.watchman] if self.watchman is not None else [])], options, progress
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
         self.identity = identity_of(settings, options.bindings, options.local_networks)
-        wanted = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
+        wanted = [kernel for sink in self.sinks for kernel in getattr(sink, "kernels", ())]
         wanted += self.identity.kernels if self.identity is not None else ()
         self.holders = holders_of(settings, self.identity)
         wanted += self.holders.kernels if self.holders is not None else ()
@@ -199,6 +202,8 @@ class Replay:
             else:
                 self._alone(trace, origin, done, last)
         finally:
+            if last and self.watchman is not None:
+                self.watchman.end()             # before the capture's last row: the store takes that for the end of all others
             self._numbered = trace.packets
             captured.packets, captured.wire_bytes = int(row.packets) - before, int(row.wire_bytes) - bytes_before
             captured.first_time, captured.last_time = self.intake.timeline.span
@@ -339,6 +344,7 @@ class Replay:
 
     def _finish(self) -> None:
         outcome = self.outcome
+        outcome.seen = None if self.watchman is None else self.watchman.seen
         outcome.counters = {name: sum(int(shard.counters[name]) for shard in self.shards) for name in COUNTERS}
         outcome.counters |= {name: int(self.intake.timeline.row[name]) for name in CLOCK_COUNTERS}
         outcome.counters |= {name: int(getattr(self.selection, name)) for name in ("filtered", "outside", "duplicates")}

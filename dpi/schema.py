@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dpi.alerting import ALERTING
 from dpi.columns import KINDS, Column, Kind, Table
 from dpi.custody import CUSTODY
 from dpi.rollups import ROLLUPS
@@ -344,6 +345,7 @@ TABLES = {t.name: t for t in (
           "ReplacingMergeTree(revision)"),
     Table("usage_slots", "The minutes and hours of usage that are closed; its row is written after the slot's.", USAGE_SLOTS,
           ("table_name", "time", "probe", "capture_id"), "ReplacingMergeTree(revision)"),
+    *ALERTING,
     *CUSTODY,
     *ROLLUPS,
 )}
@@ -352,7 +354,7 @@ TABLES = {t.name: t for t in (
 IDS = frozenset(column.name for t in TABLES.values() for column in t.columns if column.kind == "id")
 
 #: Tables whose rows name one person's service, addresses or flows: reading them takes a reason where services are bound (docs/privacy.md).
-PERSONAL = frozenset(["flows", "sessions", "dns", "tls", "http", "files",
+PERSONAL = frozenset(["flows", "sessions", "dns", "tls", "http", "files", "alert_actions",
                       *(name for name, table in TABLES.items() if "service_id" in table.names and name != "holds")])
 
 #: TRANSACTION.table is an index here; 0 is no row.

@@ -121,6 +121,21 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Detect:
+    """Attacks and faults. A table `[detect.KIND]` sets options of one detector: docs/detection.md."""
+    enabled: int = _value(1, "1: detectors look at the rows that leave; 0: they do not", 0, 1)
+    options: str = _value("", "file of detectors' options, a table for each kind; what this file says in [detect.KIND] comes first; empty: none")
+    max_keys: int = _value(1 << 16, "addresses and other keys counted at once, of all detectors; beyond, those that count least make room, and are counted",
+                           1024, 1 << 24)
+    quiet: int = _value(300, "seconds without a detection after which an alert is cleared", 10, 86400)
+    cooldown: int = _value(900, "seconds after that in which a further detection opens the same alert again", 0, 86400)
+    ignore_networks: str = _value("", "networks whose addresses are never told as source or target, separated by commas")
+    ignore_ports: str = _value("", "ports about which nothing is told, separated by commas")
+    ignore_kinds: str = _value("", "detectors that tell nothing, separated by commas")
+    maintenance: str = _value("", "times in which nothing is told, BEGIN/END in UTC, or of a part of the network BEGIN/END=NETWORK, separated by commas")
+
+
+@dataclass(frozen=True)
 class Mail:
     """The server that takes the mail of scheduled reports."""
     host: str = _value("", "its name or address; empty: no mail is sent", live=True)
@@ -176,15 +191,17 @@ class Settings:
     probe: Probe = Probe()
     identity: Identity = Identity()
     usage: Usage = Usage()
+    detect: Detect = Detect()
     mail: Mail = Mail()
     ping: Ping = Ping()
     links: Mapping[str, Link] = field(default_factory=dict)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    detectors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)        # options by kind, looked at where they are used (dpi/detection.py)
     origin: str = ""            # the file they came from
 
 
 _SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "retention": Retention, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity,
-                                   "usage": Usage, "mail": Mail, "ping": Ping}
+                                   "usage": Usage, "detect": Detect, "mail": Mail, "ping": Ping}
 #: Sections that hold a table for each thing of a kind; only a file has them.
 _TABLES: dict[str, type[Any]] = {"links": Link, "schedules": Schedule}
 
@@ -200,7 +217,7 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
     file = Path(asked) if asked else Path("fullspan.toml")
     given: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
     found = bool(asked) or file.is_file()
-    tables: dict[str, Any] = {name: {} for name in _TABLES}
+    tables: dict[str, Any] = {name: {} for name in (*_TABLES, "detectors")}
     if found:
         for section, values in _read(file).items():
             if section in _TABLES and isinstance(values, dict):
@@ -209,6 +226,9 @@ def load(path: str | Path | None = None, environment: Mapping[str, str] | None =
             if section not in _SECTIONS or not isinstance(values, dict):
                 raise UserError(f"unknown section [{section}]", str(file), f"sections are {', '.join((*_SECTIONS, *_TABLES))}")
             for name, value in values.items():
+                if section == "detect" and isinstance(value, dict):
+                    tables["detectors"][name] = value
+                    continue
                 given[section][name] = _checked(section, name, value, str(file))
     for variable, text in environment.items():
         if not variable.startswith("FULLSPAN_") or variable in _RESERVED:
@@ -228,7 +248,8 @@ def _entry(section: str, name: str, values: Any, where: str) -> Any:
 
 def changes(old: Settings, new: Settings) -> dict[str, bool]:
     """The settings that differ, as 'section.name', and whether a running probe takes them."""
-    return {f"{section}.{one.name}": bool(one.metadata["live"]) for section, kind in _SECTIONS.items() for one in fields(kind)
+    options = {"detect.KIND": False} if old.detectors != new.detectors else {}
+    return options | {f"{section}.{one.name}": bool(one.metadata["live"]) for section, kind in _SECTIONS.items() for one in fields(kind)
             if getattr(getattr(old, section), one.name) != getattr(getattr(new, section), one.name)} | {
         section: True for section in _TABLES if getattr(old, section) != getattr(new, section)}
 

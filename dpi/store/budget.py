@@ -9,7 +9,7 @@ from dpi.schema import TABLES, TRANSACTION_TABLES
 MESSAGES = tuple(name for name in TRANSACTION_TABLES if name)
 RAW = ("flows", "sessions", *MESSAGES)
 FOLDED = ("coverage", "link_state", *(name for name, table in TABLES.items() if table.folds))
-USAGE = tuple(name for name in TABLES if name.startswith("usage_") or name == "alerts")
+USAGE = tuple(name for name in TABLES if name.startswith("usage_") or name in ("detections", "alerts", "alert_actions"))
 NOTED = ("audit", "expired")
 
 

@@ -1,0 +1,39 @@
+"""What an operator says of detection ([detect] of the settings) as the sink that does it. Nothing of dpi/security is imported where it is off."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dpi.batch import Sink
+from dpi.settings import Settings
+
+if TYPE_CHECKING:
+    from dpi.security.watchman import Watchman
+
+LATE = 15                   # s that a row of a probe may be on its way from the shard
+SLACK = 120                 # s of the packet clock that rows of one shard may be behind those of another
+
+
+def watchman_of(settings: Settings, sinks: Sequence[Sink], live: bool = False) -> Watchman | None:
+    """The detectors that are on; None where none is. sinks: take rows of `detections` and `alerts`. live: rows of a probe, not of a replay.
+
+    UserError: a wrong option, with file and line."""
+    asked = settings.detect
+    if not asked.enabled:
+        return None
+    from dpi.security.exemption import exemption
+    from dpi.security.folding import Folding
+    from dpi.security.registry import configured, every, read
+    from dpi.security.watchman import Watchman
+
+    named = configured(read(asked.options), asked.options) if asked.options else configured({})
+    if settings.detectors:
+        told = read(asked.options) if asked.options else {}
+        merged = {kind: {**told.get(kind, {}), **settings.detectors.get(kind, {})} for kind in {**told, **settings.detectors}}
+        configured(settings.detectors, settings.origin)             # what is wrong with one file is told of that file
+        named = configured(merged, settings.origin)
+    where = f"{settings.origin}: [detect]" if settings.origin else "[detect]"
+    spared = exemption(asked.ignore_networks, asked.ignore_ports, asked.ignore_kinds, asked.maintenance, frozenset(one.kind for one in every()), where)
+    flow = settings.flow
+    grace = settings.probe.row_seconds + LATE if live else max(flow.idle_tcp, flow.idle_udp, flow.idle_other) + 60 + SLACK
+    return Watchman(named, sinks, folding=Folding(asked.quiet, asked.cooldown), exemption=spared, grace=grace, prompt=live, keys=asked.max_keys)

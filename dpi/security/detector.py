@@ -1,0 +1,95 @@
+"""What a detector's file declares: words, options, and rules that say which rows are counted by which key, and how much is too much."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dpi.security.gauge import BOTH, CLIENT, NO_PORT, NOTHING, PAIR
+
+SEVERITIES = ("low", "medium", "high", "critical")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The same in English and Chinese."""
+    en: str
+    zh: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is too much in one slot; 0: does not count. distinct: values of what the rule asks for."""
+    distinct: int = 0
+    packets: int = 0
+    bytes: int = 0
+    flows: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.distinct or self.packets or self.bytes or self.flows)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Counts the rows that have all bits of `all`, one of `any` where there are some, and none of `none` (dpi.security.conversation).
+
+    key: of what address; of: what is distinct; port: which port is part of the key; sent: whose packets and bytes are counted (dpi.security.gauge).
+    window: length of a slot, s. every: all limits must be reached, not one. protocols: the row's protocol is one of these.
+    floor and times: the learned limit: a slot fires as well where it has `floor` and more than `times` the usual (dpi.security.baseline).
+    victim: True: the key is the target, False: it is the source. where: the condition of the rows it counts, in SQL, for people.
+    """
+    all: int
+    where: str
+    window: int
+    limits: Limits
+    any: int = 0
+    none: int = 0
+    key: int = CLIENT
+    of: int = NOTHING
+    port: int = NO_PORT
+    sent: int = BOTH
+    every: bool = False
+    protocols: tuple[str, ...] = ()
+    floor: Limits = Limits()
+    times: float = 0.0
+    victim: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.limits and not self.floor:
+            raise ValueError("a rule without limits never fires")
+
+    @property
+    def pair(self) -> bool:
+        """Whether both ends are the same in all rows of a key."""
+        return self.key == PAIR
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One kind of detection.
+
+    kind: its name in `detections`, snake_case. technique: of MITRE ATT&CK, '' for a fault. summary: a sentence with the places {source}, {target},
+    {port}, {packets}, {bytes}, {flows}, {distinct} and {seconds}. rules: made of the options. by_port: alerts of different ports are different alerts.
+    unless: kinds that say more: where one of them fired for the same address within the slot, this one is not told.
+    """
+    kind: str
+    title: Words
+    severity: str
+    technique: str
+    technique_name: str
+    summary: Words
+    options: type[Any]
+    rules: Callable[[Any], Sequence[Rule]]
+    by_port: bool = False
+    unless: tuple[str, ...] = ()
+    words: str = field(default="", compare=False)       # the file's docstring
+    file: str = field(default="", compare=False)
+
+
+def option(default: int, words: str, least: int, most: int) -> Any:
+    """A whole number that a person may set in `[detect.KIND]`."""
+    return field(default=default, metadata={"words": words, "least": least, "most": most})
+
+
+#: Options of kinds as they were given: kind -> name -> value.
+Given = Mapping[str, Mapping[str, Any]]

@@ -1,0 +1,132 @@
+"""A firing: one key of one rule that had too much in one slot, and how it is told in words, SQL and a row of `detections`."""
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dpi.batch import Batch, Coded, Texts
+from dpi.security.detector import Detector, Rule
+from dpi.security.gauge import CLIENT_NET, CLIENT_PORT, NO_PORT, SERVER, SERVER_NET
+
+MANY = ("several addresses", "多个地址")
+
+
+@dataclass(frozen=True)
+class Firing:
+    """Times us; begin and end are those of the slot. source, target: '' where there are several. final: the slot is closed, and nothing will be added."""
+    detector: Detector
+    rule: Rule
+    number: int             # of the rule
+    slot: int
+    begin: int
+    end: int
+    first: int
+    last: int
+    source: str
+    target: str
+    port: int
+    packets: int
+    bytes: int
+    flows: int
+    distinct: int
+    flow_id: int
+    customers: tuple[str, ...]      # of the target, else of the source
+    service_id: str
+    strength: float         # times the limit
+    learned: dict[str, float] | None
+    final: bool
+    probe: str
+    capture_id: int
+
+    @property
+    def customer_id(self) -> str:
+        """The customer who is hit, '' where several share the target."""
+        return self.customers[0] if len(self.customers) == 1 else ""
+
+    @property
+    def whom(self) -> str:
+        """The address or network of the key: who is hit, or who scans."""
+        return self.target if self.rule.victim else self.source
+
+    @property
+    def about(self) -> str:
+        """What detections of one alert have in common beside kind and probe."""
+        return f"{self.whom}:{self.port}" if self.detector.by_port else self.whom
+
+    def summary(self, chinese: bool = False) -> str:
+        """A sentence that a person understands."""
+        seconds = self.rule.window
+        words = self.detector.summary.zh if chinese else self.detector.summary.en
+        many = MANY[chinese]
+        return words.format(source=self.source or many, target=self.target or many, port=self.port, packets=f"{self.packets:,}", bytes=f"{self.bytes:,}",
+                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", seconds=f"{seconds:,}")
+
+    @property
+    def condition(self) -> str:
+        """The rows of `flows` that it was counted from, in SQL."""
+        parts = [self.rule.where]
+        keyed_server = self.rule.key in (SERVER, SERVER_NET)
+        own, other = ("server_ip", "client_ip") if keyed_server else ("client_ip", "server_ip")
+        whose, whom = (self.target, self.source) if self.rule.victim else (self.source, self.target)
+        parts += [_at(own, whose)] if whose else []
+        parts += [_at(other, whom)] if whom and self.rule.pair else []
+        if self.rule.port != NO_PORT:
+            parts.append(f"{'client' if self.rule.port == CLIENT_PORT else 'server'}_port = {self.port}")
+        parts.append(f"interval_end >= fromUnixTimestamp64Micro({self.begin}, 'UTC') AND interval_start < fromUnixTimestamp64Micro({self.end}, 'UTC')")
+        return " AND ".join(parts)
+
+    @property
+    def evidence(self) -> str:
+        """What was counted, against which limit, and where the rows are."""
+        counted = [f"{name} {getattr(self, name):,}{_limit(self, name)}" for name in ("distinct", "packets", "bytes", "flows") if getattr(self, name)]
+        return f"{', '.join(counted)} in {self.rule.window} s; rows: {self.condition}"
+
+
+def _limit(firing: Firing, name: str) -> str:
+    fixed = getattr(firing.rule.limits, name)
+    if firing.learned is not None and name in firing.learned:
+        return f" (usual: at most {round(firing.learned[name]):,})"
+    return f" (limit {fixed:,})" if fixed else ""
+
+
+def _at(column: str, whom: str) -> str:
+    if "/" not in whom:
+        return f"{column} = toIPv6('{whom}')"
+    network = ipaddress.ip_network(whom)
+    return f"{column} BETWEEN toIPv6('{network.network_address}') AND toIPv6('{network.broadcast_address}')"
+
+
+def address_of(high: int, low: int, key: int) -> str:
+    """Text of an address of two words as they lie in memory; of a network with its length."""
+    raw = high.to_bytes(8, "little") + low.to_bytes(8, "little")
+    whole = ipaddress.IPv6Address(raw)
+    four = whole.ipv4_mapped
+    text = str(four or whole)
+    return f"{text}/{24 if four else 48}" if key in (CLIENT_NET, SERVER_NET) else text
+
+
+def detections(firings: Sequence[Firing], alert_ids: Sequence[str], stored_time: int) -> Batch:
+    """Rows of `detections`."""
+    count = len(firings)
+
+    def number(kind: Any, values: Any) -> Any:
+        return np.array(list(values), kind)
+
+    return Batch("detections", count, {
+        "time": number(np.int64, (one.first for one in firings)), "kind": Coded.of(one.detector.kind for one in firings),
+        "signature_id": np.zeros(count, np.uint32), "severity": Coded.of(one.detector.severity for one in firings),
+        "technique": Coded.of(one.detector.technique for one in firings), "flow_id": number(np.uint64, (one.flow_id for one in firings)),
+        "packet_number": number(np.uint64, (one.flow_id & (1 << 40) - 1 if one.capture_id else 0 for one in firings)),
+        "source": Texts.of(one.source for one in firings), "target": Texts.of(one.target for one in firings),
+        "port": number(np.uint16, (one.port for one in firings)), "slot_begin": number(np.int64, (one.begin for one in firings)),
+        "slot_end": number(np.int64, (one.end for one in firings)), "last_time": number(np.int64, (one.last for one in firings)),
+        "packets": number(np.uint64, (one.packets for one in firings)), "bytes": number(np.uint64, (one.bytes for one in firings)),
+        "flows": number(np.uint64, (one.flows for one in firings)), "distinct_values": number(np.uint64, (one.distinct for one in firings)),
+        "learned": number(np.uint8, (one.learned is not None for one in firings)), "customer_id": Coded.of(one.customer_id for one in firings),
+        "service_id": Coded.of(one.service_id for one in firings), "shared_by": number(np.uint32, (len(one.customers) for one in firings)),
+        "alert_id": Texts.of(alert_ids), "evidence": Texts.of(one.evidence for one in firings), "probe": Coded.of(one.probe for one in firings),
+        "capture_id": number(np.uint64, (one.capture_id for one in firings)), "stored_time": np.full(count, stored_time, np.int64)})
