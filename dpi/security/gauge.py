@@ -20,7 +20,8 @@ from dpi.security.distinct import INLINE, WORDS, estimate, join, mark_of, spread
 
 WAYS = 8
 SLOTS = 8                   # slots that one row is spread over at most
-TOLD = 16                   # further rows of an entry that fired which Python is shown: whose they are
+MOST = 1 << 44              # packets or bytes of a row
+TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
 #: What a key is an address of, and what is distinct.
 CLIENT, SERVER, PAIR, CLIENT_NET, SERVER_NET, EVERYBODY = range(6)
 NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES = range(5)
@@ -85,11 +86,11 @@ def meter(w: Any, row: Any, k: Any, number: Any, bits: Any) -> Any:
     packets = np.int64(0)
     octets = np.int64(0)
     if rule.sent != SERVERS_OWN:
-        packets += np.int64(row.client_packets)
-        octets += np.int64(row.client_bytes)
+        packets += bounded(row.client_packets)
+        octets += bounded(row.client_bytes)
     if rule.sent != CLIENTS_OWN:
-        packets += np.int64(row.server_packets)
-        octets += np.int64(row.server_bytes)
+        packets += bounded(row.server_packets)
+        octets += bounded(row.server_bytes)
     flows = np.int64(row.folded) if row.folded != 0 else np.int64(1) if row.interval == 0 else np.int64(0)
     start = row.interval_start
     slot = start // rule.window
@@ -110,6 +111,12 @@ def meter(w: Any, row: Any, k: Any, number: Any, bits: Any) -> Any:
         flows = np.int64(0)
         slot += 1
     return 0
+
+
+@kernel
+def bounded(value: Any) -> Any:
+    """A counter of a row, as far as a row can have counted: sums of them do not overflow."""
+    return np.int64(value) if value < np.uint64(MOST) else np.int64(MOST)
 
 
 @kernel
@@ -164,12 +171,11 @@ def count(w: Any, row: Any, k: Any, number: Any, slot: Any, packets: Any, octets
         one.peer_port = row.server_port
     if rule.distinct_of != NOTHING:
         distinct(w, one, value_of(row, rule.distinct_of))
-    if one.fired == 0:
-        if not crossed(rule, one):
-            return 0
+    fires = one.fired == 0 and crossed(rule, one, 0)
+    if fires:
         one.fired = 1
-    if one.told < TOLD:
-        one.told += 1
+    if fires or (one.told < TOLD and (one.fired != 0 or crossed(rule, one, 1))):
+        one.told = min(one.told + 1, TOLD)
         tell(w, place, k)
     return 0
 
@@ -202,22 +208,22 @@ def value_of(row: Any, what: Any) -> Any:
 
 
 @kernel
-def crossed(rule: Any, one: Any) -> Any:
-    """Whether the limits are reached: one of them, or with `every` all that there are."""
+def crossed(rule: Any, one: Any, shift: Any) -> Any:
+    """Whether the limits, shifted down so far, are reached: one of them, or with `every` all that there are."""
     known = np.int64(0)
     met = np.int64(0)
     if rule.limit_distinct != 0:
         known += 1
-        met += 1 if np.int64(one.distinct) >= rule.limit_distinct else 0
+        met += 1 if np.int64(one.distinct) >= rule.limit_distinct >> shift else 0
     if rule.limit_packets != 0:
         known += 1
-        met += 1 if one.packets >= rule.limit_packets else 0
+        met += 1 if one.packets >= rule.limit_packets >> shift else 0
     if rule.limit_bytes != 0:
         known += 1
-        met += 1 if one.bytes >= rule.limit_bytes else 0
+        met += 1 if one.bytes >= rule.limit_bytes >> shift else 0
     if rule.limit_flows != 0:
         known += 1
-        met += 1 if one.flows >= rule.limit_flows else 0
+        met += 1 if one.flows >= rule.limit_flows >> shift else 0
     return met != 0 and (met == known or rule.every == 0)
 
 

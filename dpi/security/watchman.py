@@ -71,6 +71,7 @@ class Watchman:
         self._lock = threading.RLock()
         self._baselines = Baselines()
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
+        self._known: dict[tuple[int, ...], None] = {}           # what was told when it fired
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
         self._alerts: list[Alert] = []
         self._told = Told()
@@ -113,12 +114,12 @@ class Watchman:
         """A capture has ended, or the probe: close all slots, and begin anew."""
         with self._lock:
             clock = int(self._head["clock"])
-            self._close(1 << 61)
+            self._close(1 << 62)
             self.folding.finish(clock)
             self._write_alerts()
             self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
             self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
-            self._baselines, self._whose, self._closed, self._told = Baselines(), {}, -(1 << 62), Told()
+            self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
             self._probe, self._capture_id = "", 0
 
     def close(self) -> None:
@@ -174,16 +175,23 @@ class Watchman:
         return pairs[:, 0], pairs[:, 1]
 
     def _take_found(self, batch: Batch) -> list[Firing]:
-        """Learn whose the rows of what fired are; with `prompt`, the firings that are new."""
+        """Learn whose the rows of what fires, or nearly does, are; with `prompt`, the firings that are new."""
         places, at = self._pairs()
         self._head["found"] = 0
-        out: list[Firing] = []
+        fired: list[Any] = []
+        stamped = "client_customer_id" in batch.columns or "server_customer_id" in batch.columns
+        if not stamped and not self._prompt:
+            return []
         for place, row in zip(places.tolist(), at.tolist()):
             entry = self._arrays["entries"].view(np.ndarray)[place]
             key = _key(entry)
-            first = key not in self._whose
-            if first and len(self._whose) >= KEYS:
-                self._whose.clear()         # only of entries that made room for others before they were told
+            if self._prompt and entry["fired"] and key not in self._known:
+                self._known[key] = None
+                fired.append(entry.copy())
+            if not stamped:
+                continue
+            if len(self._whose) >= KEYS:
+                self._whose.clear()         # of entries that made room for others before they were told
             customers, services = self._whose.setdefault(key, ({}, {}))
             rule = self._rules[int(entry["rule"])][1]
             hit = "server" if (rule.key in (SERVER, SERVER_NET)) == rule.victim else "client"
@@ -193,9 +201,7 @@ class Watchman:
                     if len(customers) < _CUSTOMERS:
                         customers[customer] = services[_word(batch, f"{side}_service_id", row)] = None
                     break
-            if first and self._prompt:
-                out.append(self._firing(entry.copy(), None, False))
-        return out
+        return [self._firing(entry, None, False) for entry in fired]
 
     def _close(self, moment: int) -> None:
         """Close the slots that ended before `moment`, in their order."""
@@ -226,6 +232,9 @@ class Watchman:
             if rule.floor:
                 self._baselines.learn(number, rule, key, slot, entry, most if unusual else None)
             self._whose.pop(_key(entry), None)
+            self._known.pop(_key(entry), None)
+        if self._whose:             # what nearly fired
+            self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         self._fold(out)
 
     def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool) -> Firing:
