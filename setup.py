@@ -58,6 +58,7 @@ setup(
             "whois = dpi.cli.whois:command",
             "audit = dpi.cli.audit:command",
             "hold = dpi.cli.hold:command",
+            "alerts = dpi.cli.alerts:command",
         ],
     },
 )

@@ -46,6 +46,13 @@ class RingHealth:
 
 
 @dataclass(frozen=True)
+class DetectionHealth:
+    """What looks for attacks and faults. counters: dpi.security.watchman.Watchman.counters. raised: alerts by kind and severity, the kind first."""
+    counters: dict[str, int] = field(default_factory=dict)
+    raised: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StoreHealth:
     """The way into the store."""
     rows: int = 0                   # accepted
@@ -104,6 +111,7 @@ class Health:
     usage: UsageHealth = UsageHealth()
     sessions: dict[str, int] = field(default_factory=dict)      # see dpi.identity.sessions: counts, and `open`, leases that hold now
     reports: ReportsHealth = ReportsHealth()
+    detection: DetectionHealth = DetectionHealth()
 
     @property
     def trouble(self) -> str:

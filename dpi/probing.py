@@ -27,9 +27,10 @@ from dpi.capture.segments import Segments
 from dpi.capture.source import open_source, places_of
 from dpi.classify.resolutions import Resolutions
 from dpi.covered import Covered
+from dpi.detection import watchman_of
 from dpi.engine import entries
 from dpi.errors import UserError
-from dpi.health import Health, ReportsHealth, RingHealth, StoreHealth, UsageHealth
+from dpi.health import DetectionHealth, Health, ReportsHealth, RingHealth, StoreHealth, UsageHealth
 from dpi.identification import learning_of, options_of
 from dpi.identity.following import Following
 from dpi.identity.holders import Holders
@@ -58,7 +59,8 @@ class Probe:
         """covered: until when this probe had read before.
 
         UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
-        self.settings, self._sinks = settings, list(sinks)
+        self.settings, self.watchman = settings, watchman_of(settings, list(sinks), live=True)
+        self._sinks: list[Sink] = [*sinks, *([self.watchman] if self.watchman is not None else [])]
         asked = settings.probe
         self.places = places_of(asked.interfaces)
         self.interfaces = [place.interface for place in self.places]
@@ -68,7 +70,7 @@ class Probe:
         self.reloads, self.reload_failed = 0, ""
         self.rules: RuleSet = _load(settings)
         self.identity = Following(options_of(settings))
-        wanted: list[Any] = [kernel for sink in sinks for kernel in getattr(sink, "kernels", ())]
+        wanted: list[Any] = [kernel for sink in self._sinks for kernel in getattr(sink, "kernels", ())]
         wanted = [walk_ring, stamp, *Holders.kernels, put_back, *([unique] if asked.dedup else []), *self._callbacks(), *wanted]
         warm([*entries(self.rules), *wanted], lambda words: print(f"fullspan: {words}", file=sys.stderr, flush=True))
         self.stop = threading.Event()
@@ -124,12 +126,16 @@ class Probe:
             self.remembered.write()
             for call in self.also:
                 call()
+            if self.watchman is not None:
+                self.watchman.tick(time.time_ns() // 1000)
             if end is not None and time.monotonic() >= end:
                 break
         self.stop.set()
         self.identity.close()
         for worker in self.workers:
             worker.thread.join()
+        if self.watchman is not None:
+            self.watchman.end()
         if self.ring is not None:
             self.ring.close()
         for worker in self.workers:
@@ -231,7 +237,8 @@ class Probe:
                       self.reloads, self.reload_failed, RingHealth() if self.ring is None else
                       RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
                       self.identity.health(), self.usage(),
-                      self.holders.sessions.counters() | {"uncut": sum(int(worker.shard.counters.changes_full) for worker in self.workers)}, self.reported())
+                      self.holders.sessions.counters() | {"uncut": sum(int(worker.shard.counters.changes_full) for worker in self.workers)}, self.reported(),
+                      DetectionHealth() if self.watchman is None else DetectionHealth(self.watchman.counters(), self.watchman.folding.raised))
 
 
 def _load(settings: Settings) -> RuleSet:

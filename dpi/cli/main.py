@@ -20,7 +20,7 @@ from dpi.errors import UserError
 GROUP = "fullspan.commands"
 _GARBAGE = 50_000               # objects made between two looks for garbage: a start makes many and throws few away
 #: What the package itself brings, so that a checkout works before it is installed.
-OWN = ("replay", "probe", "report", "usage", "query", "flow", "rules", "grafana", "doctor", "audit", "hold", "whois")
+OWN = ("replay", "probe", "report", "usage", "query", "flow", "rules", "grafana", "doctor", "audit", "hold", "whois", "alerts")
 
 
 def _found() -> dict[str, str]:

@@ -21,6 +21,8 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.argument("files", nargs=-1, required=True, metavar="FILE|DIR|GLOB...")
 @click.option("--store", "store_url", metavar="URL", default=_DEFAULT_STORE, help="Where rows go: chdb:///path, clickhouse://user@host:9000/db, or none (default: fullspan.chdb in this directory).")
 @click.option("--out", "outs", metavar="FILE", multiple=True, help="Write the flows to FILE as well: .jsonl, .csv or .parquet by its ending.")
+@click.option("--detections-out", "detections_out", metavar="FILE", help="Write what was detected to FILE: .jsonl, .csv or .parquet by its ending.")
+@click.option("--alerts-out", "alerts_out", metavar="FILE", help="Write the states of alerts to FILE, likewise.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the HTML report: one file that opens offline.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the summary and the report.")
 @click.option("--rules", "rules_path", metavar="DIR", help="Rules in place of those that come with Fullspan.")
@@ -37,7 +39,7 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--bindings", metavar="FILE", help="Say whose flows are: CSV of prefixes, VLANs, MAC addresses and users with their services and customers.")
 @click.option("--local-networks", metavar="CIDR,...", help="Networks on the operator's side.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], report_path: str | None, lang: str, rules_path: str | None, packet_filter: str | None,
+def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detections_out: str | None, alerts_out: str | None, report_path: str | None, lang: str, rules_path: str | None, packet_filter: str | None,
             since: str | None, until: str | None, time_shift: str | None, max_flows: int | None, workers: int | None, joined: bool, dedup: bool, append: bool,
             sha256: bool, bindings: str | None, local_networks: str | None, as_json: bool) -> None:
     """Read capture files (pcap, pcapng, also compressed; - is standard input), name every flow, and say what the capture is.
@@ -60,9 +62,10 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     store = open_store(store_url, ahead=ahead)
     files_out: list[Any] = []
     try:
-        if outs:
+        wanted = [*((out, "flows") for out in outs), *((out, table) for out, table in ((detections_out, "detections"), (alerts_out, "alerts")) if out)]
+        if wanted:
             from dpi.sinks.files import FileSink
-            files_out += [FileSink(out) for out in outs]
+            files_out += [FileSink(out, table) for out, table in wanted]
         bar = Bar() if sys.stderr.isatty() and not as_json else None
         try:
             outcome = run(files, sinks=[summary, *([] if store.url == "none" else [store]), *files_out], options=options, progress=bar)
@@ -86,7 +89,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], repor
     if as_json:
         click.echo(json.dumps({**figures.json(), "store": store.url, "report": written, "usage_minutes": metered, "seconds_taken": round(took, 3)}, ensure_ascii=False, indent=2))
     else:
-        _say(figures, lang, store.url, written, outs, took, metered)
+        _say(figures, lang, store.url, written, tuple(out for out, _ in wanted), took, metered)
     sys.exit(_status(figures))
 
 

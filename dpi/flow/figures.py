@@ -231,6 +231,29 @@ class Coverage:
 
 
 @dataclass
+class AlertLine:
+    """One alert as it was last told."""
+    kind: str = ""
+    severity: str = ""
+    state: str = ""
+    first: int = 0
+    last: int = 0
+    count: int = 0              # detections folded
+    summary: str = ""
+    summary_zh: str = ""
+
+
+@dataclass
+class Detected:
+    """What detectors found. detectors: how many looked, 0: none did."""
+    detectors: int = 0
+    alerts: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)         # alerts by kind, most first
+    titles: dict[str, tuple[str, str]] = field(default_factory=dict)        # of these kinds, in English and Chinese
+    worst: list[AlertLine] = field(default_factory=list)        # the most severe ones
+
+
+@dataclass
 class Figures:
     """Everything the summary and the report say."""
     captures: list[CaptureLine] = field(default_factory=list)
@@ -274,6 +297,7 @@ class Figures:
     capped: dict[str, int] = field(default_factory=dict)        # keys dropped from a ranking for want of room
     refused: dict[str, int] = field(default_factory=dict)
     coverage: Coverage = field(default_factory=Coverage)
+    detected: Detected = field(default_factory=Detected)
     counters: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False

@@ -73,6 +73,7 @@ def sections(f: Figures, say: Language) -> list[Section]:
     found = findings(f, say)
     if found:
         out.append(Section(say("title.findings"), lines=[clean(one.text) for one in found], marked=True, grave=sum(one.grave for one in found)))
+    out += detected(f, say)
     if not f.rows:
         return [*out, *_refused(f, say), _coverage(f, say)]
     out.append(_applications(f, say))
@@ -83,6 +84,18 @@ def sections(f: Figures, say: Language) -> list[Section]:
     out += [_hosts(say("title.clients"), f.clients, f, say), _hosts(say("title.servers"), f.servers, f, say)]
     out += [*_quality(f, say), *_services(f, say), *_unknown(f, say), *_refused(f, say), _coverage(f, say)]
     return [section for section in out if section.rows or section.lines]
+
+
+def detected(f: Figures, say: Language) -> list[Section]:
+    """What detectors found, or that they found nothing; nothing at all where none looked."""
+    found, chinese = f.detected, say.code == "zh"
+    if not found.detectors:
+        return []
+    if not found.alerts:
+        return [Section(say("title.detected"), lines=[say("label.detected_none", count=say.count(found.detectors))])]
+    kinds = " · ".join(f"{found.titles[kind][chinese]} {say.count(count)}" for kind, count in found.kinds.items())
+    lines = [clean(f"{say.known('severity', one.severity)}: {one.summary_zh if chinese else one.summary}") for one in found.worst]
+    return [Section(say("title.detected"), lines=[*lines, clean(kinds)], marked=True, grave=sum(one.severity in ("high", "critical") for one in found.worst))]
 
 
 def carriers(f: Figures) -> list[Share]:

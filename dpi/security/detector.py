@@ -69,7 +69,8 @@ class Detector:
     """One kind of detection.
 
     kind: its name in `detections`, snake_case. technique: of MITRE ATT&CK, '' for a fault. summary: a sentence with the places {source}, {target},
-    {port}, {packets}, {bytes}, {flows}, {distinct} and {seconds}. rules: made of the options. by_port: alerts of different ports are different alerts.
+    {port}, {packets}, {bytes}, {flows}, {distinct}, {addresses} (in English, how many) and {seconds}.
+    rules: made of the options. by_port: alerts of different ports are different alerts.
     unless: kinds that say more: where one of them fired for the same address within the slot, this one is not told.
     """
     kind: str

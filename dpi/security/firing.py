@@ -62,8 +62,9 @@ class Firing:
         seconds = self.rule.window
         words = self.detector.summary.zh if chinese else self.detector.summary.en
         many = MANY[chinese]
+        addresses = "1 address" if self.distinct == 1 else f"{self.distinct:,} addresses"
         return words.format(source=self.source or many, target=self.target or many, port=self.port, packets=f"{self.packets:,}", bytes=f"{self.bytes:,}",
-                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", seconds=f"{seconds:,}")
+                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}")
 
     @property
     def condition(self) -> str:
@@ -120,7 +121,7 @@ def detections(firings: Sequence[Firing], alert_ids: Sequence[str], stored_time:
         "time": number(np.int64, (one.first for one in firings)), "kind": Coded.of(one.detector.kind for one in firings),
         "signature_id": np.zeros(count, np.uint32), "severity": Coded.of(one.detector.severity for one in firings),
         "technique": Coded.of(one.detector.technique for one in firings), "flow_id": number(np.uint64, (one.flow_id for one in firings)),
-        "packet_number": number(np.uint64, (one.flow_id & (1 << 40) - 1 if one.capture_id else 0 for one in firings)),
+        "packet_number": number(np.uint64, (one.flow_id & (1 << 40) - 1 if one.capture_id or one.probe == "replay" else 0 for one in firings)),
         "source": Texts.of(one.source for one in firings), "target": Texts.of(one.target for one in firings),
         "port": number(np.uint16, (one.port for one in firings)), "slot_begin": number(np.int64, (one.begin for one in firings)),
         "slot_end": number(np.int64, (one.end for one in firings)), "last_time": number(np.int64, (one.last for one in firings)),

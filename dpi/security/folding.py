@@ -71,7 +71,7 @@ class Folding:
         self.quiet, self.cooldown = quiet * SECOND, cooldown * SECOND
         self.listeners: list[Listener] = []
         self.given_up = 0           # alerts cleared for want of room
-        self.raised: dict[tuple[str, str], int] = {}        # by kind and severity
+        self.raised: dict[str, dict[str, int]] = {}         # alerts by kind and severity
         self._held: dict[str, _Held] = {}
         self._now = -(1 << 62)
 
@@ -139,8 +139,8 @@ class Folding:
             del self._held[oldest.dedup_key]
         number = hashlib.sha256(f"{key}@{firing.begin}".encode()).hexdigest()[:16]
         held = self._held[key] = _Held(number, key, firing, firing.first, firing.last, firing.end, self._now)
-        which = (firing.detector.kind, firing.detector.severity)
-        self.raised[which] = self.raised.get(which, 0) + 1
+        counts = self.raised.setdefault(firing.detector.kind, {})
+        counts[firing.detector.severity] = counts.get(firing.detector.severity, 0) + 1
         return held
 
     def _tell(self, held: _Held, state: str) -> None:

@@ -11,16 +11,17 @@ import numpy as np
 
 from dpi.batch import Batch, Coded, Sink
 from dpi.capture.key import fresh_seed
+from dpi.flow.figures import AlertLine, Detected
 from dpi.flow.row import records_of
 from dpi.jit import records, world
 from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
 from dpi.security.conversation import PROTOCOL_AT, PROTOCOLS, port_classes
-from dpi.security.detector import Rule
+from dpi.security.detector import SEVERITIES, Rule
 from dpi.security.distinct import WORDS, linear
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
-from dpi.security.folding import Folding, Told, rows
+from dpi.security.folding import Folding, Listener, Told, rows
 from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SERVER, SERVER_NET, SLOTS, WAYS, WORLD, close_slots, forget, measure
 from dpi.security.registry import Asked
 
@@ -29,15 +30,34 @@ KEYS = 1 << 16              # keys and slots counted at once, 128 bytes each and
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
+SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
 
 
 @dataclass
 class Seen:
     """What was seen so far, for people."""
     detectors: int = 0
+    titles: dict[str, tuple[str, str]] = field(default_factory=dict)
     detections: dict[str, int] = field(default_factory=dict)        # firings by kind
-    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, the most severe ones
+    kinds: dict[str, int] = field(default_factory=dict)             # alerts by kind
+    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, of the last SHOWN
     ignored: int = 0        # firings that a person has excepted
+
+    def note(self, alert: Alert) -> None:
+        """A new state of an alert."""
+        if alert.revision == 1:
+            self.kinds[alert.kind] = self.kinds.get(alert.kind, 0) + 1
+        self.alerts[alert.alert_id] = alert
+        if len(self.alerts) > SHOWN:
+            least = min(self.alerts.values(), key=_rank)
+            del self.alerts[least.alert_id]
+
+    def told(self) -> Detected:
+        """As figures of a summary."""
+        worst = sorted(self.alerts.values(), key=_rank, reverse=True)[:WORST]
+        kinds = dict(sorted(self.kinds.items(), key=lambda one: (-one[1], one[0])))
+        return Detected(self.detectors, sum(kinds.values()), kinds, {kind: self.titles[kind] for kind in kinds},
+                        [AlertLine(one.kind, one.severity, one.state, one.first_time, one.last_time, one.count, one.summary, one.summary_zh) for one in worst])
 
 
 class Watchman:
@@ -52,7 +72,7 @@ class Watchman:
         self.folding = folding or Folding()
         self.folding.listeners.insert(0, self._note)
         self.exemption = exemption or Exemption()
-        self.seen = Seen(len(self.asked))
+        self.seen = Seen(len(self.asked), {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked})
         self._rules: list[tuple[Asked, Rule]] = [(one, rule) for one in asked for rule in one.rules]
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
@@ -125,7 +145,11 @@ class Watchman:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def health(self) -> dict[str, int]:
+    def listen(self, listener: Listener) -> None:
+        """Have every new state of every alert told, in order; `listener` must not wait, for rows are held up."""
+        self.folding.listeners.append(listener)
+
+    def counters(self) -> dict[str, int]:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) for name, where in named.items()} | {
@@ -278,16 +302,18 @@ class Watchman:
 
     def _note(self, alert: Alert) -> None:
         self._alerts.append(alert)
-        kept = self.seen.alerts
-        kept[alert.alert_id] = alert
-        if len(kept) > 1000:
-            del kept[next(iter(kept))]
+        self.seen.note(alert)
 
     def _write_alerts(self) -> None:
         if self._alerts:
             made, self._alerts = rows(self._alerts, time.time_ns() // 1000), []
             for sink in self._sinks:
                 sink.write(made)
+
+
+def _rank(alert: Alert) -> tuple[int, int, int, str]:
+    """The more severe, the greater."""
+    return SEVERITIES.index(alert.severity), alert.count, -alert.first_time, alert.alert_id
 
 
 def _key(entry: Any) -> tuple[int, ...]:

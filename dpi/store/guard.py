@@ -80,12 +80,13 @@ class Guard:
     def change(self, path: str, body: bytes, uid: int) -> dict[str, Any]:
         """Do what a command asks of the owner: `/fullspan/hold`, or `/fullspan/audit` to note what was read elsewhere. Refusal for another path, a wrong
         request, or a user who may not."""
-        from dpi.store import holds
+        from dpi.store import alerts, holds
 
-        if path not in ("/fullspan/hold", "/fullspan/audit"):
+        if path not in ("/fullspan/hold", "/fullspan/audit", "/fullspan/alert"):
             raise Refusal(36, "BAD_ARGUMENTS", f"There is no {path}")
-        if path == "/fullspan/hold" and uid not in (0, os.getuid()):
-            raise Refusal(*_DENIED, f"Only root and {user_of(os.getuid())} may hold rows or end a hold: say it with sudo")
+        if path != "/fullspan/audit" and uid not in (0, os.getuid()):
+            what = "hold rows or end a hold" if path == "/fullspan/hold" else "acknowledge or mute alerts"
+            raise Refusal(*_DENIED, f"Only root and {user_of(os.getuid())} may {what}: say it with sudo")
         try:
             asked = json.loads(body)
             if path == "/fullspan/audit":
@@ -95,6 +96,8 @@ class Guard:
                 if not 0 <= rows < 1 << 63:
                     raise ValueError("rows is no number of rows")
                 return {"digest": record(self._store, Entry(self._who(uid), **words, rows=rows))}        # type: ignore[arg-type]
+            if path == "/fullspan/alert":
+                return alerts.asked(self._store, asked, self._who(uid))        # type: ignore[arg-type]
             return holds.asked(self._store, asked, self._who(uid))         # type: ignore[arg-type]
         except (ValueError, KeyError, TypeError) as error:
             raise Refusal(36, "BAD_ARGUMENTS", f"The request is not understood: {error}") from None

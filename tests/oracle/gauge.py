@@ -41,8 +41,9 @@ def facts(row: Any) -> set[str]:
     paid, answered = int(row["client_payload_bytes"]), int(row["server_payload_bytes"])
     target = text(row["server_ip"])
     many, fold, lonely = nobody(target), int(row["fold"]), int(row["one_sided"]) != 0
-    said = {"six": ":" in text(row["client_ip"]), "opened": opened, "final": row["final"], "folded": fold, "any_server": fold & 32, "midstream": row["midstream"],
-            "one_sided": lonely, "only_client": not down, "only_server": not up, "empty": not paid and not answered, "many_servers": many,
+    said = {"six": ":" in text(row["client_ip"]), "opened": opened, "final": row["final"], "folded": fold, "any_server": fold & 32,
+            "midstream": row["midstream"], "one_sided": lonely, "only_client": not down, "only_server": not up,
+            "empty": not paid and not answered, "many_servers": many,
             "clear_text": int(row["risks"]) & 1, "tcp": number == 6, "udp": number == 17, "icmp": number in (1, 58)}
     out = {name for name, true in said.items() if true}
     few = opened and not many and not down and up <= 3

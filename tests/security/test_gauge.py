@@ -108,7 +108,7 @@ def test_what_counts_most_stays_where_there_is_no_room() -> None:
     one.write(batch([row("10.9.9.9", f"192.0.2.{k}") for k in range(1, 200)]))
     one.write(batch([row(f"10.0.{k >> 8}.{k & 255}", "192.0.2.1", client_packets=2) for k in range(500)]))
     held = entries(one)
-    assert len(held) == 8 and one.health()["evicted"] == 493 and one.health()["keys"] == 8
+    assert len(held) == 8 and one.counters()["evicted"] == 493 and one.counters()["keys"] == 8
     kept = {(int(e["high"]), int(e["low"])): int(e["distinct"]) for e in held}
     assert kept[words("10.9.9.9")] > 150
 
@@ -120,14 +120,14 @@ def test_blocks_are_given_back() -> None:
         one.write(batch([row(f"10.0.0.{k % 20}", f"192.0.2.{k}", at=60 * minute) for k in range(200)]))
         one.end()
     head = one._arrays["head"][0]
-    assert one.health()["keys"] == 0 and 0 < int(head["high_block"]) <= min(20, blocks) and one.health()["values_lost"] == 0
+    assert one.counters()["keys"] == 0 and 0 < int(head["high_block"]) <= min(20, blocks) and one.counters()["values_lost"] == 0
 
 
 def test_more_values_than_blocks_are_counted_as_lost() -> None:
     one = watchman([rule(key=CLIENT, of=SERVERS, window=60)], keys=64)
     one._arrays["head"]["high_block"] = len(one._arrays["blocks"]) // 64 - 1          # none is left
     one.write(batch([row("10.0.0.1", f"192.0.2.{k}") for k in range(6)]))
-    assert int(entries(one)[0]["distinct"]) == 4 and one.health()["values_lost"] == 2
+    assert int(entries(one)[0]["distinct"]) == 4 and one.counters()["values_lost"] == 2
 
 
 def test_rows_of_a_closed_slot_are_late_and_counted() -> None:
@@ -135,7 +135,7 @@ def test_rows_of_a_closed_slot_are_late_and_counted() -> None:
     one.write(batch([row("10.0.0.1", "192.0.2.1", at=1)]))
     one._close(BEGIN + 20 * SECOND)
     one.write(batch([row("10.0.0.1", "192.0.2.1", at=at) for at in (5, 15, 25)]))
-    assert one.health()["late"] == 2 and one.health()["keys"] == 1
+    assert one.counters()["late"] == 2 and one.counters()["keys"] == 1
 
 
 def test_hostile_rows_do_no_harm() -> None:
@@ -149,7 +149,7 @@ def test_hostile_rows_do_no_harm() -> None:
         plain[name] = rng.integers(-(1 << 61), 1 << 61, len(plain))
     one.write(whole)
     one.end()
-    assert one.health()["rows"] == len(plain)
+    assert one.counters()["rows"] == len(plain)
 
 
 @pytest.mark.compiled
@@ -165,7 +165,7 @@ def test_two_million_sources_take_no_more_room() -> None:
     assert sum(array.nbytes for array in one._arrays.values()) == room < 8 << 20
     target = [e for e in entries(one) if int(e["rule"]) == 1]
     assert [int(e["packets"]) for e in target] == [2_000_000] and abs(int(target[0]["distinct"]) - 2_000_000) < 600_000
-    assert one.health()["evicted"] > 1_000_000 and len(entries(one)) <= 1 << 14
+    assert one.counters()["evicted"] > 1_000_000 and len(entries(one)) <= 1 << 14
 
 
 def test_the_kernel_stops_where_there_is_no_room_to_tell() -> None:

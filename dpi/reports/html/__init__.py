@@ -13,7 +13,7 @@ from dpi.reports.completeness import sentences, verdict
 from dpi.reports.findings import findings
 from dpi.reports.html import chart
 from dpi.reports.language import Language
-from dpi.reports.terminal import carriers, clean, delay_lines, label, named
+from dpi.reports.terminal import carriers, clean, delay_lines, detected, label, named
 
 #: Colours of the applications in the timeline, in order, then the rest.
 COLOURS = ("#2563a8", "#e08a2c", "#3d9a6b", "#b8485a", "#7a5fb0", "#2b9fb3", "#c9a227", "#8a6b52")
@@ -68,7 +68,7 @@ def _views(f: Figures, say: Language) -> dict[str, Any]:
     trust = [{"word": word, "colour": TRUST.get(word, REST), "share": share.bytes / every, "flows": share.flows}
              for word in CONFIDENCES for share in f.confidences if share.name == word]
     return {
-        "findings": findings(f, say), "verdict": verdict(f, say), "coverage": sentences(f, say),
+        "findings": findings(f, say), "detected": detected(f, say), "verdict": verdict(f, say), "coverage": sentences(f, say),
         "named": named(f), "label": lambda share: label(share, say), "delays": delay_lines(f), "trust": trust,
         "colour": lambda share: shown.get(share.name, REST), "mix": _mix, "trust_colours": TRUST,
         "timeline": chart.area(f.timeline, colours, names, say), "legend": list(zip(names, colours, (sum(row) for row in f.timeline.series), strict=True)),

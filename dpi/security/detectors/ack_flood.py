@@ -30,5 +30,5 @@ def rules(options: Options) -> list[Rule]:
 DETECTOR = Detector(
     kind="ack_flood", title=Words("ACK flood", "ACK 洪水"), severity="high", technique="T1499.001", technique_name="OS Exhaustion Flood",
     summary=Words("ACK flood on {target}: {packets} segments of no connection in {seconds} s",
-                  "{target} 遭受 ACK 洪水攻击:{seconds} 秒内 {packets} 个不属于任何连接的报文"),
+                  "{target} 遭受 ACK 洪水攻击：{seconds} 秒内 {packets} 个不属于任何连接的报文"),
     options=Options, rules=rules)

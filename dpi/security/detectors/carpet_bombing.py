@@ -34,5 +34,5 @@ def rules(options: Options) -> list[Rule]:
 DETECTOR = Detector(
     kind="carpet_bombing", title=Words("Carpet bombing", "地毯式攻击"), severity="high", technique="T1498.001", technique_name="Direct Network Flood",
     summary=Words("Flood over {target}: {packets} packets to {distinct} of its addresses in {seconds} s",
-                  "{target} 遭受地毯式攻击:{seconds} 秒内 {packets} 个报文发往其中 {distinct} 个地址"),
+                  "{target} 遭受地毯式攻击：{seconds} 秒内 {packets} 个报文发往其中 {distinct} 个地址"),
     options=Options, rules=rules)

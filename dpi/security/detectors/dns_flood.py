@@ -26,6 +26,6 @@ def rules(options: Options) -> list[Rule]:
 
 DETECTOR = Detector(
     kind="dns_flood", title=Words("DNS flood", "DNS 查询洪水"), severity="high", technique="T1499.002", technique_name="Service Exhaustion Flood",
-    summary=Words("DNS flood on {target}: {packets} questions from {distinct} addresses in {seconds} s",
-                  "{target} 遭受 DNS 查询洪水攻击:{seconds} 秒内来自 {distinct} 个地址的 {packets} 次查询"),
+    summary=Words("DNS flood on {target}: {packets} questions from {addresses} in {seconds} s",
+                  "{target} 遭受 DNS 查询洪水攻击：{seconds} 秒内来自 {distinct} 个地址的 {packets} 次查询"),
     options=Options, rules=rules)

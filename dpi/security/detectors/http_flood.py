@@ -27,6 +27,6 @@ def rules(options: Options) -> list[Rule]:
 
 DETECTOR = Detector(
     kind="http_flood", title=Words("HTTP flood", "HTTP 洪水"), severity="high", technique="T1499.002", technique_name="Service Exhaustion Flood",
-    summary=Words("HTTP flood on {target}: {flows} connections from {distinct} addresses in {seconds} s",
-                  "{target} 遭受 HTTP 洪水攻击:{seconds} 秒内来自 {distinct} 个地址的 {flows} 个连接"),
+    summary=Words("HTTP flood on {target}: {flows} connections from {addresses} in {seconds} s",
+                  "{target} 遭受 HTTP 洪水攻击：{seconds} 秒内来自 {distinct} 个地址的 {flows} 个连接"),
     options=Options, rules=rules)

@@ -27,6 +27,6 @@ def rules(options: Options) -> list[Rule]:
 
 DETECTOR = Detector(
     kind="icmp_flood", title=Words("ICMP flood", "ICMP 洪水"), severity="medium", technique="T1498.001", technique_name="Direct Network Flood",
-    summary=Words("ICMP flood on {target}: {packets} packets, {bytes} bytes, from {distinct} addresses, in {seconds} s",
-                  "{target} 遭受 ICMP 洪水攻击:{seconds} 秒内来自 {distinct} 个地址的 {packets} 个报文,共 {bytes} 字节"),
+    summary=Words("ICMP flood on {target}: {packets} packets, {bytes} bytes, from {addresses}, in {seconds} s",
+                  "{target} 遭受 ICMP 洪水攻击：{seconds} 秒内来自 {distinct} 个地址的 {packets} 个报文，共 {bytes} 字节"),
     options=Options, rules=rules)

@@ -29,5 +29,5 @@ def rules(options: Options) -> list[Rule]:
 DETECTOR = Detector(
     kind="rst_flood", title=Words("RST flood", "RST 洪水"), severity="high", technique="T1499.001", technique_name="OS Exhaustion Flood",
     summary=Words("RST flood on {target}: {packets} resets of no connection in {seconds} s",
-                  "{target} 遭受 RST 洪水攻击:{seconds} 秒内 {packets} 个不属于任何连接的复位报文"),
+                  "{target} 遭受 RST 洪水攻击：{seconds} 秒内 {packets} 个不属于任何连接的复位报文"),
     options=Options, rules=rules)

@@ -33,5 +33,5 @@ def rules(options: Options) -> list[Rule]:
 DETECTOR = Detector(
     kind="slow_scan", title=Words("Slow scan", "慢速扫描"), severity="medium", technique="T1046", technique_name="Network Service Discovery",
     summary=Words("{source} tried {distinct} ports or hosts slowly, of them {target}, within {seconds} s",
-                  "{source} 在 {seconds} 秒内缓慢探测了 {distinct} 个端口或主机,包括 {target}"),
+                  "{source} 在 {seconds} 秒内缓慢探测了 {distinct} 个端口或主机，包括 {target}"),
     options=Options, rules=rules, unless=("port_scan", "horizontal_scan"))

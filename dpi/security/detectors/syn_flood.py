@@ -28,6 +28,6 @@ def rules(options: Options) -> list[Rule]:
 
 DETECTOR = Detector(
     kind="syn_flood", title=Words("SYN flood", "SYN 洪水"), severity="high", technique="T1499.001", technique_name="OS Exhaustion Flood",
-    summary=Words("SYN flood on {target}: {packets} packets of {flows} connections that were never completed, from {distinct} addresses, in {seconds} s",
-                  "{target} 遭受 SYN 洪水攻击:{seconds} 秒内来自 {distinct} 个地址的 {flows} 个未完成连接,共 {packets} 个报文"),
+    summary=Words("SYN flood on {target}: {packets} packets of {flows} connections that were never completed, from {addresses}, in {seconds} s",
+                  "{target} 遭受 SYN 洪水攻击：{seconds} 秒内来自 {distinct} 个地址的 {flows} 个未完成连接，共 {packets} 个报文"),
     options=Options, rules=rules)

@@ -31,5 +31,5 @@ def rules(options: Options) -> list[Rule]:
 DETECTOR = Detector(
     kind="udp_flood", title=Words("UDP flood", "UDP 洪水"), severity="high", technique="T1498.001", technique_name="Direct Network Flood",
     summary=Words("UDP flood on {target}: {packets} packets, {bytes} bytes, unanswered, in {seconds} s",
-                  "{target} 遭受 UDP 洪水攻击:{seconds} 秒内 {packets} 个无应答报文,共 {bytes} 字节"),
+                  "{target} 遭受 UDP 洪水攻击：{seconds} 秒内 {packets} 个无应答报文，共 {bytes} 字节"),
     options=Options, rules=rules)
