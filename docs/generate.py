@@ -1,4 +1,4 @@
-"""Writes the pages that derive from the code: docs/commands.md, docs/dashboards.md, docs/protocols.md, docs/reports.md, docs/schema.md and
+"""Writes the pages that derive from the code: docs/commands.md, docs/dashboards.md, docs/detection.md, docs/protocols.md, docs/reports.md, docs/schema.md and
 docs/settings.md.
 
 python docs/generate.py            write them
@@ -184,7 +184,27 @@ def reports() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"commands.md": commands, "dashboards.md": dashboards, "reports.md": reports, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
+def detection() -> str:
+    """Each detector: what its file says, its options; after how detection works."""
+    from dpi.security.registry import every
+
+    found = every()
+    lines = [_NOTE, (HERE / "detection.head.md").read_text(encoding="utf-8").rstrip() + "\n", f"## Detectors: {len(found)}\n",
+             "| kind | severity | technique | |", "|---|---|---|---|"]
+    lines += [_line(f"[`{one.kind}`](#{one.kind})", one.severity, f"{one.technique} {one.technique_name}".strip(), f"{one.title.en}, {one.title.zh}") for one in found]
+    lines.append("")
+    for one in found:
+        lines += [f"## {one.kind}\n", f"{one.title.en} ({one.title.zh}); {one.severity}"
+                  + (f"; ATT&CK {one.technique}, {one.technique_name}" if one.technique else "") + f". [{Path(one.file).name}](../{one.file})\n", one.words + "\n",
+                  "| option | default | allowed | meaning |", "|---|---|---|---|"]
+        for each in fields(one.options):
+            rule: Any = each.metadata
+            lines.append(_line(f"`{each.name}`", f"`{each.default}`", f"{rule['least']} to {rule['most']}", rule["words"]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"commands.md": commands, "dashboards.md": dashboards, "detection.md": detection, "reports.md": reports, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
 
 
 def main(check: bool) -> int:

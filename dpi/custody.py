@@ -19,7 +19,7 @@ AUDIT = (
     *_WHO,
     C("command", "code", "what was used: query, flow, whois, report, http, hold, retention ..."),
     *_WHY,
-    C("target_kind", "code", "flow, service, customer, address, tables, hold or audit"),
+    C("target_kind", "code", "flow, service, customer, address, tables, alert, action (on an alert), hold or audit"),
     C("target", "text", "which one"),
     C("sql", "text", "the statement, at most 4096 characters of it"),
     C("rows", "u64", "rows of the answer; 0 where it was given in a form whose rows are not counted", "rows"),

@@ -125,7 +125,7 @@ class Detect:
     """Attacks and faults. A table `[detect.KIND]` sets options of one detector: docs/detection.md."""
     enabled: int = _value(1, "1: detectors look at the rows that leave; 0: they do not", 0, 1)
     options: str = _value("", "file of detectors' options, a table for each kind; what this file says in [detect.KIND] comes first; empty: none")
-    max_keys: int = _value(1 << 16, "addresses and other keys counted at once, of all detectors; beyond, those that count least make room, and are counted",
+    max_keys: int = _value(1 << 17, "addresses and other keys counted at once, of all detectors; beyond, those that count least make room, and are counted",
                            1024, 1 << 24)
     quiet: int = _value(300, "seconds without a detection after which an alert is cleared", 10, 86400)
     cooldown: int = _value(900, "seconds after that in which a further detection opens the same alert again", 0, 86400)

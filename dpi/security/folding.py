@@ -108,11 +108,12 @@ class Folding:
             return
         self._now = now
         for held in list(self._held.values()):
-            if held.state == "cleared":
-                if now - held.told > self.cooldown:
-                    del self._held[held.dedup_key]
-            elif now - max(held.last, held.until) > self.quiet:
+            over = max(held.last, held.until) + self.quiet
+            if held.state != "cleared" and now > over:
                 self._tell(held, "cleared")
+            if held.state == "cleared":
+                if now > over + self.cooldown:
+                    del self._held[held.dedup_key]
             elif held.changed and now - held.told >= EVERY:
                 self._tell(held, "updated")
 

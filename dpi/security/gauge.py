@@ -44,7 +44,7 @@ ENTRY = np.dtype((np.record, [
 ]))
 assert ENTRY.itemsize == 128, ENTRY.itemsize
 HEAD = np.dtype((np.record, [
-    ("clock", "i8"), ("first", "i8"),               # greatest interval_end, least interval_start
+    ("clock", "i8"), ("first", "i8"), ("grace", "i8"),      # greatest interval_end, least interval_start; how late rows may come, us
     ("rows", "i8"), ("used", "i8"), ("evicted", "i8"), ("late", "i8"), ("blocks_full", "i8"), ("found", "i8"), ("free_block", "i8"), ("high_block", "i8"),
 ]))
 U1, U4, U8, I8, F8 = (np.dtype(kind) for kind in ("u1", "u4", "u8", "i8", "f8"))
@@ -278,13 +278,13 @@ def least(w: Any, bucket: Any) -> Any:
     """The place of a full bucket that counts least: of a slot whose time is over, then one that has not fired, with fewest distinct values and packets."""
     best = bucket
     lowest = np.int64(1) << 62
-    clock = head_of(w)[0].clock
+    over = head_of(w)[0].clock - head_of(w)[0].grace
     for k in range(WAYS):
         one = entries_of(w)[bucket + k]
         weight = np.int64(one.distinct) * 1024 + min(one.packets, np.int64(1) << 20)
         if one.fired != 0:
             weight += np.int64(1) << 50
-        elif (one.slot + 1) * rules_of(w)[one.rule].window < clock:
+        elif (one.slot + 1) * rules_of(w)[one.rule].window < over:
             weight -= np.int64(1) << 50
         if weight < lowest:
             lowest = weight

@@ -26,7 +26,7 @@ from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SER
 from dpi.security.registry import Asked
 
 SECOND = 1_000_000
-KEYS = 1 << 16              # keys and slots counted at once, 128 bytes each and 8 beside
+KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
@@ -87,7 +87,7 @@ class Watchman:
             self._put(number, rule)
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
         self._head = self._arrays["head"].view(np.ndarray)[0]
-        self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
+        self._head["first"], self._head["clock"], self._head["grace"] = 1 << 62, -(1 << 62), self._grace
         self._lock = threading.RLock()
         self._baselines = Baselines()
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired

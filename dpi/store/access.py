@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dpi.store import Store
 
 MEND = "say why with --reason TEXT or --ticket NUMBER; it is kept in the audit table"
-_STAMPED = (("audit", "target_kind NOT IN ('hold', 'audit')"), ("usage_1m", "1"), ("flows", "client_service_id != '' OR server_service_id != ''"))
+_STAMPED = (("audit", "target_kind NOT IN ('hold', 'audit', 'action')"), ("usage_1m", "1"), ("flows", "client_service_id != '' OR server_service_id != ''"))
 _IN = frozenset(["in", "notin", "globalin", "globalnotin", "nullin", "notnullin", "globalnullin", "globalnotnullin"])
 #: Functions that take a table's name as text.
 _BY_NAME = frozenset(["joinget", "joingetornull", "file"])

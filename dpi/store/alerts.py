@@ -91,7 +91,7 @@ def asked(store: Store, what: dict[str, Any], who: Who) -> dict[str, Any]:
         raise ValueError(f"an action is one of {', '.join(ACTIONS)}")
     alert = one(store, str(what["alert_id"]))
     reason, ticket = str(what["reason"]), str(what["ticket"])
-    record(store, Entry(who, f"alerts {action}", reason, ticket, "alert", f"{alert['alert_id']}: {alert['dedup_key']}"))
+    record(store, Entry(who, f"alerts {action}", reason, ticket, "action", f"{alert['alert_id']}: {alert['dedup_key']}"))
     now = time.time_ns() // 1000
     row: dict[str, Any] = {"action_id": now, "time": now, "alert_id": alert["alert_id"], "dedup_key": alert["dedup_key"], "action": action,
                            "until_time": until or NULLS["time?"], "reason": reason, "ticket": ticket, "user": who.user, "uid": who.uid, "host": who.host}
