@@ -191,12 +191,13 @@ def detection() -> str:
     found = every()
     lines = [_NOTE, (HERE / "detection.head.md").read_text(encoding="utf-8").rstrip() + "\n", f"## Detectors: {len(found)}\n",
              "| kind | severity | technique | |", "|---|---|---|---|"]
-    lines += [_line(f"[`{one.kind}`](#{one.kind})", one.severity, f"{one.technique} {one.technique_name}".strip(), f"{one.title.en}, {one.title.zh}") for one in found]
+    lines += [_line(f"[`{one.kind}`](#{one.kind})", one.severity, f"{one.technique} {one.technique_name}".strip(), f"{one.title.en}, {one.title.zh}")
+              for one in found]
     lines.append("")
     for one in found:
-        lines += [f"## {one.kind}\n", f"{one.title.en} ({one.title.zh}); {one.severity}"
-                  + (f"; ATT&CK {one.technique}, {one.technique_name}" if one.technique else "") + f". [{Path(one.file).name}](../{one.file})\n", one.words + "\n",
-                  "| option | default | allowed | meaning |", "|---|---|---|---|"]
+        technique = f"; ATT&CK {one.technique}, {one.technique_name}" if one.technique else ""
+        lines += [f"## {one.kind}\n", f"{one.title.en} ({one.title.zh}); {one.severity}{technique}. [{Path(one.file).name}](../{one.file})\n",
+                  f"{one.words}\n", "| option | default | allowed | meaning |", "|---|---|---|---|"]
         for each in fields(one.options):
             rule: Any = each.metadata
             lines.append(_line(f"`{each.name}`", f"`{each.default}`", f"{rule['least']} to {rule['most']}", rule["words"]))
@@ -204,7 +205,8 @@ def detection() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"commands.md": commands, "dashboards.md": dashboards, "detection.md": detection, "reports.md": reports, "protocols.md": protocols, "schema.md": schema, "settings.md": settings}
+PAGES = {"commands.md": commands, "dashboards.md": dashboards, "detection.md": detection, "reports.md": reports, "protocols.md": protocols, "schema.md": schema,
+         "settings.md": settings}
 
 
 def main(check: bool) -> int:

@@ -94,7 +94,7 @@ def overview(store: Store) -> Result:
         "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table")}
     rows: list[tuple[Any, ...]] = []
     for table in TABLES.values():
-        first, last = {"flows": ("interval_start", "interval_end"), "captures": ("first_time", "last_time"), "expired": ("first_time", "last_time"),
+        first, last = {"flows": ("interval_start", "interval_end"), "captures": ("first_time", "last_time"), "expired": ("first_time", "last_time"), "alerts": ("first_time", "last_time"),
                        "holds": ("from_time", "to_time")}.get(table.name, ("time", "time"))
         final = " FINAL" if table.engine.startswith("Replacing") else ""
         count, begin, end = store.query(f"SELECT count(), toString(min({first})), toString(max({last})) FROM {table.name}{final}").rows[0]

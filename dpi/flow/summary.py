@@ -264,7 +264,7 @@ def _take_outcome(out: Figures, outcome: Any) -> None:
     out.coverage.arena_refused = out.counters.get("streams_full", 0) + out.counters.get("facts_full", 0)
     out.coverage.rows_given_up = out.counters.get("outbox_full", 0)
     out.skipped, out.interrupted = list(outcome.skipped), bool(outcome.interrupted)
-    if outcome.seen is not None:
-        out.detected = outcome.seen.told()
+    if (seen := getattr(outcome, "seen", None)) is not None:
+        out.detected = seen.told()
     if outcome.per_second is not None:
         out.peak(outcome.per_second)
