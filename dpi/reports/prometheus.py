@@ -48,6 +48,10 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
      "not believed (untrusted), leases that were started, stopped, replaced, restarted, expired or evicted, what was not learned (lost, stale, unknown, "
      "refused), and changes that cut no row for want of room (uncut)."),
     ("fullspan_reports", "", ("result",), "Scheduled reports that were made, and attempts that failed, since their state was new."),
+    ("fullspan_alerts", "", ("kind", "severity"), "Alerts that were raised, by kind and severity."),
+    ("fullspan_detection", "", ("event",),
+     "What detectors counted: rows, keys that made room for others (evicted), counts that came after their slot was closed (late), values that were not told "
+     "apart for want of room (values_lost), alerts cleared for want of room (alerts_given_up), detections that a person has excepted (ignored)."),
     ("fullspan_reloads", "", (), "Reloads of rules and settings that were done."),
 )
 #: Gauges, likewise.
@@ -64,6 +68,8 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_store_spool_bytes", "bytes", (), "Bytes of rows that wait on disk."),
     ("fullspan_store_lag_seconds", "seconds", (), "Time since the oldest row that waits was made; 0 where none waits."),
     ("fullspan_reports_waiting", "", (), "Messages with scheduled reports that some recipient has not got."),
+    ("fullspan_detection_keys", "", (), "Keys and slots that detectors count now."),
+    ("fullspan_alerts_open", "", (), "Alerts that are not cleared."),
     ("fullspan_store_up", "", (), "1 where the store can be reached, 0 where it is away."),
     ("fullspan_bindings", "", (), "Lines of the bindings file that hold now."),
     ("fullspan_bindings_loaded_seconds", "seconds", (), "When the bindings in force were read, since the epoch; 0 where there are none."),
@@ -127,6 +133,8 @@ class Figures(Collector):
                             ("fullspan_bindings_failed", bool(health.identity.trouble)),
                             ("fullspan_usage_lag_seconds", max(health.now - health.usage.until, 0.0) if health.usage.until else 0.0),
                             ("fullspan_reports_waiting", health.reports.waiting),
+                            ("fullspan_detection_keys", health.detection.counters.get("keys", 0)),
+                            ("fullspan_alerts_open", health.detection.counters.get("alerts_open", 0)),
                             ("fullspan_reload_failed", bool(health.reload_failed)), ("fullspan_ready", not health.trouble),
                             ("fullspan_start_time_seconds", health.began), ("fullspan_clock_seconds", health.now)):
             values[name][()] = float(value)
@@ -185,6 +193,11 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
             yield "fullspan_sessions", (event,), count
     yield "fullspan_reports", ("made",), health.reports.made
     yield "fullspan_reports", ("failed",), health.reports.failed
+    for kind, severities in health.detection.raised.items():
+        for severity, count in severities.items():
+            yield "fullspan_alerts", (kind, severity), count
+    for event in ("rows", "evicted", "late", "values_lost", "alerts_given_up", "ignored"):
+        yield "fullspan_detection", (event,), health.detection.counters.get(event, 0)
     yield "fullspan_reloads", (), health.reloads
 
 

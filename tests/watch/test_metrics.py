@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from dpi.health import LOSSES, Health, IdentityHealth, ReportsHealth, RingHealth, StoreHealth, UsageHealth, WorkerHealth
+from dpi.health import LOSSES, DetectionHealth, Health, IdentityHealth, ReportsHealth, RingHealth, StoreHealth, UsageHealth, WorkerHealth
 from dpi.reports.prometheus import registry
 from dpi.watch import Watch
 from tests.watch.processes import page
@@ -23,7 +23,9 @@ HEALTH = Health("p1", "0.1.0", "r7", began=1000.5, now=2000.25, workers=(WORKER,
                 ring=RingHealth(bytes=31, limit=28, oldest=1500.25, cases=3),
                 identity=IdentityHealth(lines=50, in_force=32, reloads=33, refused=34, loaded=1234.5),
                 usage=UsageHealth(slots=42, revised=43, failures=44, until=1980.0),
-                sessions={"radius": 33, "open": 35}, reports=ReportsHealth(made=51, failed=52, waiting=53))
+                sessions={"radius": 33, "open": 35}, reports=ReportsHealth(made=51, failed=52, waiting=53),
+                detection=DetectionHealth({"rows": 61, "evicted": 62, "late": 63, "values_lost": 64, "alerts_given_up": 65, "ignored": 66, "keys": 67,
+                                           "alerts_open": 68}, {"syn_flood": {"high": 69}}))
 ONE = {"interface": "span0", "worker": "1"}
 
 
@@ -52,10 +54,13 @@ def test_every_figure_is_told() -> None:
             "ring_bytes": 31, "ring_limit_bytes": 28, "ring_span_seconds": 500, "ring_cases": 3,
             "bindings": 32, "bindings_reloads_total": 33, "bindings_refused_total": 34, "bindings_loaded_seconds": 1234.5, "bindings_failed": 0,
             "usage_slots_total": 42, "usage_revised_total": 43, "usage_failures_total": 44, "usage_lag_seconds": 20.25,
-            "sessions_open": 35, "reports_waiting": 53}
+            "sessions_open": 35, "reports_waiting": 53, "detection_keys": 67, "alerts_open": 68}
     assert value(HEALTH, "fullspan_sessions_total", event="radius") == 33
     assert [value(HEALTH, "fullspan_reports_total", result=result) for result in ("made", "failed")] == [51, 52]
     assert {name: value(HEALTH, f"fullspan_{name}") for name in want} == want
+    assert value(HEALTH, "fullspan_alerts_total", kind="syn_flood", severity="high") == 69
+    events = ("rows", "evicted", "late", "values_lost", "alerts_given_up", "ignored")
+    assert [value(HEALTH, "fullspan_detection_total", event=event) for event in events] == [61, 62, 63, 64, 65, 66]
     assert [value(HEALTH, "fullspan_store_rows_lost_total", where=where) for where in ("spool", "store")] == [14, 9]
     assert value(HEALTH, "fullspan_build_info", probe="p1", version="0.1.0", rules_version="r7") == 1
     away = replace(HEALTH, store=StoreHealth(away="refused"), reload_failed="no such file")
@@ -64,8 +69,9 @@ def test_every_figure_is_told() -> None:
     assert value(replace(HEALTH, workers=()), "fullspan_ready") == 0 == value(replace(HEALTH, ring=RingHealth()), "fullspan_ring_span_seconds")
     assert value(replace(HEALTH, workers=(WORKER, replace(OTHER, trouble="is down"))), "fullspan_ready") == 0
     # a figure that is added to Health must come here too
-    assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth, RingHealth, IdentityHealth, UsageHealth, ReportsHealth)} == {
-        Health: 14, WorkerHealth: 19, StoreHealth: 8, RingHealth: 5, IdentityHealth: 6, UsageHealth: 5, ReportsHealth: 3}
+    assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth, RingHealth, IdentityHealth, UsageHealth, ReportsHealth,
+                                                     DetectionHealth)} == {
+        Health: 15, DetectionHealth: 2, WorkerHealth: 19, StoreHealth: 8, RingHealth: 5, IdentityHealth: 6, UsageHealth: 5, ReportsHealth: 3}
 
 
 def test_counters_never_go_back_within_a_run_and_gauges_do() -> None:
@@ -89,7 +95,7 @@ def test_the_real_page_passes_promtool_and_both_parsers() -> None:
     for families in (list(plain(text)), list(openmetrics(open_text))):
         types = {family.name: family.type for family in families}
         helps = {family.name: family.documentation for family in families if family.name.startswith("fullspan_")}
-        assert len(helps) == 47 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
+        assert len(helps) == 51 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
         assert {types[f"fullspan_{name}"] for name in ("packets", "lost", "store_rows", "flows_opened", "reloads")} == {"counter"}
         assert {types[f"fullspan_{name}"] for name in ("flows_live", "store_up", "store_spool_bytes", "pressure_level")} == {"gauge"}
         assert {"process_resident_memory_bytes", "process_open_fds", "python_info", "process_cpu_seconds"} <= set(types)
