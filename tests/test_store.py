@@ -51,8 +51,7 @@ def _shown(column: Column, value: Any) -> Any:
 
 @pytest.mark.parametrize("table", [table.name for table in TABLES.values() if not table.folds])
 def test_every_kind_comes_out_as_it_went_in(store: Store, table: str) -> None:
-    keys: dict[str, Any] = {"captures": {"capture_id": np.arange(300, dtype=np.uint64)}, "alerts": {"alert_id": Texts.of(map(str, range(300)))}}
-    rows = batch(table, 300, **keys.get(table, {}))         # of the same key one row stays
+    rows = batch(table, 300, **({"capture_id": np.arange(300, dtype=np.uint64)} if table == "captures" else {}))
     store.write(rows)
     store.flush()
     names = [name for name in TABLES[table].names if name != "stored_time"]
