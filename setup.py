@@ -36,6 +36,7 @@ setup(
         "pyarrow>=15",
         "pyshark>=0.6",
         "rich>=13",
+        "urllib3>=2.2",
         "weasyprint>=63",
         "xlsxwriter>=3.2",
         "zstandard>=0.22",

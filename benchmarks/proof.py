@@ -4,7 +4,7 @@ Hostile bytes at full count (a million mutated frames in each pass, every parser
 of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself, its
 unit under a systemd of its own; floods replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for
 namespaces. Usage of an hour, computed by processes that are killed twenty times. A month of 100 million flows (--rows), and what each panel of the
-dashboards takes to answer over it.
+dashboards takes to answer over it. A web hook that fails three calls of ten and is then away for ten minutes.
 """
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ PROOFS = (
     ("flood", ["-m", "benchmarks.flood"]),
     ("bindings", ["-m", "benchmarks.bindings"]),
     ("usage", ["-m", "tests.usage.killed", "--kills", "20", "--flows", "200000"]),
+    ("webhooks", ["-m", "tests.sinks.alerts.outage", "--minutes", "10"]),
     ("soak", ["-m", "benchmarks.soak"]),
     ("scale", ["-m", "benchmarks.scale"]),
 )

@@ -95,6 +95,20 @@ class ReportsHealth:
 
 
 @dataclass(frozen=True)
+class ReceiverHealth:
+    """One receiver of alerts."""
+    name: str
+    kind: str
+    sent: int = 0                   # states of alerts that it took
+    failed: int = 0                 # attempts that it did not take and that are made again
+    waiting: int = 0                # that it has not got
+    refused: int = 0                # that it will never take; set aside
+    dropped: int = 0                # lost: no room for them, or their file was damaged
+    spool_bytes: int = 0            # on disk
+    trouble: str = ""               # why the last attempt failed, '' where it did not
+
+
+@dataclass(frozen=True)
 class Health:
     """All of it."""
     probe: str

@@ -44,12 +44,7 @@ class Outbox:
 
     def put(self, name: str, sender: str, recipients: Sequence[str], subject: str, text: str, files: Sequence[Attachment], made: int) -> None:
         """Keep a message until it is sent; one of the same name is the same message. UserError where it can't be written."""
-        message = EmailMessage(policy=SMTP)
-        message["From"], message["To"], message["Subject"] = sender, ", ".join(recipients), " ".join(subject.split())
-        message["Date"] = format_datetime(local(made, UTC))
-        message["Message-ID"] = f"<{name}@{parseaddr(sender)[1].rpartition('@')[2] or 'fullspan'}>"       # the same if it is sent twice
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(text)
+        message = composed(name, sender, recipients, subject, text, made)
         for file in files:
             main, sub = _TYPES[file.form]
             message.add_attachment(file.content, maintype=main, subtype=sub, filename=file.name)
@@ -103,14 +98,8 @@ class Outbox:
         """Send it; whom it did not reach, and why."""
         recipients = [str(one) for one in envelope["to"]]       # type: ignore[attr-defined]
         try:
-            content = (self.directory / f"{name}.eml").read_bytes()
-            with contextlib.closing(_connected(mail)) as server:
-                refused = server.sendmail(str(envelope["from"]), recipients, content)
-                with contextlib.suppress(OSError, smtplib.SMTPException):       # it has the message, however it says goodbye
-                    server.quit()
+            refused = handed(mail, str(envelope["from"]), recipients, (self.directory / f"{name}.eml").read_bytes())
             return list(refused), "; ".join(f"{code} {said.decode(errors='replace')}" for code, said in refused.values())
-        except smtplib.SMTPRecipientsRefused as error:
-            return recipients, "; ".join(f"{code} {said.decode(errors='replace')}" for code, said in error.recipients.values())
         except UnicodeError:
             return recipients, "the user, the password or an address has letters that the server can't be told"
         except (OSError, smtplib.SMTPException, UserError) as error:       # ssl.SSLError is an OSError
@@ -132,6 +121,29 @@ class Outbox:
         except OSError:
             beside.unlink(missing_ok=True)      # a full disk is not to be kept full
             raise
+
+
+def composed(name: str, sender: str, recipients: Sequence[str], subject: str, text: str, made: int) -> EmailMessage:
+    """A message of plain text. name: of one name is one message, should it be sent twice; made: us since the epoch."""
+    message = EmailMessage(policy=SMTP)
+    message["From"], message["To"], message["Subject"] = sender, ", ".join(recipients), " ".join(subject.split())
+    message["Date"] = format_datetime(local(made, UTC))
+    message["Message-ID"] = f"<{name}@{parseaddr(sender)[1].rpartition('@')[2] or 'fullspan'}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(text)
+    return message
+
+
+def handed(mail: Mail, sender: str, recipients: Sequence[str], content: bytes) -> dict[str, tuple[int, bytes]]:
+    """Give a message to the server: whom it refused, with code and words. OSError, SMTPException, UnicodeError, UserError where nobody got it."""
+    with contextlib.closing(_connected(mail)) as server:
+        try:
+            refused = server.sendmail(sender, list(recipients), content)
+        except smtplib.SMTPRecipientsRefused as error:
+            return dict(error.recipients)
+        with contextlib.suppress(OSError, smtplib.SMTPException):       # it has the message, however it says goodbye
+            server.quit()
+        return dict(refused)
 
 
 def _connected(mail: Mail) -> smtplib.SMTP:

@@ -181,6 +181,26 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class AlertReceiver:
+    """One table for each receiver of alerts, `[alert.NAME]`. docs/alerts.md says what each type needs."""
+    type: str = _value("", "webhook, slack, feishu, dingtalk, wecom, teams, alertmanager, syslog or mail", live=True)
+    url: str = _value("", "where alerts go: http or https; of syslog udp://host:port, tcp://host:port or tls://host:port; mail has none", live=True)
+    url_file: str = _value("", "file whose first line is the address, readable by its owner only: for addresses that hold a token; instead of `url`", live=True)
+    secret_file: str = _value("", "file whose first line is the secret that signs, or of Alertmanager user:password or a token; readable by its owner only",
+                              live=True)
+    ca_file: str = _value("", "certificate authorities (PEM) that the receiver is checked against; empty: the system's", live=True)
+    trusted: int = _value(0, "1: addresses and names are sent as they are; 0: they are masked", 0, 1, live=True)
+    severity: str = _value("low", "the least severity that is sent", among=("low", "medium", "high", "critical"), live=True)
+    kinds: str = _value("", "kinds of alerts that are sent, separated by commas, * and ? as in names of files; empty: all", live=True)
+    states: str = _value("", "raised, updated, cleared, those that are sent; empty: all, to chats and mail raised and cleared", live=True)
+    language: str = _value("", "en or zh; empty: [report] lang", live=True)
+    timeout: int = _value(10, "seconds without an answer", 1, 300, live=True)
+    format: str = _value("cef", "of syslog: cef or json", among=("cef", "json"), live=True)
+    to: str = _value("", "of mail: addresses, separated by commas", live=True)
+    spool_mb: int = _value(16, "MB of alerts that may wait; beyond, the newest are dropped and counted", 1, 1024, live=True)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All sections."""
     flow: Flow = Flow()
@@ -197,13 +217,14 @@ class Settings:
     links: Mapping[str, Link] = field(default_factory=dict)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     detectors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)        # options by kind, looked at where they are used (dpi/detection.py)
+    alert: Mapping[str, AlertReceiver] = field(default_factory=dict)
     origin: str = ""            # the file they came from
 
 
 _SECTIONS: dict[str, type[Any]] = {"flow": Flow, "store": Store, "retention": Retention, "report": Report, "rules": Rules, "probe": Probe, "identity": Identity,
                                    "usage": Usage, "detect": Detect, "mail": Mail, "ping": Ping}
 #: Sections that hold a table for each thing of a kind; only a file has them.
-_TABLES: dict[str, type[Any]] = {"links": Link, "schedules": Schedule}
+_TABLES: dict[str, type[Any]] = {"links": Link, "schedules": Schedule, "alert": AlertReceiver}
 
 #: Settings that have another place now.
 _MOVED = {("store", "max_days"): "flows of [retention]", ("store", "max_days_messages"): "messages of [retention]",

@@ -156,17 +156,48 @@ class DiskSpool:
     def read(self) -> Parcel | None:
         """The oldest parcel; it stays until it is removed. Files that are damaged are set aside on the way."""
         while (order := self.first) is not None:
-            entry = self._entries[order]
-            try:
-                parcel = _decode((self._directory / entry.name).read_bytes())
-                if (parcel.order, parcel.stored_time, parcel.rows) != (order, entry.stored_time, entry.rows):
-                    raise Damaged("its name")
+            if (parcel := self.get(order)) is not None:
                 return parcel
-            except (Damaged, OSError):
-                self.damaged += 1
-                self.lost += entry.rows
-                self._set_aside(order, DAMAGED)
         return None
+
+    def get(self, order: Order) -> Parcel | None:
+        """This parcel; it stays. None where it is not there, or damaged: then it is set aside."""
+        entry = self._entries.get(order)
+        if entry is None:
+            return None
+        try:
+            parcel = _decode((self._directory / entry.name).read_bytes())
+            if (parcel.order, parcel.stored_time, parcel.rows) != (order, entry.stored_time, entry.rows):
+                raise Damaged("its name")
+            return parcel
+        except (Damaged, OSError):
+            self.damaged += 1
+            self.lost += entry.rows
+            self._set_aside(order, DAMAGED)
+            return None
+
+    def orders(self) -> list[Order]:
+        """Of all parcels that wait, the oldest first."""
+        with self._lock:
+            return list(self._orders)
+
+    def trim(self, kept: int) -> int:
+        """Delete the oldest of what was set aside until so many bytes of it are left; how many files went."""
+        found = sorted((path for path in self._directory.iterdir() if path.suffix in (DAMAGED, REFUSED)), reverse=True)
+        gone, held = 0, 0
+        for path in found:
+            try:
+                size = path.stat().st_size
+                held += size
+                if held <= kept:
+                    continue
+                path.unlink()
+            except OSError:
+                continue
+            gone += 1
+            with self._lock:
+                self.bytes -= size
+        return gone
 
     def remove(self, order: Order) -> None:
         """This parcel is stored."""

@@ -1,0 +1,135 @@
+"""All receivers of alerts: takes each state of each alert from the detectors, without ever making them wait, and gives it to those whom it concerns.
+
+A thread writes what it is given to the spools; until it is on disk it is in memory, and a process that is killed in that moment (milliseconds, unless the disk
+is slow) has not announced it.
+"""
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dpi.errors import UserError
+from dpi.health import ReceiverHealth
+from dpi.security.alert import Alert
+from dpi.settings import Settings
+from dpi.sinks.alerts import receivers, sender
+from dpi.sinks.courier import Courier, Pace
+from dpi.sinks.discretion import masked
+from dpi.sinks.receiver import Later, Receiver, Refused
+
+log = logging.getLogger("dpi.alerts")
+_IN_MEMORY = 10_000         # alerts on their way to the spools
+SAMPLE = Alert(alert_id="0000000000000000", dedup_key="test", kind="test", signature_id=0, severity="low", state="raised", first_time=0, last_time=0, count=1,
+               source="192.0.2.1", target="2001:db8::1", customer_id="", service_id="", shared_by=0, technique="", summary="A test: nothing has happened.",
+               summary_zh="这是一条测试消息，没有发生任何事件。", evidence="sent by hand", probe="", capture_id=0, revision=1)
+
+
+class Announcer:
+    """A callable: give it states of alerts from any thread. Between start() and close()."""
+
+    def __init__(self, chosen: Sequence[Receiver], directory: Path, pace: Pace | None = None) -> None:
+        """directory: has one for each receiver. UserError where one can't be had; then none is."""
+        self._couriers: list[Courier] = []
+        self._lost = 0              # for want of room in memory, of each receiver
+        self._queue: deque[Alert] = deque()
+        self._bell = threading.Condition()
+        self._busy = self._over = False
+        try:
+            for receiver in chosen:
+                self._couriers.append(Courier(receiver, directory / receiver.name, pace))
+        except UserError:
+            for courier in self._couriers:
+                courier.close()
+            raise
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+
+    def __bool__(self) -> bool:
+        """Whether anybody is told."""
+        return bool(self._couriers)
+
+    def start(self) -> None:
+        """Begin to send, also what an earlier process left."""
+        self._thread.start()
+        for courier in self._couriers:
+            courier.start()
+
+    def __call__(self, alert: Alert) -> None:
+        """Announce a state of an alert. Waits for nothing; where the disk is slower than alerts come for long, the newest are dropped and counted."""
+        with self._bell:
+            if len(self._queue) >= _IN_MEMORY or self._over:
+                self._lost += 1
+                return
+            self._queue.append(alert)
+            self._bell.notify_all()
+
+    def kept(self, seconds: float) -> bool:
+        """Wait until all that was announced is on disk; whether it is."""
+        end = time.monotonic() + seconds
+        with self._bell:
+            while (self._queue or self._busy) and (left := end - time.monotonic()) > 0:
+                self._bell.wait(left)
+            return not self._queue and not self._busy
+
+    def settled(self, seconds: float) -> bool:
+        """Wait until all that was announced is with its receivers; whether it is."""
+        end = time.monotonic() + seconds
+        return self.kept(seconds) and all([courier.settled(end) for courier in self._couriers])
+
+    def health(self) -> tuple[ReceiverHealth, ...]:
+        """Of each receiver, at any time, from any thread."""
+        return tuple(replace(one, dropped=one.dropped + self._lost) for one in (courier.health() for courier in self._couriers))
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Write what is left to the spools and end; what was not sent is sent after the next start. seconds: for requests under way."""
+        with self._bell:
+            self._over = True
+            self._bell.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(seconds + 30)
+        closing = [threading.Thread(target=courier.close, args=(seconds,)) for courier in self._couriers]
+        for one in closing:
+            one.start()
+        for one in closing:
+            one.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._bell:
+                self._busy = False
+                self._bell.notify_all()
+                while not self._queue and not self._over:
+                    self._bell.wait()
+                if not self._queue:
+                    return
+                alert, self._busy = self._queue.popleft(), True
+            for courier in self._couriers:
+                try:
+                    courier.put(alert)
+                except Exception:
+                    log.exception("alert can't be kept", extra={"receiver": courier.receiver.name})
+
+
+def announcer(settings: Settings, directory: Path) -> Announcer:
+    """Of the receivers that the settings name. UserError for one with a fault."""
+    return Announcer(receivers(settings), directory)
+
+
+def test(settings: Settings, name: str) -> None:
+    """Send a made-up alert to a receiver at once, raised and then cleared. UserError says why it was not taken."""
+    if name not in settings.alert:
+        raise UserError(f"no receiver is called {name!r}", settings.origin or "fullspan.toml", f"there are {', '.join(settings.alert) or 'none'}")
+    receiver = next(one for one in receivers(replace(settings, alert={name: settings.alert[name]})))
+    one, now = sender(receiver), time.time_ns() // 1000
+    with contextlib.closing(one):
+        for revision, state in enumerate(("raised", "cleared"), 1):
+            alert = replace(SAMPLE, alert_id=f"test{now:x}", state=state, first_time=now, last_time=now, revision=revision, probe=settings.probe.name)
+            try:
+                one.send(alert if receiver.trusted else masked(alert))
+            except (Later, Refused) as refused:
+                raise UserError(f"it was not taken: {refused}", f"[alert.{name}]") from None
