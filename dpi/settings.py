@@ -16,9 +16,10 @@ from dpi.errors import UserError
 _RESERVED = ("FULLSPAN_CONFIG", "FULLSPAN_CACHE", "FULLSPAN_JIT")
 
 
-def _value(default: Any, words: str, least: int | None = None, most: int | None = None, among: tuple[str, ...] = (), live: bool = False) -> Any:
-    """live: SIGHUP changes it in a probe that runs; others need a restart."""
-    return field(default=default, metadata={"words": words, "least": least, "most": most, "among": among, "live": live})
+def _value(default: Any, words: str, least: int | None = None, most: int | None = None, among: tuple[str, ...] = (), live: bool = False,
+           shown: bool = True) -> Any:
+    """live: SIGHUP changes it in a probe that runs; others need a restart. shown: not in the repr where False, for it may hold a secret."""
+    return field(default=default, repr=shown, metadata={"words": words, "least": least, "most": most, "among": among, "live": live})
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,8 @@ class Schedule:
 class AlertReceiver:
     """One table for each receiver of alerts, `[alert.NAME]`. docs/alerts.md says what each type needs."""
     type: str = _value("", "webhook, slack, feishu, dingtalk, wecom, teams, alertmanager, syslog or mail", live=True)
-    url: str = _value("", "where alerts go: http or https; of syslog udp://host:port, tcp://host:port or tls://host:port; mail has none", live=True)
+    url: str = _value("", "where alerts go: http or https; of syslog udp://host:port, tcp://host:port or tls://host:port; mail has none",
+                      live=True, shown=False)
     url_file: str = _value("", "file whose first line is the address, readable by its owner only: for addresses that hold a token; instead of `url`", live=True)
     secret_file: str = _value("", "file whose first line is the secret that signs, or of Alertmanager user:password or a token; readable by its owner only",
                               live=True)
