@@ -28,6 +28,7 @@ log = logging.getLogger("dpi.alerts")
 _REMEMBERED = 10_000        # alerts of which it is known that they stand, and what was told of them
 _STANDS = 86_400.0          # s after which an alert nobody has spoken of is not sent again
 _FIELDS = {one.name for one in fields(Alert)}
+_OUTAGE = 3                 # failures in a row that the log tells of
 _ASIDE = 4                  # of the spool's room, the part (1/4) that what was refused may take
 
 
@@ -236,6 +237,7 @@ class Courier:
         try:
             for at in range(0, len(alerts), 500):
                 self._sender.repeat(alerts[at:at + 500])
+                self._well()
         except Later as later:
             return self._later(later)
         except Exception as error:
@@ -247,13 +249,14 @@ class Courier:
         with self._bell:
             self._failures += 1
             self._failed += 1
-            if str(later) != self._trouble:         # one line for an outage, not one for each attempt
-                self._trouble = str(later)
+            before, self._trouble = self._trouble, str(later)
+            # one line for an outage, not one for each attempt, and none where the next attempt is well
+            if self._failures == _OUTAGE or self._failures > _OUTAGE and before != self._trouble:
                 log.warning("alert not sent, tried again", extra={"receiver": self.receiver.name, "reason": str(later), "waiting": len(self._spool)})
             return max(later.after, self._pace.pause(self._failures))
 
     def _well(self) -> None:
         with self._bell:
-            if self._failures > 1:
+            if self._failures >= _OUTAGE:
                 log.info("receiver takes alerts again", extra={"receiver": self.receiver.name, "waiting": len(self._spool)})
             self._failures, self._trouble = 0, ""
