@@ -22,6 +22,7 @@ from dpi.sinks.alerts import receivers, sender
 from dpi.sinks.courier import Courier, Pace
 from dpi.sinks.discretion import masked
 from dpi.sinks.receiver import Later, Receiver, Refused
+from dpi.store.disk_spool import PARCEL
 
 log = logging.getLogger("dpi.alerts")
 _IN_MEMORY = 10_000         # alerts on their way to the spools
@@ -35,6 +36,7 @@ class Announcer:
 
     def __init__(self, chosen: Sequence[Receiver], directory: Path, pace: Pace | None = None) -> None:
         """directory: has one for each receiver. UserError where one can't be had; then none is."""
+        self._directory = directory
         self._couriers: list[Courier] = []
         self._lost = 0              # for want of room in memory, of each receiver
         self._queue: deque[Alert] = deque()
@@ -58,6 +60,10 @@ class Announcer:
         self._thread.start()
         for courier in self._couriers:
             courier.start()
+        named = {courier.receiver.name for courier in self._couriers}
+        for left in sorted(self._directory.glob("*/")) if self._directory.is_dir() else ():
+            if left.name not in named and (waiting := sum(1 for _ in left.glob(f"*{PARCEL}"))):
+                log.warning("alerts wait for a receiver that the settings do not name any more", extra={"receiver": left.name, "waiting": waiting})
 
     def __call__(self, alert: Alert) -> None:
         """Announce a state of an alert. Waits for nothing; where the disk is slower than alerts come for long, the newest are dropped and counted."""

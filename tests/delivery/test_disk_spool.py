@@ -127,6 +127,19 @@ def test_every_byte_of_a_file_is_guarded(spool: DiskSpool, tmp_path: Path) -> No
         path.with_suffix(".damaged").unlink()
 
 
+def test_any_parcel_can_be_had_and_what_is_set_aside_is_trimmed_from_its_oldest(spool: DiskSpool, tmp_path: Path) -> None:
+    made = parcels(6)
+    for one in made:
+        spool.put(one)
+    assert spool.orders() == [one.order for one in made] and spool.get(made[4].order) == made[4] and spool.get((1, 1)) is None and len(spool) == 6
+    for one in made[:4]:
+        spool.refuse(one)
+    aside = sorted((tmp_path / "spool").glob("*.refused"))
+    assert spool.trim(1 << 30) == 0 and spool.trim(sum(path.stat().st_size for path in aside[2:])) == 2
+    assert sorted((tmp_path / "spool").glob("*.refused")) == aside[2:] and spool.orders() == [one.order for one in made[4:]]
+    assert spool.trim(0) == 2 and spool.bytes == sum(path.stat().st_size for path in (tmp_path / "spool").iterdir())
+
+
 def test_what_the_store_refuses_is_kept_aside(spool: DiskSpool, tmp_path: Path) -> None:
     made = parcels(2)
     spool.put(made[0])

@@ -15,7 +15,7 @@ def kinds() -> dict[str, Kind]:
 
 def receivers(settings: Settings) -> list[Receiver]:
     """Those of the settings. UserError for one with a fault."""
-    known = kinds()
+    known = kinds() if settings.alert else {}       # what they need is not loaded for nobody
     return [read(name, asked, settings, known) for name, asked in settings.alert.items()]
 
 

@@ -196,6 +196,16 @@ def test_chats_hear_of_the_beginning_the_end_and_of_what_gets_worse(tmp_path: Pa
     assert wanted(life, kinds="dns_*, *_scan") == [] and wanted(life, kinds="syn_*") == [life[0], life[2], life[4], life[5]]
 
 
+def test_what_waits_for_a_receiver_that_is_no_more_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    with announcing([hook(tmp_path, port)], tmp_path / "spool") as one:
+        one(alert())
+        assert one.kept(10)
+    with announcing([replace(hook(tmp_path, port), name="two")], tmp_path / "spool"):
+        pass
+    assert [(record.receiver, record.waiting) for record in caplog.records if "any more" in record.message] == [("one", 1)]      # type: ignore[attr-defined]
+
+
 def test_only_one_process_has_a_spool(tmp_path: Path) -> None:
     with announcing([hook(tmp_path, 1)], tmp_path), pytest.raises(UserError, match="in use by another process"):
         Announcer([hook(tmp_path, 1)], tmp_path)

@@ -92,6 +92,7 @@ def test_secrets_are_files_that_nobody_else_reads(tmp_path: Path) -> None:
         assert "T0K3N" not in str(caught.value) and "s3cret" not in str(caught.value)
     with pytest.raises(UserError, match="can't be that of a directory"):
         receivers(Settings(alert={"../up": AlertReceiver(type="slack", url="https://x/")}))
+    assert "T0K3N" not in repr(Settings(alert={"noc": AlertReceiver(type="slack", url="https://x/T0K3N")}))
 
 
 def test_a_file_of_settings(tmp_path: Path) -> None:
