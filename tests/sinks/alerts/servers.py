@@ -63,6 +63,7 @@ class Taker(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Taker
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True      # head and body are two writes
 
     def do_POST(self) -> None:
         posted = Posted(self.path, dict(self.headers.items()), self.rfile.read(int(self.headers["Content-Length"])))
