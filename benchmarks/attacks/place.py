@@ -48,19 +48,19 @@ SETUP = """
 {edge} port1 {office} eth0
 {edge} port2 {neighbour} eth0"""
 
-#: host, device, addresses, gateways
+#: Host, device, addresses, gateways. Who forwards IPv6 asks for neighbours from an address of the link only (RFC 4861, 7.2.2).
 ADDRESSES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("core", "a0", ("198.51.100.1/24", "2001:db8:66::1/64"), ()),
-    ("core", "s0", ("203.0.113.1/24", "2001:db8:f::1/64"), ()),
-    ("core", "wire0", ("100.64.0.1/30", "2001:db8:ffff::1/64"), ()),
-    ("edge", "wire0", ("100.64.0.2/30", "2001:db8:ffff::2/64"), ("100.64.0.1", "2001:db8:ffff::1")),
-    ("edge", "lan", (f"{GATEWAY}/24", f"{GATEWAY6}/64", "2001:db8:2::1/64"), ()),
+    ("core", "a0", ("198.51.100.1/24", "2001:db8:66::1/64", "fe80::1/64"), ()),
+    ("core", "s0", ("203.0.113.1/24", "2001:db8:f::1/64", "fe80::1/64"), ()),
+    ("core", "wire0", ("100.64.0.1/30", "2001:db8:ffff::1/64", "fe80::1/64"), ()),
+    ("edge", "wire0", ("100.64.0.2/30", "2001:db8:ffff::2/64", "fe80::2/64"), ("100.64.0.1", "2001:db8:ffff::1")),
+    ("edge", "lan", (f"{GATEWAY}/24", f"{GATEWAY6}/64", "2001:db8:2::1/64", "fe80::1/64"), ()),
     ("attacker", "eth0", (*(f"198.51.100.{one}/24" for one in range(66, 76)), f"{ATTACKER6}/64"), ("198.51.100.1", "2001:db8:66::1")),
     ("server", "eth0", (*(f"203.0.113.{one}/24" for one in range(10, 80)), *(f"2001:db8:f::{one}/64" for one in range(10, 20))),
      ("203.0.113.1", "2001:db8:f::1")),
     ("victim", "eth0", (*(f"192.0.2.{one}/24" for one in range(10, 18)), *(f"2001:db8:1::{one}/64" for one in range(10, 18))), (GATEWAY, GATEWAY6)),
     ("office", "eth0", (*(f"192.0.2.{one}/24" for one in range(40, 45)), *(f"2001:db8:1::{one}/64" for one in range(40, 45))), (GATEWAY, GATEWAY6)),
-    ("neighbour", "eth0", (f"{NEIGHBOUR}/24", f"{NEIGHBOUR6}/64"), (GATEWAY, "2001:db8:2::1")),
+    ("neighbour", "eth0", (f"{NEIGHBOUR}/24", f"{NEIGHBOUR6}/64", "fe80::70/64"), (GATEWAY, "2001:db8:2::1")),
 )
 
 
@@ -131,10 +131,11 @@ class Place(Network):
 
     # -- what is on the wire ------------------------------------------------------------------------------------------
 
-    def record(self, link: str, file: Path) -> None:
-        """Write every frame of a link (wire or lan) to a file, with nanoseconds, until `captured`."""
-        line = ["tcpdump", "-i", {"wire": "wire0", "lan": "lan"}[link], "-n", "-w", file, "-s", "0", "-B", "65536", "-Z", "root", "-c", str(MOST),
-                "--time-stamp-precision=nano"]
+    def record(self, link: str, file: Path, every: int = 0) -> None:
+        """Write every frame of a link (wire or lan) to a file, with nanoseconds, until `captured`; with `every`, a new file after so many seconds,
+        the name being one for strftime."""
+        line = ["tcpdump", "-i", {"wire": "wire0", "lan": "lan"}[link], "-n", "-w", file, "-s", "0", "-B", "65536", "-Z", "root",
+                "--time-stamp-precision=nano", *(["-G", str(every)] if every else ["-c", str(MOST)])]
         with (self.folder / "tcpdump.log").open("wb") as log:
             self.dump = subprocess.Popen(self._line("edge", line), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         for _ in range(100):

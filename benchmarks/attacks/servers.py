@@ -4,7 +4,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from benchmarks.attacks.place import RESOLVER, SERVER, Place
+from benchmarks.attacks.place import CUSTOMERS, RESOLVER, SERVER, SERVER6, Place
+from pcaps.make.network import certificate
 
 USER, PASSWORD = "alice", "correct-horse"
 TUNNEL = "t.example.com"
@@ -32,7 +33,6 @@ def site(place: Place, host: str) -> Path:
 
 def nginx(place: Place, host: str) -> None:
     """nginx on port 80 and, with a certificate of its own, 443; /private/ asks for a password."""
-    from pcaps.make.network import certificate
     cert, key = certificate(place.folder, f"{host}.example.com")
     secret = place.run(host, ["openssl", "passwd", "-apr1", PASSWORD]).decode().strip()
     (place.folder / "htpasswd").write_text(f"{USER}:{secret}\n")
@@ -75,12 +75,13 @@ def vsftpd(place: Place, host: str) -> None:
         one.chmod(0o555)
     config = place.folder / f"vsftpd-{host}"
     config.write_text(f"listen=YES\nbackground=NO\nanonymous_enable=YES\nlocal_enable=YES\nanon_root={folder}\nsecure_chroot_dir={empty}\npam_service_name=vsftpd\n"
-                      "seccomp_sandbox=NO\nftp_username=daemon\nmax_login_fails=3\ndelay_failed_login=0\nreverse_lookup_enable=NO\n")
+                      "seccomp_sandbox=NO\nftp_username=daemon\nmax_login_fails=3\ndelay_failed_login=0\n")
     place.start(host, ["vsftpd", config], tcp=21)
 
 
 def dovecot(place: Place, host: str) -> None:
-    """IMAP and POP3 with one user, passwords in clear; a refused one is answered after no delay."""
+    """IMAP and POP3, in clear and with TLS, with one user; a refused one is answered after no delay."""
+    cert, key = certificate(place.folder, f"mail-{host}.example.com")
     home = place.folder / f"mailbox-{host}"
     for part in ("new", "cur", "tmp"):
         (home / "Maildir" / part).mkdir(parents=True)
@@ -91,7 +92,8 @@ def dovecot(place: Place, host: str) -> None:
     config.write_text(
         f"base_dir = {place.folder}/dovecot-{host}\nstate_dir = {place.folder}/dovecot-state-{host}\nprotocols = imap pop3\n"
         f"log_path = {place.folder}/dovecot-{host}.log\n"
-        f"ssl = no\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = maildir:~/Maildir\nlisten = *\nauth_failure_delay = 0\n"
+        f"ssl = yes\nssl_cert = <{cert}\nssl_key = <{key}\ndisable_plaintext_auth = no\n"
+        f"first_valid_uid = 1\nmail_location = maildir:~/Maildir\nlisten = *\nauth_failure_delay = 0\n"
         f"passdb {{\n driver = passwd-file\n args = {place.folder}/users-{host}\n}}\n"
         f"userdb {{\n driver = passwd-file\n args = {place.folder}/users-{host}\n}}\n"
         "service stats {\n  client_limit = 100\n}\n")
@@ -115,7 +117,8 @@ def resolver(place: Place, host: str) -> None:
              "local=/com/net/org/info/biz/arpa/", f"server=/{TUNNEL}/203.0.113.54", "local-ttl=60",
              "mx-host=example.com,mail.example.com,10", "dns-forward-max=1000"]
     config = place.folder / "resolver.conf"
-    config.write_text("\n".join(lines + [f"host-record={name},{where}" for name, where in names.items()]) + "\n")
+    lines += [f"host-record={name},{where}" for name, where in names.items()] + [f"host-record=www.example.com,{SERVER6}"]
+    config.write_text("\n".join(lines) + "\n")
     place.start(host, ["dnsmasq", "-C", config], udp=53)
 
 
@@ -133,3 +136,37 @@ def own_names(place: Place, host: str) -> None:
     config = place.folder / f"own-{host}.conf"
     config.write_text(f"no-daemon\nno-resolv\nno-hosts\nuser=root\npid-file={place.folder}/own-{host}.pid\nlocal=/example.com/\nhost-record=www.example.com,192.0.2.10\n")
     place.start(host, ["dnsmasq", "-C", config], udp=53)
+
+
+def chronyd(place: Place, host: str) -> None:
+    """A time server that leaves the machine's clock alone."""
+    config = place.folder / "chrony.conf"
+    config.write_text(f"local stratum 8\nallow {CUSTOMERS}\ncmdport 0\npidfile {place.folder}/chronyd.pid\nbindcmdaddress /\n")
+    place.start(host, ["chronyd", "-d", "-x", "-u", "root", "-f", config], udp=123)
+
+
+def snmpd(place: Place, host: str) -> None:
+    """An agent on a host's addresses that knows the community `public`."""
+    config = place.folder / f"snmpd-{host}.conf"
+    config.write_text("agentAddress udp:161\nrocommunity public\nsysName office\n")
+    state = f"SNMP_PERSISTENT_DIR={place.folder}/snmp-{host}"
+    place.start(host, ["env", state, "snmpd", "-f", "-Lo", "-C", "-c", config, "-p", place.folder / f"snmpd-{host}.pid"], udp=161)
+
+
+def mosquitto(place: Place, host: str) -> None:
+    """A broker in clear."""
+    config = place.folder / "mosquitto.conf"
+    config.write_text("user root\nallow_anonymous true\nlistener 1883 0.0.0.0\n")
+    place.start(host, ["mosquitto", "-c", config], tcp=1883)
+
+
+def git(place: Place, host: str) -> None:
+    """A repository of three files, by the git protocol."""
+    folder = place.folder / "project"
+    folder.mkdir()
+    for one in range(3):
+        (folder / f"{one}.txt").write_text(f"A line of file {one}.\n" * 3000)
+    line = ["git", "-C", folder, "-c", "user.name=alice", "-c", "user.email=alice@example.com", "-c", "init.defaultBranch=main"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        place.run(host, [*line, *words])
+    place.start(host, ["git", "-c", "safe.directory=*", "daemon", "--export-all", "--reuseaddr", f"--base-path={place.folder}"], tcp=9418)

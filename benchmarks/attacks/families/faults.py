@@ -13,7 +13,7 @@ def lossy(place: Place) -> None:
     place.serve(nginx, "server")
     place.fails("office", ["sh", "-c", PACED.format(times=45, server=SERVER)], 80)
     place.begins()
-    rule = 'table ip fault { chain lose { type filter hook forward priority 0; oifname "wire0" numgen random mod 100 < 5 drop; } }\n'
+    rule = 'table ip fault { chain lose { type filter hook forward priority 0; oifname "wire0" numgen random mod 100 < 5 drop; }\n}\n'
     place.run("core", ["nft", "-f", "-"], stdin=rule)
     place.fails("office", ["sh", "-c", PACED.format(times=80, server=SERVER)], 90)
 
@@ -42,7 +42,7 @@ def silent(place: Place) -> None:
     asks = f"for k in $(seq {{times}}); do curl -s -m 1 -o /dev/null http://{VICTIM}/; sleep 0.5; done"
     place.fails("attacker", ["sh", "-c", asks.format(times=180)], 100)
     place.begins()
-    place.run("victim", ["nft", "-f", "-"], stdin="table ip fault { chain deaf { type filter hook input priority 0; tcp dport 80 drop; } }\n")
+    place.run("victim", ["nft", "-f", "-"], stdin="table ip fault { chain deaf { type filter hook input priority 0; tcp dport 80 drop; }\n}\n")
     place.fails("attacker", ["sh", "-c", asks.format(times=60)], 100)
 
 

@@ -20,11 +20,11 @@ def hping(words: str, count: int = 40_000) -> Callable[[Place], None]:
 
 
 def nping(words: str) -> Callable[[Place], None]:
-    """nping for ten seconds: hping3 knows no IPv6."""
+    """Four times nping for ten seconds, a packet a millisecond each: hping3 knows no IPv6."""
     def run(place: Place) -> None:
         place.serve(nginx, "victim")
         place.begins()
-        place.fails("attacker", ["nping", "-6", "-q", "-H", "-N", "--rate", "3000", "-c", "30000", *words.split()], 12)
+        place.fails("attacker", ["sh", "-c", f"seq 4 | xargs -P 4 -n 1 sh -c 'nping -6 -q -H -N --delay 1ms -c 8000 {words} >/dev/null'"], 12)
     return run
 
 
@@ -32,7 +32,7 @@ def http(place: Place) -> None:
     """ab: fifty connections at once, each request a connection."""
     place.serve(nginx, "victim")
     place.begins()
-    place.fails("attacker", ["ab", "-q", "-r", "-c", "50", "-n", "8000", "-t", "15", f"http://{VICTIM}/health"], 15)
+    place.fails("attacker", ["ab", "-q", "-r", "-c", "50", "-t", "15", "-n", "8000", f"http://{VICTIM}/health"], 15)
 
 
 def dns(place: Place) -> None:

@@ -38,7 +38,6 @@ def advertised(place: Place) -> None:
         config = place.folder / f"radvd-{host}.conf"
         config.write_text(f"interface {device} {{ AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 5; prefix {prefix} {{ AdvAutonomous on; }}; }};\n")
         place.run(host, ["sysctl", "-qw", "net.ipv6.conf.all.forwarding=1"])
-        place.run(host, ["ip", "-6", "address", "add", f"fe80::{1 if host == 'edge' else 70}/64", "dev", device, "nodad"])
         place.start(host, ["radvd", "-n", "-m", "stderr", "-C", config, "-p", place.folder / f"radvd-{host}.pid"])
     router("edge", "lan", "2001:db8:1::/64")
     place.fails("office", ["sleep", "12"], 20)
