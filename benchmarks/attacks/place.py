@@ -10,6 +10,7 @@ The wire is what a probe is shown; what stays on the customers' segment is on `l
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,11 @@ class Place(Network):
         super().__init__(0)
         self.served: dict[tuple[Callable[..., object], str], object] = {}
         self.began = 0.0
+
+    def __enter__(self) -> Place:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))         # a time limit must not leave namespaces behind
+        super().__enter__()
+        return self
 
     def hosts(self) -> list[str]:
         """Every host's name."""

@@ -24,7 +24,7 @@ def site(place: Place, host: str) -> Path:
     (folder / "private").mkdir()
     (folder / "private" / "index.html").write_text("<p>For some only.</p>\n")
     noise = random.Random(1)
-    for name, size in (("picture.bin", 80_000), ("segment.bin", 400_000), ("package.bin", 12_000_000), ("disk.bin", 30_000_000)):
+    for name, size in (("picture.bin", 60_000), ("segment.bin", 400_000), ("package.bin", 8_000_000), ("disk.bin", 30_000_000)):
         (folder / name).write_bytes(noise.randbytes(size))
     for one in folder.rglob("*"):
         one.chmod(0o755 if one.is_dir() else 0o644)
@@ -32,7 +32,7 @@ def site(place: Place, host: str) -> Path:
 
 
 def nginx(place: Place, host: str) -> None:
-    """nginx on port 80 and, with a certificate of its own, 443; /private/ asks for a password."""
+    """nginx on port 80 and, with a certificate of its own, 443; /private/ asks for a password, /form is read to its end before it is passed on to nobody."""
     cert, key = certificate(place.folder, f"{host}.example.com")
     secret = place.run(host, ["openssl", "passwd", "-apr1", PASSWORD]).decode().strip()
     (place.folder / "htpasswd").write_text(f"{USER}:{secret}\n")
@@ -48,6 +48,7 @@ def nginx(place: Place, host: str) -> None:
         f" server {{ listen 80 default_server backlog=1024; listen [::]:80; listen 443 ssl;\n"
         f"  listen [::]:443 ssl; ssl_certificate {cert}; ssl_certificate_key {key};\n"
         f"  root {site(place, host)}; location /private/ {{ auth_basic \"private\"; auth_basic_user_file {place.folder}/htpasswd; }}\n"
+        f"  location /form {{ proxy_pass http://127.0.0.1:9; }}\n"
         f"  location /in/ {{ alias {inbox}/; client_body_temp_path {inbox}/body; dav_methods PUT; create_full_put_path on; }} }} }}\n")
     place.start(host, ["nginx", "-c", config], tcp=80)
 
@@ -80,7 +81,7 @@ def vsftpd(place: Place, host: str) -> None:
 
 
 def dovecot(place: Place, host: str) -> None:
-    """IMAP and POP3, in clear and with TLS, with one user; a refused one is answered after no delay."""
+    """IMAP and POP3, in clear and with TLS, with one user; a refused one is answered at once, however often."""
     cert, key = certificate(place.folder, f"mail-{host}.example.com")
     home = place.folder / f"mailbox-{host}"
     for part in ("new", "cur", "tmp"):
@@ -96,7 +97,7 @@ def dovecot(place: Place, host: str) -> None:
         f"first_valid_uid = 1\nmail_location = maildir:~/Maildir\nlisten = *\nauth_failure_delay = 0\n"
         f"passdb {{\n driver = passwd-file\n args = {place.folder}/users-{host}\n}}\n"
         f"userdb {{\n driver = passwd-file\n args = {place.folder}/users-{host}\n}}\n"
-        "service stats {\n  client_limit = 100\n}\n")
+        "service stats {\n  client_limit = 100\n}\nservice anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n")
     place.start(host, ["dovecot", "-F", "-c", config], tcp=143)
 
 

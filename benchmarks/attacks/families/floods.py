@@ -32,7 +32,7 @@ def http(place: Place) -> None:
     """ab: fifty connections at once, each request a connection."""
     place.serve(nginx, "victim")
     place.begins()
-    place.fails("attacker", ["ab", "-q", "-r", "-c", "50", "-t", "15", "-n", "8000", f"http://{VICTIM}/health"], 15)
+    place.fails("attacker", ["ab", "-q", "-r", "-c", "50", "-t", "15", "-n", "20000", f"http://{VICTIM}/health"], 15)
 
 
 def dns(place: Place) -> None:
@@ -47,20 +47,20 @@ def slow(words: str) -> Callable[[Place], None]:
     def run(place: Place) -> None:
         place.serve(nginx, "victim")
         place.begins()
-        place.fails("attacker", ["slowhttptest", "-c", "200", "-r", "50", "-l", "40", "-i", "5", "-p", "3", *words.split(), "-u", f"http://{VICTIM}/"], 50)
+        place.fails("attacker", ["slowhttptest", "-c", "200", "-r", "50", "-l", "40", "-i", "5", "-p", "3", *words.split(), "-u", f"http://{VICTIM}/form"], 50)
     return run
 
 
 ATTACKS = (
     Attack("flood-syn", ("syn_flood",), ATTACKER, VICTIM, 60, hping(f"-S -p 80 {VICTIM}"), "hping3 -S"),
     Attack("flood-syn-forged", ("syn_flood",), "", VICTIM, 60, hping(f"-S -p 80 --rand-source {VICTIM}"), "hping3 -S --rand-source"),
-    Attack("flood-syn-ipv6", ("syn_flood",), ATTACKER6, VICTIM6, 60, nping(f"--tcp --flags syn -p 80 {VICTIM6}"), "nping -6 --flags syn"),
+    Attack("flood-syn-ipv6", ("syn_flood",), ATTACKER6, VICTIM6, 60, nping(f"--tcp --flags syn -g 40125 -p 80 {VICTIM6}"), "nping -6 --flags syn"),
     Attack("flood-ack", ("ack_flood",), "", VICTIM, 60, hping(f"-A -p 80 --rand-source {VICTIM}"), "hping3 -A --rand-source"),
     Attack("flood-rst", ("rst_flood",), "", VICTIM, 60, hping(f"-R -p 80 --rand-source {VICTIM}"), "hping3 -R --rand-source"),
     Attack("flood-udp", ("udp_flood",), "", VICTIM, 60, hping(f"--udp -p 9999 -d 600 --rand-source {VICTIM}"), "hping3 --udp --rand-source"),
-    Attack("flood-udp-ipv6", ("udp_flood",), ATTACKER6, VICTIM6, 60, nping(f"--udp -p 9999 --data-length 400 {VICTIM6}"), "nping -6 --udp"),
+    Attack("flood-udp-ipv6", ("udp_flood",), ATTACKER6, VICTIM6, 60, nping(f"--udp -g 40125 -p 9999 --data-length 400 {VICTIM6}"), "nping -6 --udp"),
     Attack("flood-icmp", ("icmp_flood",), ATTACKER, VICTIM, 60, hping(f"--icmp -d 200 {VICTIM}"), "hping3 --icmp"),
-    Attack("flood-carpet", ("carpet_bombing",), "", "", 60, hping("--udp -p 53 -d 200 --rand-source --rand-dest 192.0.2.x"), "hping3 --rand-dest"),
+    Attack("flood-carpet", ("carpet_bombing",), "", "", 60, hping("--udp -p 7777 -d 200 --rand-source --rand-dest 192.0.2.x"), "hping3 --rand-dest"),
     Attack("flood-dns", ("dns_flood",), ATTACKER, VICTIM, 60, dns, "script"),
     Attack("flood-http", ("http_flood",), ATTACKER, VICTIM, 60, http, "ab"),
     Attack("slow-headers", ("slow_http",), ATTACKER, VICTIM, 90, slow("-H"), "slowhttptest -H"),

@@ -1,0 +1,127 @@
+"""python -m benchmarks.attacks.judge DIR [--only NAME]... [--json]: replay what the attacks (and the quiet days in it) left, and hold the alerts against what was to be told.
+
+A table: was each attack found, in what time, named rightly, once, with its customer, what else was said; then for each kind how often it was right. The
+time is that of packets, from the attack's beginning to the alert's first detection. Exit 1 where something was missed or a quiet day has a high alert.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.attacks.place import NETWORKS
+from pcaps.make.network import ROOT
+
+FULLSPAN = [sys.executable, "-m", "dpi.cli.main"]
+
+
+@dataclass
+class Verdict:
+    """What the alerts of one attack come to."""
+
+    name: str
+    right: list[dict[str, Any]] = field(default_factory=list)
+    other: list[dict[str, Any]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    seconds: float | None = None
+
+    def line(self) -> str:
+        """A row of the table."""
+        kinds = ", ".join(f"{kind} x{count}" if count > 1 else kind for kind, count in Counter(one["kind"] for one in self.other).items())
+        time = "" if self.seconds is None else f"{self.seconds:.0f}"
+        return f"{self.name:22} {'MISSED' if not self.right else self.right[0]['kind']:22} {time:>5} {len(self.right):>5}  {'; '.join(self.wrong):44}  {kinds}".rstrip()
+
+
+def moment(value: Any) -> float:
+    """A time of an alert in seconds since the epoch: a number of microseconds, or text in UTC."""
+    if isinstance(value, int | float):
+        return value / 1e6 if value > 1e12 else float(value)
+    return datetime.fromisoformat(str(value).replace("Z", "+00:00")).replace(tzinfo=UTC).timestamp()
+
+
+def alerts_of(captures: list[Path], bindings: Path, workers: int = 0) -> list[dict[str, Any]]:
+    """The alerts of a replay, each in its last state; several captures are one that was rotated."""
+    with tempfile.TemporaryDirectory() as work:
+        out = Path(work) / "alerts.jsonl"
+        line = [*FULLSPAN, "replay", *map(str, captures), "--store", "none", "--bindings", str(bindings), "--local-networks", NETWORKS, "--alerts-out", str(out)]
+        line += ["--joined"] * (len(captures) > 1) + (["--workers", str(workers)] if workers else [])
+        done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+        if done.returncode:
+            sys.exit(f"{captures[0].name}: {done.stderr}")
+        last: dict[str, dict[str, Any]] = {}
+        for row in map(json.loads, out.read_text().splitlines() if out.exists() else []):
+            if row["revision"] >= last.get(row["alert_id"], row)["revision"]:
+                last[row["alert_id"]] = row
+    return list(last.values())
+
+
+def judged(said: dict[str, Any], alerts: list[dict[str, Any]]) -> Verdict:
+    """Hold alerts against what the attack's JSON says."""
+    verdict = Verdict(said["name"])
+    for one in sorted(alerts, key=lambda alert: moment(alert["first_time"])):
+        (verdict.right if one["kind"] in said["kinds"] else verdict.other).append(one)
+    if not verdict.right:
+        return verdict
+    first = verdict.right[0]
+    verdict.seconds = max(0.0, moment(first["first_time"]) - said["start"])
+    if len(verdict.right) > 1:
+        verdict.wrong.append(f"{len(verdict.right)} alerts")
+    if verdict.seconds > said["limit"]:
+        verdict.wrong.append(f"later than {said['limit']} s")
+    for side in ("source", "target"):
+        if said[side] and said[side] not in str(first[side]):
+            verdict.wrong.append(f"{side} {first[side] or 'none'}")
+    if said["customer"] and first["customer_id"] != said["customer"]:
+        verdict.wrong.append(f"customer {first['customer_id'] or 'none'}")
+    return verdict
+
+
+def main() -> int:
+    """Judge every capture of the folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", action="append", metavar="NAME")
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="the verdicts as JSON")
+    asked = parser.parse_args()
+    verdicts, bindings = [], asked.folder / "bindings.csv"
+    right: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    if not asked.json:
+        print(f"{'attack':22} {'alert':22} {'s':>5} {'count':>5}  {'what is wrong with it':44}  what else was said")
+    for file in sorted(asked.folder.glob("*.json")):
+        if asked.only and file.stem not in asked.only:
+            continue
+        verdict = judged(json.loads(file.read_text()), alerts_of([file.with_suffix(".pcap")], bindings, asked.workers))
+        verdicts.append(verdict)
+        right.update(one["kind"] for one in verdict.right)
+        told.update(one["kind"] for one in verdict.right + verdict.other)
+        if not asked.json:
+            print(verdict.line(), flush=True)
+    loud: list[dict[str, Any]] = []
+    for day in sorted(file.parent for file in asked.folder.glob("*/quiet.json") if not asked.only or file.parent.name in asked.only):
+        said = json.loads((day / "quiet.json").read_text())
+        alerts = alerts_of(sorted(day.glob("*.pcap")), day / "bindings.csv", asked.workers)
+        loud += alerts
+        told.update(one["kind"] for one in alerts)
+        if not asked.json:
+            print(f"\n{day.name}: {(said['end'] - said['start']) / 60:.0f} minutes, {len(alerts)} alerts")
+            for one in alerts:
+                print(f"  {one['severity']:8} {one['kind']:22} {one['source']} -> {one['target']}  {one['summary']}")
+    if asked.json:
+        print(json.dumps({"attacks": [vars(one) for one in verdicts], "quiet": loud}, indent=1))
+    else:
+        print("\nright of all alerts, by kind: " + ", ".join(f"{kind} {right[kind]}/{count}" for kind, count in sorted(told.items())))
+        print(f"found {sum(bool(one.right) for one in verdicts)} of {len(verdicts)}; without fault {sum(bool(one.right) and not one.wrong for one in verdicts)}")
+    return int(any(not one.right for one in verdicts) or any(one["severity"] in ("high", "critical") for one in loud))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
