@@ -1,4 +1,4 @@
-"""python -m benchmarks.attacks.judge DIR [--only NAME]... [--json]: replay what the attacks (and the quiet days in it) left, and hold the alerts against what was to be told.
+"""python -m benchmarks.attacks.judge DIR [--only NAME]... [--json]: replay what the attacks and the quiet days in it left; are the alerts those to be told?
 
 A table: was each attack found, in what time, named rightly, once, with its customer, what else was said; then for each kind how often it was right. The
 time is that of packets, from the attack's beginning to the alert's first detection. Exit 1 where something was missed or a quiet day has a high alert.
@@ -36,7 +36,8 @@ class Verdict:
         """A row of the table."""
         kinds = ", ".join(f"{kind} x{count}" if count > 1 else kind for kind, count in Counter(one["kind"] for one in self.other).items())
         time = "" if self.seconds is None else f"{self.seconds:.0f}"
-        return f"{self.name:22} {'MISSED' if not self.right else self.right[0]['kind']:22} {time:>5} {len(self.right):>5}  {'; '.join(self.wrong):44}  {kinds}".rstrip()
+        found = self.right[0]["kind"] if self.right else "MISSED"
+        return f"{self.name:22} {found:22} {time:>5} {len(self.right):>5}  {'; '.join(self.wrong):44}  {kinds}".rstrip()
 
 
 def moment(value: Any) -> float:
@@ -50,7 +51,8 @@ def alerts_of(captures: list[Path], bindings: Path, workers: int = 0) -> list[di
     """The alerts of a replay, each in its last state; several captures are one that was rotated."""
     with tempfile.TemporaryDirectory() as work:
         out = Path(work) / "alerts.jsonl"
-        line = [*FULLSPAN, "replay", *map(str, captures), "--store", "none", "--bindings", str(bindings), "--local-networks", NETWORKS, "--alerts-out", str(out)]
+        line = [*FULLSPAN, "replay", *map(str, captures), "--store", "none", "--alerts-out", str(out)]
+        line += ["--bindings", str(bindings), "--local-networks", NETWORKS]
         line += ["--joined"] * (len(captures) > 1) + (["--workers", str(workers)] if workers else [])
         done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
         if done.returncode:
@@ -119,7 +121,8 @@ def main() -> int:
         print(json.dumps({"attacks": [vars(one) for one in verdicts], "quiet": loud}, indent=1))
     else:
         print("\nright of all alerts, by kind: " + ", ".join(f"{kind} {right[kind]}/{count}" for kind, count in sorted(told.items())))
-        print(f"found {sum(bool(one.right) for one in verdicts)} of {len(verdicts)}; without fault {sum(bool(one.right) and not one.wrong for one in verdicts)}")
+        found = [one for one in verdicts if one.right]
+        print(f"found {len(found)} of {len(verdicts)}; without fault {sum(not one.wrong for one in found)}")
     return int(any(not one.right for one in verdicts) or any(one["severity"] in ("high", "critical") for one in loud))
 
 
