@@ -1,24 +1,42 @@
-"""python -m benchmarks.attacks [--only NAME]... [--out DIR] [--list]: run attacks in namespaces, each alone, and keep one capture of each (root).
+"""python -m benchmarks.attacks [--only NAME]... [--out DIR] [--live] [--list]: run attacks in namespaces, each alone, and keep one capture of each (root).
 
 DIR gets NAME.pcap (nanoseconds), NAME.json (when it began and ended, whose addresses, what is expected) and bindings.csv. Nothing leaves the namespaces;
-what is started here is ended here. Debian packages that are missing are installed, with their services kept from starting.
+what is started here is ended here. Debian packages that are missing are installed, with their services kept from starting. With --live a
+probe reads a mirror of the link meanwhile: NAME.chdb is its store, and the JSON says what it told and how many seconds after the beginning it was there to
+be read.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.attacks.attack import PROGRAMS, Attack, attacks
+from benchmarks.attacks.live import Probe
 from benchmarks.attacks.place import NETWORKS, Place, bindings
 from pcaps.make.catalogue import Capture, install
 
 BEFORE, AFTER = 1.0, 2.0
 """Seconds recorded around an attack."""
 LARGEST = 60_000_000
+
+
+def watched(place: Place, attack: Attack, out: Path) -> dict[str, object]:
+    """One attack beside a probe; what its JSON says, with `told` and `seconds` (None where it was told nothing right in time)."""
+    store = out / f"{attack.name}.chdb"
+    for old in (store, store.with_name(store.name + ".spool")):
+        shutil.rmtree(old, ignore_errors=True)
+    with Probe(place, attack.link, store, out / "bindings.csv") as probe:
+        said = perform(place, attack, out)
+        told = probe.wait(attack.kinds, place.began + attack.limit)
+    times = [one["stored"] / 1e6 - place.began for one in told if one["kind"] in attack.kinds]
+    said |= {"told": told, "seconds": round(min(times), 1) if times else None}
+    (out / f"{attack.name}.json").write_text(json.dumps(said, indent=1) + "\n")
+    return said
 
 
 def perform(place: Place, attack: Attack, out: Path) -> dict[str, object]:
@@ -48,6 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="NAME", help="these attacks; a name that ends in * stands for all that begin so")
     parser.add_argument("--out", type=Path, default=Path("attack-captures"), metavar="DIR")
+    parser.add_argument("--live", action="store_true", help="with a probe beside, and in what time it told")
     parser.add_argument("--list", action="store_true", help="say which there are")
     asked = parser.parse_args()
     every = attacks()
@@ -68,8 +87,9 @@ def main() -> int:
         began = time.monotonic()
         try:
             with Place() as place:
-                said = perform(place, one, asked.out)
-            print(f"{one.name:20} {time.monotonic() - began:6.0f} s {said['bytes']:>10} bytes", flush=True)
+                said = (watched if asked.live else perform)(place, one, asked.out)
+            told = f"  told after {said['seconds']} s" if asked.live else ""
+            print(f"{one.name:20} {time.monotonic() - began:6.0f} s {said['bytes']:>10} bytes{told}", flush=True)
         except Exception as error:      # one that fails must not keep the others from being recorded
             failed += 1
             print(f"{one.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
