@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-DEBIAN := tshark libpcap0.8 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
+DEBIAN := tshark tcpdump ethtool libpcap0.8 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-live test suite-plain suite-programs suite-packets suite-rest check parts proof bench golden docs clean
 

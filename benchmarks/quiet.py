@@ -105,7 +105,7 @@ def main() -> int:
     """Record a quiet time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--out", type=Path, default=Path("quiet-captures"), metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("attack-captures/quiet"), metavar="DIR")
     asked = parser.parse_args()
     if os.geteuid():
         parser.error("namespaces need root")

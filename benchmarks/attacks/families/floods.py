@@ -60,7 +60,7 @@ ATTACKS = (
     Attack("flood-udp", ("udp_flood",), "", VICTIM, 60, hping(f"--udp -p 9999 -d 600 --rand-source {VICTIM}"), "hping3 --udp --rand-source"),
     Attack("flood-udp-ipv6", ("udp_flood",), ATTACKER6, VICTIM6, 60, nping(f"--udp -g 40125 -p 9999 --data-length 400 {VICTIM6}"), "nping -6 --udp"),
     Attack("flood-icmp", ("icmp_flood",), ATTACKER, VICTIM, 60, hping(f"--icmp -d 200 {VICTIM}"), "hping3 --icmp"),
-    Attack("flood-carpet", ("carpet_bombing",), "", "", 60, hping("--udp -p 7777 -d 200 --rand-source --rand-dest 192.0.2.x"), "hping3 --rand-dest"),
+    Attack("flood-carpet", ("carpet_bombing",), "", "", 60, hping("--udp -p 7777 -d 200 --rand-source --rand-dest 192.0.2.x"), "hping3 --rand-dest", ""),
     Attack("flood-dns", ("dns_flood",), ATTACKER, VICTIM, 60, dns, "script"),
     Attack("flood-http", ("http_flood",), ATTACKER, VICTIM, 60, http, "ab"),
     Attack("slow-headers", ("slow_http",), ATTACKER, VICTIM, 90, slow("-H"), "slowhttptest -H"),

@@ -26,7 +26,9 @@ ATTACKS = (
     Attack("scan-udp", ("port_scan",), ATTACKER, VICTIM, 60, nmap(f"-Pn -sU --min-rate 50 --max-retries 0 -p 1-1000 {VICTIM}"), "nmap -sU"),
     Attack("scan-slow", ("slow_scan", "port_scan"), ATTACKER, VICTIM, 240, nmap(f"-Pn -sS --max-retries 0 --scan-delay 1s -p 1000-1179 {VICTIM}", 200),
            "nmap --scan-delay 1s"),
-    Attack("sweep-ping", ("host_sweep",), ATTACKER, "", 60, nmap(f"-sn -PE --min-rate 50 --max-retries 1 {CUSTOMERS}"), "nmap -sn -PE"),
+    Attack("scan-slower", ("slow_scan",), ATTACKER, VICTIM, 330, nmap(f"-Pn -sS --max-retries 0 --scan-delay 3s -p 2000-2089 {VICTIM}", 300),
+           "nmap --scan-delay 3s"),
+    Attack("sweep-ping", ("host_sweep",), ATTACKER, "", 60, nmap(f"-sn -PE --min-rate 50 --max-retries 1 {CUSTOMERS}"), "nmap -sn -PE", ""),
     Attack("sweep-port", ("horizontal_scan", "host_sweep"), ATTACKER, "", 60,
-           nmap(f"-Pn -sS --min-rate 50 --max-retries 1 -p 445 {CUSTOMERS}"), "nmap -p 445 /24"),
+           nmap(f"-Pn -sS --min-rate 50 --max-retries 1 -p 445 {CUSTOMERS}"), "nmap -p 445 /24", ""),
 )
