@@ -2,9 +2,10 @@
 
 Hostile bytes at full count (a million mutated frames in each pass, every parser, whole captures mutated in order), and every packet and byte
 of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The whole probe through outages of its store, its disk and itself, its
-unit under a systemd of its own; real attacks beside a probe, two hours of quiet, and the alerts of both (captures: attack-captures/); floods replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for
-namespaces. Usage of an hour, computed by processes that are killed twenty times. A month of 100 million flows (--rows), and what each panel of the
-dashboards takes to answer over it. A web hook that fails three calls of ten and is then away for ten minutes.
+unit under a systemd of its own; real attacks beside a probe, two hours of quiet, and the alerts of a replay of both (attack-captures/); floods
+replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for namespaces. Usage of an hour, computed
+by processes that are killed twenty times. A month of 100 million flows (--rows), and what each panel of the dashboards takes to answer over it. A web
+hook that fails three calls of ten and is then away for ten minutes.
 """
 from __future__ import annotations
 
