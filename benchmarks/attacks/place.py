@@ -159,6 +159,7 @@ class Place(Network):
             subprocess.run(["ip", "netns", "exec", where, "sysctl", "-qw", f"net.ipv6.conf.{end}.disable_ipv6=1"], check=True)
             self._ip(f"-n {where} link set {end} arp off mtu 9000 up")
             self._offloads(where, end)
+        self._ip(f"-n {edge} link set {device} promisc on")         # a bridge shows only then what one port sends to another
         rule = "protocol all u32 match u32 0 0 action mirred egress mirror dev mirror0"
         for line in (f"qdisc add dev {device} clsact", f"filter add dev {device} ingress {rule}", f"filter add dev {device} egress {rule}"):
             subprocess.run(["tc", "-n", edge, *line.split()], check=True)
