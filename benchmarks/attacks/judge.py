@@ -1,7 +1,8 @@
 """python -m benchmarks.attacks.judge DIR [--only NAME]... [--json]: replay what the attacks and the quiet days in it left; are the alerts those to be told?
 
-A table: was each attack found, in what time, named rightly, once, with its customer, what else was said; then for each kind how often it was right. The
-time is that of packets, from the attack's beginning to the alert's first detection. Exit 1 where something was missed or a quiet day has a high alert.
+A table: was each attack found, how long after its beginning is the first packet that the alert counts, is it named rightly, once, with its customer, and
+what else was said; then for each kind how often it was right. In what time people are told only a probe can say: `python -m benchmarks.attacks --live`.
+Exit 1 where something was missed or a quiet day has a high alert.
 """
 from __future__ import annotations
 
