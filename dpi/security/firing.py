@@ -41,6 +41,7 @@ class Firing:
     final: bool
     probe: str
     capture_id: int
+    rhythm: tuple[float, float] | None = None       # mean interval of calls, s, and its deviation as a part of it
 
     @property
     def customer_id(self) -> str:
@@ -64,7 +65,8 @@ class Firing:
         many = MANY[chinese]
         addresses = "1 address" if self.distinct == 1 else f"{self.distinct:,} addresses"
         return words.format(source=self.source or many, target=self.target or many, port=self.port, packets=f"{self.packets:,}", bytes=f"{self.bytes:,}",
-                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}")
+                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}",
+                            every=f"{self.rhythm[0]:,.0f}" if self.rhythm else "")
 
     @property
     def condition(self) -> str:
@@ -84,7 +86,8 @@ class Firing:
     def evidence(self) -> str:
         """What was counted, against which limit, and where the rows are."""
         counted = [f"{name} {getattr(self, name):,}{_limit(self, name)}" for name in ("distinct", "packets", "bytes", "flows") if getattr(self, name)]
-        return f"{', '.join(counted)} in {self.rule.window} s; rows: {self.condition}"
+        rhythm = f", a call every {self.rhythm[0]:.1f} s with a deviation of {100 * self.rhythm[1]:.0f} %" if self.rhythm else ""
+        return f"{', '.join(counted)} in {self.rule.window} s{rhythm}; rows: {self.condition}"
 
 
 def _limit(firing: Firing, name: str) -> str:

@@ -15,8 +15,8 @@ import numpy as np
 from dpi.capture.key import fold, hash_of
 from dpi.flow.row import ROW
 from dpi.jit import I64, entry, kernel, pointed, world_dtype
-from dpi.security.conversation import ANY_SERVER, facts, mapped
-from dpi.security.distinct import INLINE, WORDS, estimate, join, mark_of, spread_out
+from dpi.security.conversation import ANY_SERVER, DENIED, FROM_INSIDE, SORT_AT, TO_INSIDE, facts, mapped
+from dpi.security.distinct import INLINE, SEVERAL, distinct, give_back, mark_of
 
 WAYS = 8
 SLOTS = 8                   # slots that one row is spread over at most
@@ -24,7 +24,7 @@ MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
 #: What a key is an address of, and what is distinct.
 CLIENT, SERVER, PAIR, CLIENT_NET, SERVER_NET, EVERYBODY = range(6)
-NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES = range(5)
+NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES, CONNECTIONS, STARTS = range(7)       # STARTS: ms of flows' beginnings in the slot, the first 64
 NO_PORT, SERVER_PORT, CLIENT_PORT = range(3)
 CLIENTS_OWN, SERVERS_OWN, BOTH = range(3)
 
@@ -47,12 +47,15 @@ HEAD = np.dtype((np.record, [
     ("clock", "i8"), ("first", "i8"), ("grace", "i8"),      # greatest interval_end, least interval_start; how late rows may come, us
     ("rows", "i8"), ("used", "i8"), ("evicted", "i8"), ("late", "i8"), ("blocks_full", "i8"), ("found", "i8"), ("free_block", "i8"), ("high_block", "i8"),
 ]))
-U1, U4, U8, I8, F8 = (np.dtype(kind) for kind in ("u1", "u4", "u8", "i8", "f8"))
-#: found int64[]: pairs of an entry's place and a row, or of a place and -1 (closed).
-ARRAYS = {"head": HEAD, "rules": RULE, "tags": U8, "entries": ENTRY, "blocks": U4, "found": I8, "seed": U8, "ports": U1, "protocols": U8, "linear": F8}
+U1, U2, U4, U8, I8, F8 = (np.dtype(kind) for kind in ("u1", "u2", "u4", "u8", "i8", "f8"))
+#: found int64[]: pairs of an entry's place and a row, or of a place and -1 (closed). protocols, applications, categories uint16[]: sorts by a row's codes, a
+#: bit each; services uint16[65536]: by its server port; beside uint32[]: of each row of a batch 1 its client is local, 2 its server is, from 4 on how often it
+#: was denied; empty where nothing is known.
+ARRAYS = {"head": HEAD, "rules": RULE, "tags": U8, "entries": ENTRY, "blocks": U4, "found": I8, "seed": U8, "ports": U1, "protocols": U2, "linear": F8,
+          "applications": U2, "categories": U2, "services": U2, "beside": U4}
 WORLD = world_dtype(tuple(ARRAYS))
-(head_of, rules_of, tags_of, entries_of, blocks_of, found_of, seed_of, ports_of, protocols_of, linear_of) = (
-    pointed(name, kind) for name, kind in ARRAYS.items())
+(head_of, rules_of, tags_of, entries_of, blocks_of, found_of, seed_of, ports_of, protocols_of, linear_of, applications_of, categories_of, services_of,
+ beside_of) = (pointed(name, kind) for name, kind in ARRAYS.items())
 
 
 @entry(ROW, I64, I64, WORLD)
@@ -68,12 +71,31 @@ def measure(rows: Any, begin: Any, end: Any, worlds: Any) -> Any:
         head.rows += 1
         head.clock = max(head.clock, row.interval_end)
         head.first = min(head.first, row.interval_start)
-        bits = facts(row, ports_of(w), protocols_of(w))
+        bits = facts(row, ports_of(w)) | around(w, row, k)
         for number in range(rules.size):
             rule = rules[number]
             if bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
                 meter(w, row, k, number, bits)
     return end
+
+
+@kernel
+def around(w: Any, row: Any, k: Any) -> Any:
+    """Bits of what a row does not say by itself: sorts, who is local, what was denied."""
+    sorts = np.uint64(services_of(w)[row.server_port])
+    if np.int64(row.protocol) < protocols_of(w).size:
+        sorts |= np.uint64(protocols_of(w)[row.protocol])
+    if np.int64(row.application) < applications_of(w).size:
+        sorts |= np.uint64(applications_of(w)[row.application])
+    if np.int64(row.category) < categories_of(w).size:
+        sorts |= np.uint64(categories_of(w)[row.category])
+    known = np.int64(0)
+    if beside_of(w).size > k:
+        beside = np.int64(beside_of(w)[k])
+        known |= FROM_INSIDE if beside & 1 else 0
+        known |= TO_INSIDE if beside & 2 else 0
+        known |= DENIED if beside > 3 else 0
+    return sorts << np.uint64(SORT_AT) | np.uint64(known)
 
 
 @kernel
@@ -92,6 +114,8 @@ def meter(w: Any, row: Any, k: Any, number: Any, bits: Any) -> Any:
         packets += bounded(row.server_packets)
         octets += bounded(row.server_bytes)
     flows = np.int64(row.folded) if row.folded != 0 else np.int64(1) if row.interval == 0 else np.int64(0)
+    if rule.all & np.uint64(DENIED):
+        flows = np.int64(beside_of(w)[k]) >> 2
     start = row.interval_start
     slot = start // rule.window
     last = min(max(row.interval_end // rule.window, slot), slot + SLOTS - 1)
@@ -164,13 +188,18 @@ def count(w: Any, row: Any, k: Any, number: Any, slot: Any, packets: Any, octets
     one.flows += flows
     one.first = min(one.first, max(row.interval_start, slot * rule.window))
     one.last = max(one.last, min(row.interval_end, (slot + 1) * rule.window - 1))
+    if one.flow_id != np.uint64(0xFFFFFFFFFFFFFFFF) and (one.peer[0] != peer_high or one.peer[1] != peer_low):
+        one.sketch |= np.uint8(SEVERAL)
     if row.flow_id <= one.flow_id:
         one.flow_id = row.flow_id
         one.peer[0] = peer_high
         one.peer[1] = peer_low
         one.peer_port = row.server_port
-    if rule.distinct_of != NOTHING:
-        distinct(w, one, value_of(row, rule.distinct_of))
+    if rule.distinct_of == STARTS:
+        if row.interval_start >= slot * rule.window:
+            distinct(head, blocks_of(w), linear_of(w), one, (row.interval_start - slot * rule.window) // 1000 + 1, True)
+    elif rule.distinct_of != NOTHING:
+        distinct(head, blocks_of(w), linear_of(w), one, value_of(row, rule.distinct_of), False)
     fires = one.fired == 0 and crossed(rule, one, 0)
     if fires:
         one.fired = 1
@@ -197,6 +226,8 @@ def value_of(row: Any, what: Any) -> Any:
         return np.int64(row.server_port) + (np.int64(1) << 16)
     high = row.server_ip[0]
     low = row.server_ip[1]
+    if what == CONNECTIONS:
+        return mark_of(row.client_ip[0], row.client_ip[1], np.uint64(row.client_port) + np.uint64(1))
     if what == CLIENTS:
         high = row.client_ip[0]
         low = row.client_ip[1]
@@ -247,7 +278,7 @@ def place_of(w: Any, number: Any, slot: Any, high: Any, low: Any, beside: Any, p
             free = place
     if free < 0:
         free = least(w, bucket)
-        give_back(w, free)
+        give_back(head_of(w)[0], blocks_of(w), entries_of(w)[free])
         head_of(w)[0].evicted += 1
     else:
         head_of(w)[0].used += 1
@@ -292,76 +323,6 @@ def least(w: Any, bucket: Any) -> Any:
     return best
 
 
-@kernel
-def give_back(w: Any, place: Any) -> Any:
-    """Take an entry's block."""
-    one = entries_of(w)[place]
-    if one.block != 0:
-        head = head_of(w)[0]
-        blocks_of(w)[np.int64(one.block) * WORDS] = np.uint32(head.free_block)
-        head.free_block = np.int64(one.block)
-        one.block = 0
-    return 0
-
-
-@kernel
-def distinct(w: Any, one: Any, mark: Any) -> Any:
-    """Count a mark into an entry unless it was counted. Where no block is free, more than INLINE are not told apart, which is counted."""
-    blocks = blocks_of(w)
-    if one.sketch != 0:
-        at = np.int64(one.block) * WORDS
-        if join(blocks, at, mark):
-            one.distinct = np.uint32(max(np.int64(WORDS + 1), estimate(blocks, at, linear_of(w))))
-        return 0
-    held = np.int64(one.distinct)
-    if one.block == 0:
-        for k in range(held):
-            if np.int64(one.few[k]) == mark:
-                return 0
-        if held < INLINE:
-            one.few[held] = np.uint32(mark)
-            one.distinct += np.uint32(1)
-            return 0
-        block = take_block(w)
-        if block == 0:
-            head_of(w)[0].blocks_full += 1
-            return 0
-        one.block = np.uint32(block)
-        for k in range(INLINE):
-            blocks[block * WORDS + k] = one.few[k]
-    at = np.int64(one.block) * WORDS
-    for k in range(held):
-        if np.int64(blocks[at + k]) == mark:
-            return 0
-    if held < WORDS:
-        blocks[at + held] = np.uint32(mark)
-        one.distinct += np.uint32(1)
-        return 0
-    spread_out(blocks, at)
-    join(blocks, at, mark)
-    one.sketch = 1
-    one.distinct = np.uint32(max(np.int64(WORDS + 1), estimate(blocks, at, linear_of(w))))
-    return 0
-
-
-@kernel
-def take_block(w: Any) -> Any:
-    """A free block, zeroed; 0 where there is none."""
-    head = head_of(w)[0]
-    blocks = blocks_of(w)
-    block = head.free_block
-    if block != 0:
-        head.free_block = np.int64(blocks[block * WORDS])
-    elif (head.high_block + 1) * WORDS < blocks.size:
-        head.high_block += 1
-        block = head.high_block
-    else:
-        return np.int64(0)
-    for k in range(WORDS):
-        blocks[block * WORDS + k] = np.uint32(0)
-    return np.int64(block)
-
-
 @entry(I64, I64, WORLD)
 def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
     """Close, from `place` on, the entries whose slot ended before `moment`: those that fired or passed a floor are told, all are given back once told.
@@ -399,7 +360,7 @@ def floored(rule: Any, one: Any) -> Any:
 @kernel
 def forget_one(w: Any, place: Any) -> Any:
     """Empty a place."""
-    give_back(w, place)
+    give_back(head_of(w)[0], blocks_of(w), entries_of(w)[place])
     tags_of(w)[place] = np.uint64(0)
     head_of(w)[0].used -= 1
     return 0
