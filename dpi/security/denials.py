@@ -37,11 +37,12 @@ class Denials:
         """uint32[n]: how often each of these rows' flows, uint64[n], was denied since its last row; None where none was."""
         if not self._waiting:
             return None
-        ids = np.fromiter(self._waiting, np.uint64, len(self._waiting))
-        at = np.flatnonzero(np.isin(flows, ids))
-        if not len(at):
+        marked: Any = np.zeros(1 << 16, np.bool_)           # by the lower bits: few rows are looked up in the dict
+        marked[np.fromiter(self._waiting, np.uint64, len(self._waiting)) & np.uint64(0xFFFF)] = True
+        at = np.flatnonzero(marked[flows & np.uint64(0xFFFF)])
+        counts = [self._waiting.pop(flow, 0) for flow in flows[at].tolist()]
+        if not any(counts):
             return None
         out: Any = np.zeros(len(flows), np.uint32)
-        for place in at.tolist():
-            out[place] = self._waiting.pop(int(flows[place]), 0)
+        out[at] = counts
         return out

@@ -2,8 +2,7 @@
 
 A value is a mark of 32 bits: an IPv4 address or a port as it is, everything else mixed. Up to INLINE marks lie in the key's own record, more in a block of
 WORDS words, first as marks, then as registers of a byte. The estimate errs by 6.5 % (standard deviation), never falls as values come, and depends neither
-on their order nor on a seed: the same rows give the same count. Where marks are kept for their own sake (`keep`), the WORDS smallest are, and the count
-stays there.
+on their order nor on a seed: the same rows give the same count. Where marks are kept for their own sake, the WORDS smallest are, and the count stays there.
 """
 from __future__ import annotations
 
@@ -76,77 +75,6 @@ def spread_out(blocks: Any, at: Any) -> Any:
         blocks[at + k] = np.uint32(0)
     for k in range(WORDS):
         join(blocks, at, np.int64(blocks[k]))
-    return 0
-
-
-@kernel
-def distinct(head: Any, blocks: Any, linear: Any, one: Any, mark: Any, keep: Any) -> Any:
-    """Count a mark into an entry unless it was counted. Where no block is free, more than INLINE are not told apart, which is counted."""
-    if one.sketch & SKETCH:
-        at = np.int64(one.block) * WORDS
-        if join(blocks, at, mark):
-            one.distinct = np.uint32(max(np.int64(WORDS + 1), estimate(blocks, at, linear)))
-        return 0
-    held = np.int64(one.distinct)
-    if one.block == 0:
-        for k in range(held):
-            if np.int64(one.few[k]) == mark:
-                return 0
-        if held < INLINE:
-            one.few[held] = np.uint32(mark)
-            one.distinct += np.uint32(1)
-            return 0
-        block = take_block(head, blocks)
-        if block == 0:
-            head.blocks_full += 1
-            return 0
-        one.block = np.uint32(block)
-        for k in range(INLINE):
-            blocks[block * WORDS + k] = one.few[k]
-    at = np.int64(one.block) * WORDS
-    largest = at
-    for k in range(held):
-        if np.int64(blocks[at + k]) == mark:
-            return 0
-        if blocks[at + k] > blocks[largest]:
-            largest = at + k
-    if held < WORDS:
-        blocks[at + held] = np.uint32(mark)
-        one.distinct += np.uint32(1)
-    elif keep:
-        if mark < np.int64(blocks[largest]):
-            blocks[largest] = np.uint32(mark)
-    else:
-        spread_out(blocks, at)
-        join(blocks, at, mark)
-        one.sketch |= np.uint8(SKETCH)
-        one.distinct = np.uint32(max(np.int64(WORDS + 1), estimate(blocks, at, linear)))
-    return 0
-
-
-@kernel
-def take_block(head: Any, blocks: Any) -> Any:
-    """A free block, zeroed; 0 where there is none."""
-    block = head.free_block
-    if block != 0:
-        head.free_block = np.int64(blocks[block * WORDS])
-    elif (head.high_block + 1) * WORDS < blocks.size:
-        head.high_block += 1
-        block = head.high_block
-    else:
-        return np.int64(0)
-    for k in range(WORDS):
-        blocks[block * WORDS + k] = np.uint32(0)
-    return np.int64(block)
-
-
-@kernel
-def give_back(head: Any, blocks: Any, one: Any) -> Any:
-    """Take an entry's block."""
-    if one.block != 0:
-        blocks[np.int64(one.block) * WORDS] = np.uint32(head.free_block)
-        head.free_block = np.int64(one.block)
-        one.block = 0
     return 0
 
 

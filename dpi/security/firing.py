@@ -4,6 +4,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,7 @@ def _at(column: str, whom: str) -> str:
     return f"{column} BETWEEN toIPv6('{network.network_address}') AND toIPv6('{network.broadcast_address}')"
 
 
+@lru_cache(1 << 12)
 def address_of(high: int, low: int, key: int) -> str:
     """Text of an address of two words as they lie in memory; of a network with its length."""
     raw = high.to_bytes(8, "little") + low.to_bytes(8, "little")

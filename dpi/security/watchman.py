@@ -13,7 +13,7 @@ from dpi.batch import Batch, Sink
 from dpi.capture.key import fresh_seed
 from dpi.flow.figures import AlertLine, Detected
 from dpi.flow.row import records_of
-from dpi.jit import point, records, world
+from dpi.jit import LINE, point, records, world
 from dpi.security.acquaintance import Acquaintance
 from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
@@ -24,7 +24,8 @@ from dpi.security.distinct import SEVERAL, WORDS, linear, marks
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
-from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SERVER, SERVER_NET, SLOTS, WAYS, WORLD, close_slots, forget, measure
+from dpi.security.gauge import NO_PORT, PENDINGS, SERVER, SERVER_NET, SLOTS, measure
+from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
 from dpi.security.registry import Asked
 from dpi.security.sorts import Sorts
 
@@ -43,7 +44,7 @@ class Seen:
     titles: dict[str, tuple[str, str]] = field(default_factory=dict)
     detections: dict[str, int] = field(default_factory=dict)        # firings by kind
     kinds: dict[str, int] = field(default_factory=dict)             # alerts by kind
-    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, of the last SHOWN
+    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, of SHOWN or more
     ignored: int = 0        # firings that a person has excepted
 
     def note(self, alert: Alert) -> None:
@@ -51,9 +52,8 @@ class Seen:
         if alert.revision == 1:
             self.kinds[alert.kind] = self.kinds.get(alert.kind, 0) + 1
         self.alerts[alert.alert_id] = alert
-        if len(self.alerts) > SHOWN:
-            least = min(self.alerts.values(), key=_rank)
-            del self.alerts[least.alert_id]
+        if len(self.alerts) >= 2 * SHOWN:
+            self.alerts = {one.alert_id: one for one in sorted(self.alerts.values(), key=_rank)[SHOWN:]}
 
     def told(self) -> Detected:
         """As figures of a summary."""
@@ -81,13 +81,16 @@ class Watchman:
             raise ValueError("a rule's number has 8 bits")
         keys = max(WAYS, 1 << (keys - 1).bit_length())
         self._sorts = Sorts()
+        at_once = PENDINGS + SLOTS * len(self._rules)
         self._arrays: dict[str, Any] = {
-            "head": records(1, HEAD), "rules": records(len(self._rules), RULE), "tags": np.zeros(keys, np.uint64), "entries": records(keys, ENTRY),
-            "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * SLOTS * len(self._rules)), np.int64),
-            "seed": fresh_seed(), "ports": port_classes(), "linear": linear(), "beside": np.zeros(0, np.uint32), **self._sorts.arrays}
+            "head": records(1, HEAD), "rules": records(len(self._rules), RULE), "tags": _tags(keys), "entries": records(keys, ENTRY),
+            "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * at_once), np.int64),
+            "pending": records(at_once, PENDING), "seed": fresh_seed(), "ports": port_classes(), "linear": linear(), "beside": np.zeros(0, np.uint32),
+            **self._sorts.arrays}
         for number, (_, rule) in enumerate(self._rules):
             self._put(number, rule)
         self._calls = np.array([rule.rhythm is not None for _, rule in self._rules], np.bool_)
+        self._entries = self._arrays["entries"].view(np.ndarray).view(np.dtype(ENTRY.descr))       # whose fields are read at half the cost of a record's
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
         self._head = self._arrays["head"].view(np.ndarray)[0]
         self._head["first"], self._head["clock"], self._head["grace"] = 1 << 62, -(1 << 62), self._grace
@@ -95,7 +98,7 @@ class Watchman:
         self._baselines, self._acquaintance = Baselines(), Acquaintance()
         self._denials = Denials() if any(rule.all & DENIED for _, rule in self._rules) else None
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
-        self._known: dict[tuple[int, ...], None] = {}           # what was told when it fired
+        self._known: dict[tuple[int, ...], tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
         self._alerts: list[Alert] = []
         self._told = Told()
@@ -220,12 +223,12 @@ class Watchman:
         if not stamped and not self._prompt:
             return []
         for place, row in zip(places.tolist(), at.tolist()):
-            entry = self._arrays["entries"].view(np.ndarray)[place]
+            entry = self._entries[place]
             key = _key(entry)
             if self._prompt and entry["fired"] and key not in self._known:
                 rhythm = self._rhythm(entry)
-                if self._holds(entry, rhythm, self._limits(entry)):
-                    self._known[key] = None
+                if self._holds(entry, key, rhythm, self._baselines.limits(key[0], self._rules[key[0]][1], key[1:-1], key[-1])):
+                    self._known[key] = rhythm
                     fired.append((entry.copy(), rhythm))
             if not stamped:
                 continue
@@ -247,13 +250,9 @@ class Watchman:
         rhythm = self._rules[int(entry["rule"])][1].rhythm
         return rhythm.heard(marks(entry, self._arrays["blocks"])) if rhythm is not None else None
 
-    def _limits(self, entry: Any) -> dict[str, float] | None:
-        """What is usual at most, as far as it is known."""
-        return self._baselines.limits(int(entry["rule"]), self._rules[int(entry["rule"])][1], _key(entry)[1:-1], int(entry["slot"]))
-
-    def _holds(self, entry: Any, rhythm: tuple[float, float] | None, most: dict[str, float] | None) -> bool:
-        """Whether an entry that has reached its fixed limits is to be told."""
-        rule, key = self._rules[int(entry["rule"])][1], _key(entry)
+    def _holds(self, entry: Any, key: tuple[int, ...], rhythm: tuple[float, float] | None, most: dict[str, float] | None) -> bool:
+        """Whether an entry that has reached its fixed limits is to be told. most: what is usual, as far as it is known."""
+        rule = self._rules[key[0]][1]
         if rule.rhythm is not None and rhythm is None:
             return False
         if rule.usual and most is not None and not _beyond(entry, most):
@@ -274,7 +273,7 @@ class Watchman:
         while place < len(self._arrays["tags"]):
             place = close_slots(place, moment, self._world)
             places, _ = self._pairs()
-            closed.append(self._arrays["entries"].view(np.ndarray)[places])
+            closed.append(self._entries[places])
             for entry in closed[-1][self._calls[closed[-1]["rule"]]] if self._calls.any() else ():
                 rhythms[_key(entry)] = self._rhythm(entry)          # before their blocks are given back
             forget(len(places), self._world)
@@ -285,17 +284,17 @@ class Watchman:
         order = np.lexsort((every["beside"], every["port"], every["low"], every["high"], every["rule"], yielding, ends))
         out: list[Firing] = []
         for entry in every[order]:
-            number = int(entry["rule"])
-            rule, key, slot = self._rules[number][1], _key(entry)[1:-1], int(entry["slot"])
-            most, rhythm = self._limits(entry), rhythms.get(_key(entry))
-            fired = bool(entry["fired"]) and self._holds(entry, rhythm, most)
+            number, whole = int(entry["rule"]), _key(entry)
+            rule, key, slot = self._rules[number][1], whole[1:-1], whole[-1]
+            most, rhythm = self._baselines.limits(number, rule, key, slot), rhythms.get(whole) or self._known.get(whole)
+            fired = bool(entry["fired"]) and (whole in self._known or self._holds(entry, whole, rhythm, most))
             unusual = most is not None and _beyond(entry, most)
             if fired or unusual:
                 out.append(self._firing(entry, None if fired else most, True, rhythm))
             if rule.floor:
                 self._baselines.learn(number, rule, key, slot, entry, most if unusual else None)
-            self._whose.pop(_key(entry), None)
-            self._known.pop(_key(entry), None)
+            self._whose.pop(whole, None)
+            self._known.pop(whole, None)
         if self._whose:             # what nearly fired
             self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         self._fold(out)
@@ -305,9 +304,7 @@ class Watchman:
         one, rule = self._rules[number]
         window = rule.window * SECOND
         own = address_of(int(entry["high"]), int(entry["low"]), rule.key)
-        peer = address_of(int(entry["peer"][0]), int(entry["peer"][1]), 0)
-        alone = not int(entry["sketch"]) & SEVERAL
-        other = peer if alone else ""
+        other = "" if int(entry["sketch"]) & SEVERAL else address_of(int(entry["peer"][0]), int(entry["peer"][1]), 0)
         source, target = (other, own) if rule.victim else (own, other)
         customers, services = self._whose.get(_key(entry), ({}, {}))
         limits = {name: float(getattr(rule.limits, name)) for name in MEASURES if getattr(rule.limits, name)}
@@ -348,6 +345,13 @@ class Watchman:
             made, self._alerts = rows(self._alerts, time.time_ns() // 1000), []
             for sink in self._sinks:
                 sink.write(made)
+
+
+def _tags(count: int) -> Any:
+    """uint64[count] that begins at a cache line: a bucket is one."""
+    raw: Any = np.zeros(count + LINE // 8, np.uint64)
+    begin = -raw.ctypes.data % LINE // 8
+    return raw[begin:begin + count]
 
 
 def _rank(alert: Alert) -> tuple[int, int, int, str]:
