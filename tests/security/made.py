@@ -9,7 +9,7 @@ import numpy as np
 
 from dpi.batch import Batch, Coded
 from dpi.flow.row import ROW
-from dpi.jit import records
+from dpi.jit import BUILD, records
 from dpi.security.alert import Alert
 from dpi.security.registry import Asked, configured
 from dpi.security.watchman import Watchman
@@ -71,6 +71,8 @@ class Sink:
 def watch(asked: Iterable[Asked] | None = None, **options: Any) -> tuple[Watchman, Sink, list[Alert]]:
     """A watchman, what it writes, and the alerts that a listener hears."""
     sink, heard = Sink(), []
+    if BUILD != "on":
+        options.setdefault("keys", 1 << 13)         # places are looked through one by one
     made = Watchman(list(asked) if asked is not None else configured({}), [sink], **options)
     made.folding.listeners.append(heard.append)
     return made, sink, heard

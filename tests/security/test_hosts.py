@@ -73,6 +73,7 @@ def found(path: Path, folder: Path, workers: int = 1) -> dict[str, list[dict[str
     return sink.rows
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("pair", [(INSIDE, SERVER), SIX], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize(("attack", "kind"), [("guesses", "brute_force"), ("beacon", "beacon")])
 def test_just_below_and_just_above(attack: str, kind: str, pair: tuple[bytes, bytes], tmp_path: Path) -> None:

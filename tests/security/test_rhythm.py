@@ -58,7 +58,7 @@ def test_only_the_first_64_calls_of_a_slot_are_kept_whatever_their_order() -> No
                                                              for k in range(150))]
     evidence = []
     for order in (1, -1):
-        watchman, sink, _ = watch([one for one in configured({}) if one.detector.kind == "beacon"])
+        watchman, sink, _ = watch([one for one in configured({}) if one.detector.kind == "beacon"], keys=1 << 8)
         watchman.write(batch(quick[::order]))
         watchman.end()
         evidence.append([one["evidence"] for one in sink.rows["detections"]])
@@ -92,13 +92,13 @@ def later(rows: list[dict[str, Any]], seconds: int) -> list[dict[str, Any]]:
 
 
 def test_what_is_usual_is_no_exfiltration_and_no_guessing() -> None:
-    watchman, sink, _ = watch([one for one in configured({}) if one.detector.kind == "exfiltration"], prompt=True)
+    watchman, sink, _ = watch([one for one in configured({}) if one.detector.kind == "exfiltration"], prompt=True, keys=1 << 8)
     for k in range(60):
         watchman.write(batch(later(upload(40 if k < 50 else 200 if k == 55 else 50), 300 * k)))
     watchman.end()
     slots = [(one["slot_begin"] - sink.rows["detections"][0]["slot_begin"]) // (300 * SECOND) for one in sink.rows["detections"]]
     assert slots == [*range(30), 55]            # until it is known, and what is far beyond it
-    watchman, sink, _ = watch([one for one in configured({}) if one.detector.kind == "brute_force"])
+    watchman, sink, _ = watch([one for one in configured({}) if one.detector.kind == "brute_force"], keys=1 << 10)
     watchman.write(batch([one for k in range(45) for one in later(logins(25, 3306, 200, 300), 60 * k)]))
     watchman.end()
     assert len([one for one in sink.rows["detections"] if one["flows"] == 25]) == 30
@@ -106,7 +106,7 @@ def test_what_is_usual_is_no_exfiltration_and_no_guessing() -> None:
 
 @pytest.mark.parametrize("prompt", [False, True])
 def test_a_pair_that_meets_is_told_once(prompt: bool) -> None:
-    watchman, sink, heard = watch([one for one in configured({}) if one.detector.kind == "new_admin_pair"], prompt=prompt)
+    watchman, sink, heard = watch([one for one in configured({}) if one.detector.kind == "new_admin_pair"], prompt=prompt, keys=1 << 8)
     for at in (0, 4000, 4030, 8000, 12000):
         watchman.write(batch(session(at, "203.0.113.6" if at == 0 else "203.0.113.5")))
     watchman.end()
