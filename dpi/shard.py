@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dpi.batch import Sink
+from dpi.batch import Batch, Sink
 from dpi.behind import Behind
 from dpi.capture.block import Block, Bound
 from dpi.capture.frame import FRAME, PACKET
@@ -346,14 +346,15 @@ class Shard:
 
     def write(self, out: Output) -> None:
         """The output as Batches, to every sink."""
-        origin, batches, identity = out.origin, [], self.identity
+        origin, identity = out.origin, self.identity
+        batches: list[Batch] = []
+        if out.transactions:                            # first: detectors keep of them what rows of flows are counted by
+            batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+                                    boot=origin.boot, stored_time=self.stored_time)
         if out.rows:
             made = batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                          boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time)
             batches.append(made if identity is None or self._stamper is None else self._stamper.stamped(made, identity, origin.probe, origin.interfaces))
-        if out.transactions:
-            batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                                    boot=origin.boot, stored_time=self.stored_time)
         if self._holders is not None and len(told := self._holders.sessions.take_rows()):
             batches.append(self._holders.rows(told, identity, probe=origin.probe, source=origin.source, capture_id=origin.capture_id,
                                               stored_time=self.stored_time))

@@ -30,7 +30,7 @@ def watched(place: Place, attack: Attack, out: Path) -> dict[str, object]:
     store = out / f"{attack.name}.chdb"
     for old in (store, store.with_name(store.name + ".spool")):
         shutil.rmtree(old, ignore_errors=True)
-    with Probe(place, attack.link, store, out / "bindings.csv") as probe:
+    with Probe(place, attack.link, store, out / "bindings.csv", attack.options) as probe:
         said = perform(place, attack, out)
         told = probe.wait(attack.kinds, place.began + attack.limit)
     times = [one["stored"] / 1e6 - place.began for one in told if one["kind"] in attack.kinds]
@@ -56,6 +56,7 @@ def perform(place: Place, attack: Attack, out: Path) -> dict[str, object]:
     said: dict[str, object] = {
         "name": attack.name, "tool": attack.tool, "kinds": attack.kinds, "source": attack.source, "target": attack.target, "customer": attack.customer,
         "limit": attack.limit, "link": attack.link, "start": round(place.began, 6), "end": round(ended, 6), "local_networks": NETWORKS, "bytes": size,
+        "options": attack.options,
     }
     file.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
     return said

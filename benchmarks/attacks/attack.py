@@ -21,7 +21,8 @@ class Attack:
     """`run` starts the tool and returns when it is over; what it starts ends with it, or with the place.
 
     `kinds`: any alert of these kinds names it rightly. `source` and `target`: addresses the alert must name, '' where it can't (forged) or need not.
-    `customer`: whom it concerns. `limit`: seconds from its beginning to the alert, at most, live. `link`: where it is to be seen.
+    `customer`: whom it concerns. `limit`: seconds from its beginning to the alert, at most, live. `link`: where it is to be seen. `options`: TOML of
+    detectors' options that the scene needs, because it is short.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Attack:
     tool: str
     customer: str = "c-1001"
     link: str = "wire"
+    options: str = ""
 
 
 def attacks() -> list[Attack]:

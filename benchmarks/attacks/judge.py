@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,14 +49,17 @@ def moment(value: Any) -> float:
     return datetime.fromisoformat(str(value).replace("Z", "+00:00")).replace(tzinfo=UTC).timestamp()
 
 
-def alerts_of(captures: list[Path], bindings: Path, workers: int = 0) -> list[dict[str, Any]]:
-    """The alerts of a replay, each in its last state; several captures are one that was rotated."""
+def alerts_of(captures: list[Path], bindings: Path, workers: int = 0, options: str = "") -> list[dict[str, Any]]:
+    """The alerts of a replay, each in its last state; several captures are one that was rotated. options: TOML, of detectors."""
     with tempfile.TemporaryDirectory() as work:
+        told = Path(work) / "detect.toml"
+        told.write_text(options)
         out = Path(work) / "alerts.jsonl"
         line = [*FULLSPAN, "replay", *map(str, captures), "--store", "none", "--alerts-out", str(out)]
         line += ["--bindings", str(bindings), "--local-networks", NETWORKS]
         line += ["--joined"] * (len(captures) > 1) + (["--workers", str(workers)] if workers else [])
-        done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+        done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False,
+                              env={**os.environ, "FULLSPAN_DETECT_OPTIONS": str(told)} if options else None)
         if done.returncode:
             sys.exit(f"{captures[0].name}: {done.stderr}")
         last: dict[str, dict[str, Any]] = {}
@@ -102,7 +106,8 @@ def main() -> int:
     for file in sorted(asked.folder.glob("*.json")):
         if asked.only and file.stem not in asked.only:
             continue
-        verdict = judged(json.loads(file.read_text()), alerts_of([file.with_suffix(".pcap")], bindings, asked.workers))
+        said = json.loads(file.read_text())
+        verdict = judged(said, alerts_of([file.with_suffix(".pcap")], bindings, asked.workers, said.get("options", "")))
         verdicts.append(verdict)
         right.update(one["kind"] for one in verdict.right)
         told.update(one["kind"] for one in verdict.right + verdict.other)

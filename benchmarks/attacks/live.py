@@ -24,10 +24,14 @@ TOLD = """SELECT kind, any(source) AS source, any(target) AS target, any(custome
 class Probe:
     """`fullspan probe` on a mirror of a link of the place, from `with` to its end; the store is kept."""
 
-    def __init__(self, place: Place, link: str, store: Path, bindings: Path) -> None:
+    def __init__(self, place: Place, link: str, store: Path, bindings: Path, options: str = "") -> None:
         self.place, self.link, self.store = place, link, store.resolve()
         self.namespace = place.name("probe")
         self.settings = {"FULLSPAN_IDENTITY_BINDINGS": str(bindings.resolve()), "FULLSPAN_IDENTITY_LOCAL_NETWORKS": NETWORKS}
+        if options:
+            file = self.store.with_suffix(".toml")
+            file.write_text(options)
+            self.settings["FULLSPAN_DETECT_OPTIONS"] = str(file)
         self.process: subprocess.Popen[str] | None = None
         self.said: list[str] = []
 

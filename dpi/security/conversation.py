@@ -14,16 +14,23 @@ F_FIN, F_SYN, F_RST, F_ACK = 1, 2, 4, 16
 FEW = 3                     # packets of a probe, or of what strays in, at most
 TIMES = 8                   # an answer is amplified that has so many times the bytes of its question
 TRACE_FIRST, TRACE_LAST = 33434, 33534      # UDP ports of traceroute
+#: Payload bytes of a conversation that holds little more than a log-in: SSH's key exchange, TLS with a chain of certificates; and of one without any of them.
+BRIEF_UP, BRIEF_DOWN, TERSE_UP, TERSE_DOWN = 4096, 8192, 1024, 1024
+SLOW_US, SLOW_MOST = 10_000_000, 2048       # a request that is not over after so long, and has at most so many bytes a row
+LONG_US, LONG_MOST = 600_000_000, 16_384    # a connection that goes on for so long, and has at most so many bytes a row and side
+UPLOAD = 10                 # times as many bytes sent as got
 
 _NAMES = ("tcp", "udp", "icmp", "six", "opened", "final", "folded", "one_sided", "midstream", "asked", "refused", "unanswered", "answered", "unfinished",
           "empty", "probe", "only_client", "only_server", "stray_to_server", "stray_to_client", "reset_to_server", "reset_to_client", "many_servers", "echo",
-          "amplified_to_client", "amplified_to_server", "clear_text", "any_server")
+          "amplified_to_client", "amplified_to_server", "clear_text", "any_server", "trickle", "named")
 (TCP, UDP, ICMP, SIX, OPENED, FINAL, FOLDED, ONE_SIDED, MIDSTREAM, ASKED, REFUSED, UNANSWERED, ANSWERED, UNFINISHED, EMPTY,
  PROBE, ONLY_CLIENT, ONLY_SERVER, STRAY_TO_SERVER, STRAY_TO_CLIENT, RESET_TO_SERVER, RESET_TO_CLIENT, MANY_SERVERS, ECHO,
- AMPLIFIED_TO_CLIENT, AMPLIFIED_TO_SERVER, CLEAR_TEXT, ANY_SERVER) = (1 << place for place in range(len(_NAMES)))
-#: Bits of the port of the server, from bit 32, and of the client, from bit 40: one for each class of ports.
-SERVER_AT, CLIENT_AT, PROTOCOL_AT = 32, 40, 48
-PROTOCOLS = 16              # classes of protocols that rules may ask for; a bit each, from bit 48
+ AMPLIFIED_TO_CLIENT, AMPLIFIED_TO_SERVER, CLEAR_TEXT, ANY_SERVER, TRICKLE, NAMED) = (1 << place for place in range(len(_NAMES)))
+#: Bits of the port of the server, from bit 32: one for each class of ports; bit 40 of the client's: a reflector's; from bit 48 of the sorts that rules ask for.
+SERVER_AT, CLIENT_AT, MORE_AT, SORT_AT = 32, 40, 41, 48
+SORTS = 16
+_MORE = ("brief", "terse", "slow", "upload", "from_inside", "to_inside", "denied")
+BRIEF, TERSE, SLOW, SENDING, FROM_INSIDE, TO_INSIDE, DENIED = (1 << MORE_AT + place for place in range(len(_MORE)))
 
 #: Classes of ports. A port may be in several.
 PORTS: dict[str, tuple[int, ...]] = {
@@ -38,6 +45,7 @@ PORTS: dict[str, tuple[int, ...]] = {
     "login": (21, 22, 23, 3389, 5900),
 }
 _CLASSES = tuple(PORTS)
+_REFLECTOR = _CLASSES.index("reflector")
 _ANY_SERVER = 1 << FOLD_TAGS.index("any_server")
 _CLEAR = RISKS.index("clear_text_credentials")
 
@@ -48,8 +56,10 @@ def server_port(name: str) -> int:
 
 
 def client_port(name: str) -> int:
-    """The same of client ports: of rows whose first packet came from what is rather the server."""
-    return 1 << CLIENT_AT + _CLASSES.index(name)
+    """The same of client ports, of reflectors alone: of rows whose first packet came from what is rather the server."""
+    if name != "reflector":
+        raise ValueError(f"rows do not tell client ports of {name}")
+    return 1 << CLIENT_AT
 
 
 def port_classes() -> Any:
@@ -63,9 +73,9 @@ def port_classes() -> Any:
 def words(bits: int) -> list[str]:
     """Names of the bits, for people and tests."""
     named = [name for place, name in enumerate(_NAMES) if bits >> place & 1]
-    for at, side in ((SERVER_AT, "server"), (CLIENT_AT, "client")):
-        named += [f"{side} port {name}" for place, name in enumerate(_CLASSES) if bits >> at + place & 1]
-    return named
+    named += [name for place, name in enumerate(_MORE) if bits >> MORE_AT + place & 1]
+    named += [f"server port {name}" for place, name in enumerate(_CLASSES) if bits >> SERVER_AT + place & 1]
+    return [*named, "client port reflector"] if bits >> CLIENT_AT & 1 else named
 
 
 def together(bits: Iterable[int]) -> int:
@@ -77,12 +87,14 @@ def together(bits: Iterable[int]) -> int:
 
 
 @kernel
-def facts(row: Any, ports: Any, protocols: Any) -> Any:
-    """The bits of a ROW, uint64. ports: see `port_classes`; protocols uint64[]: bits by the code of the row's protocol, codes beyond it have none."""
-    bits = np.uint64(ports[row.server_port]) << np.uint64(SERVER_AT) | np.uint64(ports[row.client_port]) << np.uint64(CLIENT_AT)
-    if np.int64(row.protocol) < protocols.size:
-        bits |= protocols[row.protocol]
-    known = np.int64(0)
+def facts(row: Any, ports: Any) -> Any:
+    """The bits of a ROW, uint64, but those of sorts and DENIED. ports: see `port_classes`; inside is who has a private address."""
+    bits = np.uint64(ports[row.server_port]) << np.uint64(SERVER_AT)
+    bits |= np.uint64(np.int64(ports[row.client_port]) >> _REFLECTOR & 1) << np.uint64(CLIENT_AT)
+    known = size(row)
+    known |= FROM_INSIDE if private(row.client_ip[0], row.client_ip[1]) else 0
+    known |= TO_INSIDE if private(row.server_ip[0], row.server_ip[1]) else 0
+    known |= NAMED if row.application != 0 else 0
     known |= SIX if not mapped(row.client_ip[0], row.client_ip[1]) else 0
     known |= OPENED if row.interval == 0 else 0
     known |= FINAL if row.final != 0 else 0
@@ -109,6 +121,47 @@ def facts(row: Any, ports: Any, protocols: Any) -> Any:
             known |= ECHO
             known |= PROBE if row.server_packets == 0 and np.int64(row.client_packets) <= FEW and row.interval == 0 and not (known & MANY_SERVERS) else 0
     return bits | np.uint64(known)
+
+
+@kernel
+def size(row: Any) -> Any:
+    """How much was said, and for how long."""
+    up = np.int64(min(row.client_payload_bytes, np.uint64(1 << 50)))
+    down = np.int64(min(row.server_payload_bytes, np.uint64(1 << 50)))
+    lasted = row.interval_end - min(max(row.flow_start_time, -(1 << 61)), 1 << 61)
+    known = np.int64(0)
+    known |= SENDING if up > 0 and up >= UPLOAD * down else 0
+    if row.ip_protocol != 6 or row.one_sided != 0 or row.fold != 0:
+        return known
+    if up > 0 and down > 0:
+        if row.interval == 0 and row.final != 0 and row.midstream == 0 and up <= BRIEF_UP and down <= BRIEF_DOWN:
+            known |= BRIEF
+            known |= TERSE if up <= TERSE_UP and down <= TERSE_DOWN else 0
+        known |= TRICKLE if lasted >= LONG_US and up <= LONG_MOST and down <= LONG_MOST else 0
+    elif up > 0 and up <= SLOW_MOST and row.server_packets != 0 and lasted >= SLOW_US:
+        known |= SLOW
+    return known
+
+
+@kernel
+def private(high: Any, low: Any) -> Any:
+    """Whether an address is of no public network (RFC 1918, 3927, 4193, 6598), or not of one host."""
+    if mapped(high, low):
+        first = low >> np.uint64(32) & np.uint64(255)
+        second = low >> np.uint64(40) & np.uint64(255)
+        if first == 172:
+            return second & np.uint64(0xF0) == np.uint64(16)
+        if first == 192:
+            return second == np.uint64(168)
+        if first == 100:
+            return second & np.uint64(0xC0) == np.uint64(64)
+        if first == 169:
+            return second == np.uint64(254)
+        return first == 10 or first == 127 or many(high, low)
+    octet = high & np.uint64(255)
+    if octet == np.uint64(0xFE):
+        return high >> np.uint64(8) & np.uint64(0xC0) == np.uint64(0x80)
+    return octet & np.uint64(0xFE) == np.uint64(0xFC) or many(high, low)
 
 
 @kernel

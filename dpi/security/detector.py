@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dpi.security.gauge import BOTH, CLIENT, NO_PORT, NOTHING, PAIR
+from dpi.security.rhythm import Rhythm
 
 SEVERITIES = ("low", "medium", "high", "critical")
 
@@ -30,12 +31,26 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Sort:
+    """Rows of one of these protocols, applications or categories, or of one of these server ports. Rules share the same sort."""
+    protocols: tuple[str, ...] = ()
+    applications: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.protocols or self.applications or self.categories or self.ports)
+
+
+@dataclass(frozen=True)
 class Rule:
     """Counts the rows that have all bits of `all`, one of `any` where there are some, and none of `none` (dpi.security.conversation).
 
     key: of what address; of: what is distinct; port: which port is part of the key; sent: whose packets and bytes are counted (dpi.security.gauge).
-    window: length of a slot, s. every: all limits must be reached, not one. protocols: the row's protocol is one of these.
+    window: length of a slot, s. every: all limits must be reached, not one. sort: which rows by name or port; beside: which not.
     floor and times: the learned limit: a slot fires as well where it has `floor` and more than `times` the usual (dpi.security.baseline).
+    usual: the fixed limits hold as long as what is usual is not known, the learned ones then. rhythm: starts of flows (`of=STARTS`) must keep it.
+    acquaint: a key is told in the first slot it has, not in later ones; so many s after the first row keys are only learned; -1: no matter.
     victim: True: the key is the target, False: it is the source. where: the condition of the rows it counts, in SQL, for people.
     """
     all: int
@@ -49,9 +64,13 @@ class Rule:
     port: int = NO_PORT
     sent: int = BOTH
     every: bool = False
-    protocols: tuple[str, ...] = ()
+    sort: Sort = Sort()
+    beside: Sort = Sort()
     floor: Limits = Limits()
     times: float = 0.0
+    usual: bool = False
+    rhythm: Rhythm | None = None
+    acquaint: int = -1
     victim: bool = False
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 A value is a mark of 32 bits: an IPv4 address or a port as it is, everything else mixed. Up to INLINE marks lie in the key's own record, more in a block of
 WORDS words, first as marks, then as registers of a byte. The estimate errs by 6.5 % (standard deviation), never falls as values come, and depends neither
-on their order nor on a seed: the same rows give the same count.
+on their order nor on a seed: the same rows give the same count. Where marks are kept for their own sake, the WORDS smallest are, and the count stays there.
 """
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dpi.capture.key import fold
 from dpi.jit import kernel
 
 INLINE = 4
+SKETCH, SEVERAL = 1, 2      # bits of an entry: its block holds registers; its rows have several addresses at the other end
 WORDS = 64                  # marks of a block, and its words of four registers
 REGISTERS = 4 * WORDS
 _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
@@ -75,3 +76,11 @@ def spread_out(blocks: Any, at: Any) -> Any:
     for k in range(WORDS):
         join(blocks, at, np.int64(blocks[k]))
     return 0
+
+
+def marks(entry: Any, blocks: Any) -> Any:
+    """int64[n]: the marks that an entry still holds one by one, in rising order; none where they are a sketch."""
+    count = 0 if int(entry["sketch"]) & SKETCH else int(entry["distinct"])
+    at = int(entry["block"]) * WORDS
+    held = blocks[at:at + count] if at else entry["few"][:count]
+    return np.sort(held.astype(np.int64))

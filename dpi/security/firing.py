@@ -4,6 +4,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class Firing:
     final: bool
     probe: str
     capture_id: int
+    rhythm: tuple[float, float] | None = None       # mean interval of calls, s, and its deviation as a part of it
 
     @property
     def customer_id(self) -> str:
@@ -64,7 +66,8 @@ class Firing:
         many = MANY[chinese]
         addresses = "1 address" if self.distinct == 1 else f"{self.distinct:,} addresses"
         return words.format(source=self.source or many, target=self.target or many, port=self.port, packets=f"{self.packets:,}", bytes=f"{self.bytes:,}",
-                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}")
+                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}",
+                            every=f"{self.rhythm[0]:,.0f}" if self.rhythm else "")
 
     @property
     def condition(self) -> str:
@@ -84,7 +87,8 @@ class Firing:
     def evidence(self) -> str:
         """What was counted, against which limit, and where the rows are."""
         counted = [f"{name} {getattr(self, name):,}{_limit(self, name)}" for name in ("distinct", "packets", "bytes", "flows") if getattr(self, name)]
-        return f"{', '.join(counted)} in {self.rule.window} s; rows: {self.condition}"
+        rhythm = f", a call every {self.rhythm[0]:.1f} s with a deviation of {100 * self.rhythm[1]:.0f} %" if self.rhythm else ""
+        return f"{', '.join(counted)} in {self.rule.window} s{rhythm}; rows: {self.condition}"
 
 
 def _limit(firing: Firing, name: str) -> str:
@@ -101,6 +105,7 @@ def _at(column: str, whom: str) -> str:
     return f"{column} BETWEEN toIPv6('{network.network_address}') AND toIPv6('{network.broadcast_address}')"
 
 
+@lru_cache(1 << 12)
 def address_of(high: int, low: int, key: int) -> str:
     """Text of an address of two words as they lie in memory; of a network with its length."""
     raw = high.to_bytes(8, "little") + low.to_bytes(8, "little")

@@ -30,8 +30,8 @@ class FloodOptions:
         return Limits(**{name: -(-getattr(self.limits, name) * self.floor_percent // 100) for name in ("packets", "bytes", "flows")})
 
 
-def flood(options: FloodOptions, bits: int, where: str, to_client: bool = False, none: int = 0, protocols: tuple[str, ...] = (), any_of: int = 0) -> Rule:
+def flood(options: FloodOptions, bits: int, where: str, to_client: bool = False, none: int = 0, any_of: int = 0) -> Rule:
     """The rule of a flood that has these bits. to_client: what is flooded is the row's client, else its server."""
     return Rule(all=bits, where=where, any=any_of, none=none, window=options.seconds, limits=options.limits, floor=options.floor, times=float(options.times),
-                key=CLIENT if to_client else SERVER, of=SERVERS if to_client else CLIENTS, port=NO_PORT, protocols=protocols,
+                key=CLIENT if to_client else SERVER, of=SERVERS if to_client else CLIENTS, port=NO_PORT,
                 sent=SERVERS_OWN if to_client else CLIENTS_OWN, victim=True)

@@ -13,12 +13,15 @@ from dpi.capture.key import fold
 from dpi.capture.prefetch import prefetch
 from dpi.flow.row import ROW
 from dpi.jit import I64, entry, kernel
-from dpi.security.conversation import ANY_SERVER, facts, mapped
-from dpi.security.distinct import mark_of
+from dpi.security.conversation import ANY_SERVER, DENIED, FROM_INSIDE, SORT_AT, TO_INSIDE, facts, mapped
+from dpi.security.distinct import SEVERAL, mark_of
 from dpi.security.ledger import (
     WORLD,
+    applications_of,
     ask_for,
+    beside_of,
     bucket_of,
+    categories_of,
     distinct,
     entries_of,
     found_of,
@@ -28,6 +31,7 @@ from dpi.security.ledger import (
     ports_of,
     protocols_of,
     rules_of,
+    services_of,
     tag_of,
     tags_of,
     tell,
@@ -39,7 +43,7 @@ MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
 #: What a key is an address of, and what is distinct.
 CLIENT, SERVER, PAIR, CLIENT_NET, SERVER_NET, EVERYBODY = range(6)
-NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES = range(5)
+NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES, CONNECTIONS, STARTS = range(7)       # STARTS: ms of flows' beginnings in the slot, the first 64
 NO_PORT, SERVER_PORT, CLIENT_PORT = range(3)
 CLIENTS_OWN, SERVERS_OWN, BOTH = range(3)
 
@@ -73,12 +77,31 @@ def match(w: Any, row: Any, k: Any, count: Any) -> Any:
     head.rows += 1
     head.clock = max(head.clock, row.interval_end)
     head.first = min(head.first, row.interval_start)
-    bits = facts(row, ports_of(w), protocols_of(w))
+    bits = facts(row, ports_of(w)) | around(w, row, k)
     for number in range(rules.size):
         rule = rules[number]
         if bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
             count = meter(w, row, k, number, bits, count)
     return count
+
+
+@kernel
+def around(w: Any, row: Any, k: Any) -> Any:
+    """Bits of what a row does not say by itself: sorts, who is local, what was denied."""
+    sorts = np.uint64(services_of(w)[row.server_port])
+    if np.int64(row.protocol) < protocols_of(w).size:
+        sorts |= np.uint64(protocols_of(w)[row.protocol])
+    if np.int64(row.application) < applications_of(w).size:
+        sorts |= np.uint64(applications_of(w)[row.application])
+    if np.int64(row.category) < categories_of(w).size:
+        sorts |= np.uint64(categories_of(w)[row.category])
+    known = np.int64(0)
+    if beside_of(w).size > k:
+        beside = np.int64(beside_of(w)[k])
+        known |= FROM_INSIDE if beside & 1 else 0
+        known |= TO_INSIDE if beside & 2 else 0
+        known |= DENIED if beside > 3 else 0
+    return sorts << np.uint64(SORT_AT) | np.uint64(known)
 
 
 @kernel
@@ -97,6 +120,8 @@ def meter(w: Any, row: Any, k: Any, number: Any, bits: Any, count: Any) -> Any:
         packets += bounded(row.server_packets)
         octets += bounded(row.server_bytes)
     flows = np.int64(row.folded) if row.folded != 0 else np.int64(1) if row.interval == 0 else np.int64(0)
+    if rule.all & np.uint64(DENIED):
+        flows = np.int64(beside_of(w)[k]) >> 2
     start = row.interval_start
     slot = start // rule.window
     last = min(max(row.interval_end // rule.window, slot), slot + SLOTS - 1)
@@ -167,14 +192,21 @@ def add(w: Any, rows: Any, asked: Any) -> Any:
     one.flows += asked.flows
     one.first = min(one.first, max(row.interval_start, asked.slot * rule.window))
     one.last = max(one.last, min(row.interval_end, (asked.slot + 1) * rule.window - 1))
+    of_client = rule.key == CLIENT or rule.key == CLIENT_NET or rule.key == PAIR
+    peer_high = row.server_ip[0] if of_client else row.client_ip[0]
+    peer_low = row.server_ip[1] if of_client else row.client_ip[1]
+    if one.flow_id != np.uint64(0xFFFFFFFFFFFFFFFF) and (one.peer[0] != peer_high or one.peer[1] != peer_low):
+        one.sketch |= np.uint8(SEVERAL)
     if row.flow_id <= one.flow_id:
-        of_client = rule.key == CLIENT or rule.key == CLIENT_NET or rule.key == PAIR
         one.flow_id = row.flow_id
-        one.peer[0] = row.server_ip[0] if of_client else row.client_ip[0]
-        one.peer[1] = row.server_ip[1] if of_client else row.client_ip[1]
+        one.peer[0] = peer_high
+        one.peer[1] = peer_low
         one.peer_port = row.server_port
-    if rule.distinct_of != NOTHING:
-        distinct(w, one, value_of(row, rule.distinct_of))
+    if rule.distinct_of == STARTS:
+        if row.interval_start >= asked.slot * rule.window:
+            distinct(w, one, (row.interval_start - asked.slot * rule.window) // 1000 + 1, True)
+    elif rule.distinct_of != NOTHING:
+        distinct(w, one, value_of(row, rule.distinct_of), False)
     fires = one.fired == 0 and crossed(rule, one, 0)
     if fires:
         one.fired = 1
@@ -203,6 +235,8 @@ def value_of(row: Any, what: Any) -> Any:
         return np.int64(row.server_port) + (np.int64(1) << 16)
     high = row.server_ip[0]
     low = row.server_ip[1]
+    if what == CONNECTIONS:
+        return mark_of(row.client_ip[0], row.client_ip[1], np.uint64(row.client_port) + np.uint64(1))
     if what == CLIENTS:
         high = row.client_ip[0]
         low = row.client_ip[1]

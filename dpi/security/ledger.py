@@ -14,7 +14,7 @@ import numpy as np
 from dpi.capture.key import hash_of
 from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.jit import I64, entry, kernel, pointed, world_dtype
-from dpi.security.distinct import INLINE, WORDS, estimate, join, spread_out
+from dpi.security.distinct import INLINE, SKETCH, WORDS, estimate, join, spread_out
 
 WAYS = 8
 MEASURES = ("distinct", "packets", "bytes", "flows")
@@ -41,13 +41,15 @@ PENDING = np.dtype((np.record, [
     ("row", "i8"), ("number", "i8"), ("slot", "i8"), ("packets", "i8"), ("bytes", "i8"), ("flows", "i8"), ("high", "u8"), ("low", "u8"), ("beside", "u8"),
     ("tag", "u8"), ("port", "i8"), ("pad", "u8"),
 ]))
-U1, U4, U8, I8, F8 = (np.dtype(kind) for kind in ("u1", "u4", "u8", "i8", "f8"))
-#: found int64[]: pairs of an entry's place and a row, or of a place and -1 (closed).
+U1, U2, U4, U8, I8, F8 = (np.dtype(kind) for kind in ("u1", "u2", "u4", "u8", "i8", "f8"))
+#: found int64[]: pairs of an entry's place and a row, or of a place and -1 (closed). protocols, applications, categories uint16[]: sorts by a row's codes, a
+#: bit each; services uint16[65536]: by its server port; beside uint32[]: of each row of a batch 1 its client is local, 2 its server is, from 4 on how often it
+#: was denied; empty where nothing is known.
 ARRAYS = {"head": HEAD, "rules": RULE, "tags": U8, "entries": ENTRY, "blocks": U4, "found": I8, "pending": PENDING, "seed": U8, "ports": U1,
-          "protocols": U8, "linear": F8}
+          "protocols": U2, "linear": F8, "applications": U2, "categories": U2, "services": U2, "beside": U4}
 WORLD = world_dtype(tuple(ARRAYS))
-(head_of, rules_of, tags_of, entries_of, blocks_of, found_of, pending_of, seed_of, ports_of, protocols_of, linear_of) = (
-    pointed(name, kind) for name, kind in ARRAYS.items())
+(head_of, rules_of, tags_of, entries_of, blocks_of, found_of, pending_of, seed_of, ports_of, protocols_of, linear_of, applications_of,
+ categories_of, services_of, beside_of) = (pointed(name, kind) for name, kind in ARRAYS.items())
 
 
 @kernel
@@ -170,10 +172,11 @@ def give_back(w: Any, place: Any) -> Any:
 
 
 @kernel
-def distinct(w: Any, one: Any, mark: Any) -> Any:
-    """Count a mark into an entry unless it was counted. Where no block is free, more than INLINE are not told apart, which is counted."""
+def distinct(w: Any, one: Any, mark: Any, keep: Any) -> Any:
+    """Count a mark into an entry unless it was counted. keep: the WORDS smallest stay marks. Where no block is free, more than INLINE are not told apart, which
+    is counted."""
     blocks = blocks_of(w)
-    if one.sketch != 0:
+    if one.sketch & SKETCH:
         at = np.int64(one.block) * WORDS
         if join(blocks, at, mark):
             one.distinct = np.uint32(max(np.int64(WORDS + 1), estimate(blocks, at, linear_of(w))))
@@ -195,16 +198,23 @@ def distinct(w: Any, one: Any, mark: Any) -> Any:
         for k in range(INLINE):
             blocks[block * WORDS + k] = one.few[k]
     at = np.int64(one.block) * WORDS
+    largest = at
     for k in range(held):
         if np.int64(blocks[at + k]) == mark:
             return 0
+        if blocks[at + k] > blocks[largest]:
+            largest = at + k
     if held < WORDS:
         blocks[at + held] = np.uint32(mark)
         one.distinct += np.uint32(1)
         return 0
+    if keep:
+        if mark < np.int64(blocks[largest]):
+            blocks[largest] = np.uint32(mark)
+        return 0
     spread_out(blocks, at)
     join(blocks, at, mark)
-    one.sketch = 1
+    one.sketch |= np.uint8(SKETCH)
     one.distinct = np.uint32(max(np.int64(WORDS + 1), estimate(blocks, at, linear_of(w))))
     return 0
 

@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Sink
+from dpi.batch import Batch, Sink
 from dpi.capture.key import fresh_seed
 from dpi.flow.figures import AlertLine, Detected
 from dpi.flow.row import records_of
-from dpi.jit import LINE, records, world
+from dpi.jit import LINE, point, records, world
+from dpi.security.acquaintance import Acquaintance
 from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
-from dpi.security.conversation import PROTOCOL_AT, PROTOCOLS, port_classes
+from dpi.security.conversation import DENIED, port_classes
+from dpi.security.denials import Denials
 from dpi.security.detector import SEVERITIES, Rule
-from dpi.security.distinct import WORDS, linear
+from dpi.security.distinct import SEVERAL, WORDS, linear, marks
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
 from dpi.security.gauge import NO_PORT, PENDINGS, SERVER, SERVER_NET, SLOTS, measure
 from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
 from dpi.security.registry import Asked
+from dpi.security.sorts import Sorts
 
 SECOND = 1_000_000
 KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
@@ -41,7 +44,7 @@ class Seen:
     titles: dict[str, tuple[str, str]] = field(default_factory=dict)
     detections: dict[str, int] = field(default_factory=dict)        # firings by kind
     kinds: dict[str, int] = field(default_factory=dict)             # alerts by kind
-    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, of the last SHOWN
+    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, of SHOWN or more
     ignored: int = 0        # firings that a person has excepted
 
     def note(self, alert: Alert) -> None:
@@ -49,9 +52,8 @@ class Seen:
         if alert.revision == 1:
             self.kinds[alert.kind] = self.kinds.get(alert.kind, 0) + 1
         self.alerts[alert.alert_id] = alert
-        if len(self.alerts) > SHOWN:
-            least = min(self.alerts.values(), key=_rank)
-            del self.alerts[least.alert_id]
+        if len(self.alerts) >= 2 * SHOWN:
+            self.alerts = {one.alert_id: one for one in sorted(self.alerts.values(), key=_rank)[SHOWN:]}
 
     def told(self) -> Detected:
         """As figures of a summary."""
@@ -78,22 +80,25 @@ class Watchman:
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
         keys = max(WAYS, 1 << (keys - 1).bit_length())
-        self._classes: dict[tuple[str, ...], int] = {}
-        self._words: Sequence[str] | None = None        # of the protocols that `protocols` was made for
+        self._sorts = Sorts()
         at_once = PENDINGS + SLOTS * len(self._rules)
         self._arrays: dict[str, Any] = {
             "head": records(1, HEAD), "rules": records(len(self._rules), RULE), "tags": _tags(keys), "entries": records(keys, ENTRY),
             "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * at_once), np.int64),
-            "pending": records(at_once, PENDING), "seed": fresh_seed(), "ports": port_classes(), "protocols": np.zeros(1 << 12, np.uint64), "linear": linear()}
+            "pending": records(at_once, PENDING), "seed": fresh_seed(), "ports": port_classes(), "linear": linear(), "beside": np.zeros(0, np.uint32),
+            **self._sorts.arrays}
         for number, (_, rule) in enumerate(self._rules):
             self._put(number, rule)
+        self._calls = np.array([rule.rhythm is not None for _, rule in self._rules], np.bool_)
+        self._entries = self._arrays["entries"].view(np.ndarray).view(np.dtype(ENTRY.descr))       # whose fields are read at half the cost of a record's
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
         self._head = self._arrays["head"].view(np.ndarray)[0]
         self._head["first"], self._head["clock"], self._head["grace"] = 1 << 62, -(1 << 62), self._grace
         self._lock = threading.RLock()
-        self._baselines = Baselines()
+        self._baselines, self._acquaintance = Baselines(), Acquaintance()
+        self._denials = Denials() if any(rule.all & DENIED for _, rule in self._rules) else None
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
-        self._known: dict[tuple[int, ...], None] = {}           # what was told when it fired
+        self._known: dict[tuple[int, ...], tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
         self._alerts: list[Alert] = []
         self._told = Told()
@@ -101,7 +106,10 @@ class Watchman:
     # ---- sink
 
     def write(self, batch: Batch) -> None:
-        """Count rows of flows; other tables are passed over. What is found is written to the sinks before this returns."""
+        """Count rows of flows; of http what was denied is kept for them. What is found is written to the sinks before this returns."""
+        if batch.table == "http" and self._denials is not None:
+            with self._lock:
+                self._denials.take(batch)
         if batch.table != "flows" or not batch.count or not self._rules:
             return
         with self._lock:
@@ -110,6 +118,7 @@ class Watchman:
             if int(found["interval_end"].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
                 self.end()
                 self._begin(batch)
+            self._beside(batch, found)
             fresh: list[Firing] = []
             while place < batch.count:
                 place = measure(found, place, batch.count, self._world)
@@ -142,6 +151,7 @@ class Watchman:
             self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
             self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
             self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
+            self._acquaintance = Acquaintance()
             self._probe, self._capture_id = "", 0
 
     def close(self) -> None:
@@ -162,13 +172,8 @@ class Watchman:
     def _put(self, number: int, rule: Rule) -> None:
         """A rule as the kernel knows it."""
         row = self._arrays["rules"].view(np.ndarray)[number:number + 1]
-        bits = rule.all
-        if rule.protocols:
-            place = self._classes.setdefault(rule.protocols, len(self._classes))
-            if place >= PROTOCOLS:
-                raise ValueError(f"rules ask for more than {PROTOCOLS} sets of protocols")
-            bits |= 1 << PROTOCOL_AT + place
-        row["all"], row["any"], row["none"], row["window"], row["closed"] = bits, rule.any, rule.none, rule.window * SECOND, -(1 << 62)
+        bits, none = rule.all | self._sorts.bit(rule.sort), rule.none | self._sorts.bit(rule.beside)
+        row["all"], row["any"], row["none"], row["window"], row["closed"] = bits, rule.any, none, rule.window * SECOND, -(1 << 62)
         for name in MEASURES:
             row[f"limit_{name}"] = getattr(rule.limits, name)
             row[f"floor_{name}"] = -(-getattr(rule.floor, name) // 4)
@@ -180,17 +185,26 @@ class Watchman:
             probe, capture = batch.columns.get("probe"), batch.columns.get("capture_id")
             self._probe = str(probe[0]) if probe is not None else ""
             self._capture_id = int(capture[0]) if isinstance(capture, np.ndarray) else 0
-        if not self._classes:
+        self._sorts.learn(batch)
+
+    def _beside(self, batch: Batch, found: Any) -> None:
+        """What is known of the rows beside what they say: who is local, how often they were denied."""
+        local = "client_local" in batch.columns
+        denied = self._denials.of(found.view(np.ndarray)["flow_id"]) if self._denials is not None else None
+        if not local and denied is None:
+            if len(self._arrays["beside"]):
+                self._point(np.zeros(0, np.uint32))
             return
-        column: Any = batch.columns.get("protocol")
-        if isinstance(column, Coded) and column.words is not self._words:
-            self._words = column.words
-            bits = self._arrays["protocols"]
-            bits[:] = 0
-            for code, word in enumerate(column.words[:len(bits)]):
-                for names, place in self._classes.items():
-                    if word in names:
-                        bits[code] |= np.uint64(1 << PROTOCOL_AT + place)
+        held = np.zeros(batch.count, np.uint32) if denied is None else denied << np.uint32(2)
+        if local:
+            client: Any = batch.columns["client_local"]
+            server: Any = batch.columns["server_local"]
+            held |= (np.asarray(client) != 0).astype(np.uint32) | (np.asarray(server) != 0).astype(np.uint32) << np.uint32(1)
+        self._point(held)
+
+    def _point(self, held: Any) -> None:
+        self._arrays["beside"] = held
+        point(self._world, "beside", held)
 
     # ---- what was found
 
@@ -209,11 +223,13 @@ class Watchman:
         if not stamped and not self._prompt:
             return []
         for place, row in zip(places.tolist(), at.tolist()):
-            entry = self._arrays["entries"].view(np.ndarray)[place]
+            entry = self._entries[place]
             key = _key(entry)
             if self._prompt and entry["fired"] and key not in self._known:
-                self._known[key] = None
-                fired.append(entry.copy())
+                rhythm = self._rhythm(entry)
+                if self._holds(entry, key, rhythm, self._baselines.limits(key[0], self._rules[key[0]][1], key[1:-1], key[-1])):
+                    self._known[key] = rhythm
+                    fired.append((entry.copy(), rhythm))
             if not stamped:
                 continue
             if len(self._whose) >= KEYS:
@@ -227,11 +243,28 @@ class Watchman:
                     if len(customers) < _CUSTOMERS:
                         customers[customer] = services[_word(batch, f"{side}_service_id", row)] = None
                     break
-        return [self._firing(entry, None, False) for entry in fired]
+        return [self._firing(entry, None, False, rhythm) for entry, rhythm in fired]
+
+    def _rhythm(self, entry: Any) -> tuple[float, float] | None:
+        """What an entry's calls keep, where its rule asks for that."""
+        rhythm = self._rules[int(entry["rule"])][1].rhythm
+        return rhythm.heard(marks(entry, self._arrays["blocks"])) if rhythm is not None else None
+
+    def _holds(self, entry: Any, key: tuple[int, ...], rhythm: tuple[float, float] | None, most: dict[str, float] | None) -> bool:
+        """Whether an entry that has reached its fixed limits is to be told. most: what is usual, as far as it is known."""
+        rule = self._rules[key[0]][1]
+        if rule.rhythm is not None and rhythm is None:
+            return False
+        if rule.usual and most is not None and not _beyond(entry, most):
+            return False
+        if rule.acquaint < 0:
+            return True
+        return self._acquaintance.meets(key[:-1], key[-1]) and int(entry["first"]) >= int(self._head["first"]) + rule.acquaint * SECOND
 
     def _close(self, moment: int) -> None:
         """Close the slots that ended before `moment`, in their order."""
         closed: list[Any] = []
+        rhythms: dict[tuple[int, ...], tuple[float, float] | None] = {}
         place = 0
         first = int(self._head["first"])
         for number, (_, rule) in enumerate(self._rules):
@@ -240,7 +273,9 @@ class Watchman:
         while place < len(self._arrays["tags"]):
             place = close_slots(place, moment, self._world)
             places, _ = self._pairs()
-            closed.append(self._arrays["entries"].view(np.ndarray)[places])
+            closed.append(self._entries[places])
+            for entry in closed[-1][self._calls[closed[-1]["rule"]]] if self._calls.any() else ():
+                rhythms[_key(entry)] = self._rhythm(entry)          # before their blocks are given back
             forget(len(places), self._world)
         every = np.concatenate(closed)
         windows = np.array([rule.window for _, rule in self._rules], np.int64)[every["rule"]]
@@ -249,28 +284,27 @@ class Watchman:
         order = np.lexsort((every["beside"], every["port"], every["low"], every["high"], every["rule"], yielding, ends))
         out: list[Firing] = []
         for entry in every[order]:
-            number = int(entry["rule"])
-            rule, key, slot = self._rules[number][1], _key(entry)[1:-1], int(entry["slot"])
-            most = self._baselines.limits(number, rule, key, slot)
-            unusual = most is not None and any(int(entry[name]) > most[name] for name in most)
-            if entry["fired"] or unusual:
-                out.append(self._firing(entry, None if entry["fired"] else most, True))
+            number, whole = int(entry["rule"]), _key(entry)
+            rule, key, slot = self._rules[number][1], whole[1:-1], whole[-1]
+            most, rhythm = self._baselines.limits(number, rule, key, slot), rhythms.get(whole) or self._known.get(whole)
+            fired = bool(entry["fired"]) and (whole in self._known or self._holds(entry, whole, rhythm, most))
+            unusual = most is not None and _beyond(entry, most)
+            if fired or unusual:
+                out.append(self._firing(entry, None if fired else most, True, rhythm))
             if rule.floor:
                 self._baselines.learn(number, rule, key, slot, entry, most if unusual else None)
-            self._whose.pop(_key(entry), None)
-            self._known.pop(_key(entry), None)
+            self._whose.pop(whole, None)
+            self._known.pop(whole, None)
         if self._whose:             # what nearly fired
             self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         self._fold(out)
 
-    def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool) -> Firing:
+    def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool, rhythm: tuple[float, float] | None) -> Firing:
         number, slot = int(entry["rule"]), int(entry["slot"])
         one, rule = self._rules[number]
         window = rule.window * SECOND
         own = address_of(int(entry["high"]), int(entry["low"]), rule.key)
-        peer = address_of(int(entry["peer"][0]), int(entry["peer"][1]), 0)
-        alone = rule.pair or int(entry["distinct"]) == 1 and rule.of in (1, 2)
-        other = peer if alone else ""
+        other = "" if int(entry["sketch"]) & SEVERAL else address_of(int(entry["peer"][0]), int(entry["peer"][1]), 0)
         source, target = (other, own) if rule.victim else (own, other)
         customers, services = self._whose.get(_key(entry), ({}, {}))
         limits = {name: float(getattr(rule.limits, name)) for name in MEASURES if getattr(rule.limits, name)}
@@ -278,7 +312,7 @@ class Watchman:
         return Firing(one.detector, rule, number, slot, slot * window, (slot + 1) * window, int(entry["first"]), int(entry["last"]), source, target,
                       int(entry["port"]) if rule.port != NO_PORT else 0, int(entry["packets"]), int(entry["bytes"]), int(entry["flows"]),
                       int(entry["distinct"]), int(entry["flow_id"]), tuple(sorted(customers)), min(services, default=""), strength, learned, final,
-                      self._probe, self._capture_id)
+                      self._probe, self._capture_id, rhythm)
 
     # ---- what comes of it
 
@@ -323,6 +357,11 @@ def _tags(count: int) -> Any:
 def _rank(alert: Alert) -> tuple[int, int, int, str]:
     """The more severe, the greater."""
     return SEVERITIES.index(alert.severity), alert.count, -alert.first_time, alert.alert_id
+
+
+def _beyond(entry: Any, most: dict[str, float]) -> bool:
+    """Whether an entry has more of something."""
+    return any(int(entry[name]) > most[name] for name in most)
 
 
 def _key(entry: Any) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from dpi.security.detector import Rule
@@ -34,6 +34,31 @@ def nobody(address: str) -> bool:
     return not 0 < int(address.split(".")[0]) < 224
 
 
+PRIVATE = [ip_network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
+                                       "fe80::/10")]
+
+
+def inside(address: str) -> bool:
+    """Of a private network, or of no single host."""
+    one = ip_address(address)
+    return nobody(address) or any(one in network for network in PRIVATE if network.version == one.version)
+
+
+def said(row: Any) -> set[str]:
+    """How much the two sides said to each other, and for how long."""
+    up, down, lasted = int(row["client_payload_bytes"]), int(row["server_payload_bytes"]), int(row["interval_end"]) - int(row["flow_start_time"])
+    out = {"upload"} if up and up >= 10 * down else set()
+    if int(row["ip_protocol"]) != 6 or row["one_sided"] or row["fold"]:
+        return out
+    if up and down and int(row["interval"]) == 0 and row["final"] and not row["midstream"] and up <= 4096 and down <= 8192:
+        out |= {"brief", "terse"} if up <= 1024 and down <= 1024 else {"brief"}
+    if up and down and lasted >= 600_000_000 and max(up, down) <= 16384:
+        out.add("trickle")
+    if 0 < up <= 2048 and not down and row["server_packets"] and lasted >= 10_000_000:
+        out.add("slow")
+    return out
+
+
 def facts(row: Any) -> set[str]:
     """Names of what is true of a row, as dpi.security.conversation.words has them, without ports."""
     number, client, server = int(row["ip_protocol"]), int(row["client_tcp_flags"]), int(row["server_tcp_flags"])
@@ -41,11 +66,12 @@ def facts(row: Any) -> set[str]:
     paid, answered = int(row["client_payload_bytes"]), int(row["server_payload_bytes"])
     target = text(row["server_ip"])
     many, fold, lonely = nobody(target), int(row["fold"]), int(row["one_sided"]) != 0
-    said = {"six": ":" in text(row["client_ip"]), "opened": opened, "final": row["final"], "folded": fold, "any_server": fold & 32,
+    true = {"six": ":" in text(row["client_ip"]), "opened": opened, "final": row["final"], "folded": fold, "any_server": fold & 32,
             "midstream": row["midstream"], "one_sided": lonely, "only_client": not down, "only_server": not up,
             "empty": not paid and not answered, "many_servers": many,
+            "named": row["application"], "from_inside": inside(text(row["client_ip"])), "to_inside": inside(target),
             "clear_text": int(row["risks"]) & 1, "tcp": number == 6, "udp": number == 17, "icmp": number in (1, 58)}
-    out = {name for name, true in said.items() if true}
+    out = {name for name, holds in true.items() if holds} | said(row)
     few = opened and not many and not down and up <= 3
     if number == 17:
         if few and not 33434 <= int(row["server_port"]) <= 33534:
@@ -94,7 +120,8 @@ def _count(out: dict[tuple[Any, ...], Counted], row: Any, number: int, rule: Rul
     client, server = text(row["client_ip"]), text(row["server_ip"])
     key: Any = {0: client, 1: server, 2: (client, server), 3: _network(client), 4: _network(server), 5: ""}[rule.key]
     port = (0, int(row["server_port"]), int(row["client_port"]))[rule.port]
-    value = (None, client, server, int(row["server_port"]), (server, int(row["server_port"])))[rule.of]
+    value = (None, client, server, int(row["server_port"]), (server, int(row["server_port"])), (client, int(row["client_port"])),
+             int(row["interval_start"]) // 1000)[rule.of]
     sides = {0: ("client",), 1: ("server",), 2: ("client", "server")}[rule.sent]
     packets, octets = (sum(int(row[f"{side}_{what}"]) for side in sides) for what in ("packets", "bytes"))
     flows = int(row["folded"]) or int(row["interval"] == 0)
@@ -109,7 +136,7 @@ def _count(out: dict[tuple[Any, ...], Counted], row: Any, number: int, rule: Rul
         one = out[number, key, port, slot]
         one.packets, one.bytes, one.flows = one.packets + upto[0] - done[0], one.bytes + upto[1] - done[1], one.flows + (flows if slot == first else 0)
         done = upto
-        if value is not None:
+        if value is not None and (rule.of != 6 or slot == first):
             one.values.add(value)
 
 

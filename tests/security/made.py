@@ -9,7 +9,7 @@ import numpy as np
 
 from dpi.batch import Batch, Coded
 from dpi.flow.row import ROW
-from dpi.jit import records
+from dpi.jit import BUILD, records
 from dpi.security.alert import Alert
 from dpi.security.registry import Asked, configured
 from dpi.security.watchman import Watchman
@@ -28,17 +28,22 @@ def words(address: str) -> tuple[int, int]:
 
 
 def row(client: str, server: str, port: int = 80, at: float = 0, **given: Any) -> dict[str, Any]:
-    """One row, `at` s behind BEGIN, over in the same moment unless `lasts` says for how many s."""
+    """One row, `at` s behind BEGIN, over in the same moment unless `lasts` says for how many s; its flow is `age` s older."""
     start = BEGIN + int(at * SECOND)
     one = {"client_ip": words(client), "server_ip": words(server), "client_port": 40000, "server_port": port, "ip_protocol": 6, "client_packets": 1,
            "client_bytes": 40, "client_tcp_flags": SYN, "interval_start": start, "interval_end": start + int(given.pop("lasts", 0) * SECOND),
-           "flow_start_time": start, "final": 1}
+           "flow_start_time": start - int(given.pop("age", 0) * SECOND), "final": 1}
     return {**one, **given}
 
 
 def batch(rows: Iterable[dict[str, Any]], **columns: Any) -> Batch:
-    """They as a batch with records; flows are numbered from 1 in their order."""
+    """They as a batch with records; flows are numbered from 1 in their order. Names of protocols, applications and categories may be words."""
     every = list(rows)
+    for name in ("protocol", "application", "category"):
+        if any(isinstance(one.get(name), str) for one in every):
+            column = Coded.of(["", *(one.get(name, "") for one in every)])
+            columns[name] = Coded(column.codes[1:], column.words)
+            every = [{**one, name: int(code)} for one, code in zip(every, column.codes[1:])]
     made = records(len(every), ROW)
     plain = made.view(np.ndarray)
     for k, one in enumerate(every):
@@ -66,6 +71,8 @@ class Sink:
 def watch(asked: Iterable[Asked] | None = None, **options: Any) -> tuple[Watchman, Sink, list[Alert]]:
     """A watchman, what it writes, and the alerts that a listener hears."""
     sink, heard = Sink(), []
+    if BUILD != "on":
+        options.setdefault("keys", 1 << 13)         # places are looked through one by one
     made = Watchman(list(asked) if asked is not None else configured({}), [sink], **options)
     made.folding.listeners.append(heard.append)
     return made, sink, heard

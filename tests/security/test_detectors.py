@@ -10,7 +10,7 @@ from dpi.batch import Coded
 from dpi.security.registry import configured, every
 from tests.security.made import ACK, ANSWERED, FIN, RST, SYN, batch, kinds, row, watch
 
-VICTIM, SIX = "192.0.2.10", "2001:db8:1::10"
+VICTIM, SIX, INSIDE = "192.0.2.10", "2001:db8:1::10", "10.9.8.7"
 REFUSED = {"server_tcp_flags": RST | ACK, **ANSWERED}
 UDP = {"ip_protocol": 17, "client_tcp_flags": 0}
 PING = {"ip_protocol": 1, "client_tcp_flags": 0, "icmp_type": 8, "server_port": 0}
@@ -40,6 +40,43 @@ def amplified(kilobytes: int, reflectors: int = 4, **given: Any) -> list[dict[st
     return [row(VICTIM, f"198.51.100.{1 + k % reflectors}", 53, at=k * 0.5, **{**one, **given}) for k in range(100)]
 
 
+def logins(count: int, port: int = 22, up: int = 3000, down: int = 3000, gap: float = 1, client: str = "203.0.113.5", hosts: int = 1, server: str = "192.0.2.",
+           first: int = 10, **given: Any) -> list[dict[str, Any]]:
+    """Connections with a log-in, a second apart."""
+    return [row(client, f"{server}{first + k % hosts}", port, at=k * gap, client_tcp_flags=SYN | ACK | FIN, server_tcp_flags=SYN | ACK | FIN, client_packets=9,
+                server_packets=8, client_payload_bytes=up, server_payload_bytes=down, client_port=30000 + k, **given) for k in range(count)]
+
+
+def calls(count: int, jitter: float = 0.0, port: int = 443, client: str = INSIDE, **given: Any) -> list[dict[str, Any]]:
+    """A call a minute, with so much deviation by turns."""
+    return [one | {"interval_start": one["interval_start"] + int(jitter * 60_000_000) * (-1) ** k} for k, one in enumerate(
+        logins(count, port, 500, 500, 60, client, **given), 1)]
+
+
+def upload(megabytes: float, client: str = INSIDE, **given: Any) -> list[dict[str, Any]]:
+    return [row(client, VICTIM, 443, at=9, lasts=30, client_bytes=int(megabytes * 1e6), client_payload_bytes=int(megabytes * 9e5),
+                **{"server_packets": 500, "server_payload_bytes": 900, "client_packets": 30000, **given})]
+
+
+def pools(packets: int, port: int = 3333, **given: Any) -> list[dict[str, Any]]:
+    return [row(INSIDE, VICTIM, port, client_packets=packets - packets // 2, server_packets=packets // 2, client_payload_bytes=900, server_payload_bytes=900,
+                lasts=50, client_tcp_flags=ACK, **given)]
+
+
+def waiting(count: int, **given: Any) -> list[dict[str, Any]]:
+    """Requests that do not end."""
+    one = {"client_tcp_flags": SYN | ACK, "server_tcp_flags": SYN | ACK, "server_packets": 9, "client_payload_bytes": 300, "lasts": 12}
+    return [row("203.0.113.5", VICTIM, 80, at=k * 0.5, client_port=2000 + k, **{**one, **given}) for k in range(count)]
+
+
+def session(at: float, client: str = "203.0.113.5", **given: Any) -> list[dict[str, Any]]:
+    """Somebody works over SSH."""
+    return [{**one, "interval_start": one["interval_start"] + int(at * 1e6), "interval_end": one["interval_end"] + int(at * 1e6)}
+            for one in logins(1, 22, 5000, 30000, client=client, **given)]
+
+
+TERSE = {"up": 200, "down": 300}
+
 #: kind -> rows just below the limit, rows that reach it; of more than 64 distinct values, which are an estimate, rather below and above.
 CASES: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]] = {
     "port_scan": [(ports(39), ports(40)), (ports(39, server=SIX, client="2001:db8:9::1"), ports(40, server=SIX, client="2001:db8:9::1")),
@@ -63,7 +100,26 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]] = {
                        (carpet(5000, 19, "2001:db8:1:2::"), carpet(5000, 20, "2001:db8:1:2::"))],
     "amplification": [(amplified(990), amplified(1000)), (amplified(5000, 2), amplified(5000, 3)),
                       (amplified(990, client_packets=1, client_bytes=60), amplified(1000, client_packets=1, client_bytes=60))],
+    "brute_force": [(logins(19), logins(20)), (logins(19, server="2001:db8:1::", client=SIX), logins(20, server="2001:db8:1::", client=SIX)),
+                    (logins(19, 2222, protocol="SSH"), logins(20, 2222, protocol="SSH")), (logins(29, 143, **TERSE), logins(30, 143, **TERSE)),
+                    (logins(89, 993, down=5000, gap=0.5), logins(90, 993, down=5000, gap=0.5)), (logins(29, 110, risks=1), logins(30, 110, risks=1)),
+                    (logins(19, 5432, **TERSE), logins(20, 5432, **TERSE)), (logins(149, gap=20), logins(150, gap=20)),
+                    (logins(57, hosts=19, gap=6), logins(60, hosts=20, gap=6))],
+    "beacon": [(calls(11), calls(12)), (calls(20, 0.3), calls(20, 0.1)), (calls(11, client="fd00::7", server="2001:db8:1::"),
+                                                                        calls(12, client="fd00::7", server="2001:db8:1::"))],
+    "exfiltration": [(upload(29.9), upload(30.1)), (upload(1990, application="Dropbox"), upload(2010, application="Dropbox")),
+                     (upload(500, server_payload_bytes=100_000_000), upload(500, server_payload_bytes=10_000_000))],
+    "new_admin_pair": [(session(0) + session(3599, "203.0.113.6"), session(0, "203.0.113.6") + session(3601)),
+                       (session(0) + session(5000), session(0, "203.0.113.6") + session(5000) + session(9000))],
+    "mining": [(pools(7, application="Mining"), pools(8, application="Mining")), (pools(59, age=700), pools(60, age=700))],
+    "anonymiser": [(pools(19, 443, application="Tor"), pools(20, 443, application="Tor")),
+                   (pools(19, 1080, protocol="SOCKS"), pools(20, 1080, protocol="SOCKS"))],
+    "cleartext_credentials": [(logins(3, 21), logins(3, 21, risks=1))],
+    "slow_http": [(waiting(49), waiting(50)), (waiting(60, lasts=9), waiting(60, lasts=10))],
 }
+WHOM = {"port_scan": "203.0.113.5", "horizontal_scan": "203.0.113.5", "slow_scan": "203.0.113.5", "host_sweep": "203.0.113.5", "brute_force": "203.0.113.5",
+        "beacon": INSIDE, "exfiltration": INSIDE, "new_admin_pair": "203.0.113.5", "mining": INSIDE, "anonymiser": INSIDE,
+        "cleartext_credentials": "203.0.113.5"}
 
 
 def test_every_detector_has_a_case() -> None:
@@ -85,7 +141,7 @@ def test_an_attack_is_one_alert_that_names_both_ends(kind: str) -> None:
     assert [one.state for one in heard] == ["raised"] and len({one["alert_id"] for one in sink.rows["alerts"]}) == 1
     alert = heard[0]
     assert alert.kind == kind and alert.probe == "test" and alert.capture_id == 7 and "{" not in alert.summary + alert.summary_zh
-    whom = {"port_scan": "203.0.113.5", "horizontal_scan": "203.0.113.5", "slow_scan": "203.0.113.5", "host_sweep": "203.0.113.5"}.get(kind)
+    whom = WHOM.get(kind)
     assert (alert.source if whom else alert.target) == (whom or ("192.0.2.0/24" if kind == "carpet_bombing" else VICTIM))
     assert (whom or VICTIM.rpartition(".")[0]) in alert.summary and (whom or VICTIM.rpartition(".")[0]) in alert.summary_zh
     assert "rows: " in alert.evidence and alert.first_time <= alert.last_time

@@ -18,14 +18,17 @@ from dpi.security.watchman import Watchman
 from tests.oracle import gauge as oracle
 from tests.security.made import BEGIN, SECOND, batch, row, words
 
-PORTS, NONE = port_classes(), np.zeros(1, np.uint64)
-HOSTS = ("10.0.0.1", "10.0.0.2", "10.0.1.2", "192.0.2.9", "2001:db8::1", "2001:db8:0:1::2", "224.0.0.5", "ff02::1")
+PORTS = port_classes()
+HOSTS = ("10.0.0.1", "10.0.0.2", "172.32.1.2", "192.0.2.9", "2001:db8::1", "2001:db8:0:1::2", "224.0.0.5", "ff02::1", "fd00::9", "172.31.0.1", "fe90::1",
+         "100.100.0.1", "192.168.7.7", "169.254.0.9", "127.0.0.1")
 ROWS = st.lists(st.fixed_dictionaries({
     "client": st.sampled_from(HOSTS[:6]), "server": st.sampled_from(HOSTS), "port": st.sampled_from((22, 53, 80, 5353, 33440, 50000)),
     "at": st.integers(0, 200), "lasts": st.sampled_from((0, 1, 7, 29, 59, 4000)), "ip_protocol": st.sampled_from((1, 6, 17, 58)),
     "client_tcp_flags": st.integers(0, 31), "server_tcp_flags": st.integers(0, 31), "client_packets": st.sampled_from((0, 1, 3, 4, 1000)),
     "server_packets": st.sampled_from((0, 1, 2, 4)), "client_bytes": st.sampled_from((0, 40, 4000)), "server_bytes": st.sampled_from((0, 40, 5000)),
-    "client_payload_bytes": st.sampled_from((0, 9)), "server_payload_bytes": st.sampled_from((0, 9)), "interval": st.sampled_from((0, 0, 3)),
+    "client_payload_bytes": st.sampled_from((0, 9, 1024, 4096, 16385)),
+    "server_payload_bytes": st.sampled_from((0, 9, 1025, 8192, 16384)), "final": st.integers(0, 1), "age": st.sampled_from((0, 9, 10, 600)),
+    "application": st.sampled_from((0, 0, 3)), "interval": st.sampled_from((0, 0, 3)),
     "midstream": st.integers(0, 1), "one_sided": st.sampled_from((0, 0, 1)), "fold": st.sampled_from((0, 0, 3, 33)), "folded": st.sampled_from((0, 50)),
     "icmp_type": st.sampled_from((0, 8, 128)), "client_port": st.sampled_from((53, 40000))}), max_size=40)
 
@@ -36,7 +39,8 @@ def rule(**given: Any) -> Rule:
 
 
 RULES = [rule(key=key, of=of, port=port, sent=sent, window=window)
-         for key, of, port, sent, window in ((0, 2, 0, 0, 10), (1, 1, 0, 1, 60), (2, 3, 0, 2, 3600), (3, 4, 1, 2, 10), (4, 2, 2, 0, 60), (5, 1, 1, 2, 10))] + [
+         for key, of, port, sent, window in ((0, 2, 0, 0, 10), (1, 1, 0, 1, 60), (2, 3, 0, 2, 3600), (3, 4, 1, 2, 10), (4, 2, 2, 0, 60), (5, 1, 1, 2, 10),
+                                              (1, 5, 1, 2, 60), (2, 6, 1, 2, 60))] + [
     rule(all=conversation.PROBE, key=CLIENT, of=SERVERS), rule(any=conversation.UNFINISHED | conversation.UDP, none=conversation.MANY_SERVERS, key=SERVER)]
 
 
@@ -55,7 +59,7 @@ def entries(made: Watchman) -> Any:
 def test_the_facts_of_a_row_are_those_of_the_twin(rows: list[dict[str, Any]]) -> None:
     made = batch([row(**one) for one in rows])
     for one in made.records:
-        bits = int(facts(one, PORTS, NONE))
+        bits = int(facts(one, PORTS))
         assert {name for name in conversation.words(bits) if " port " not in name} == oracle.facts(one)
 
 
@@ -69,7 +73,7 @@ def test_counts_are_those_of_the_twin_in_any_order(rows: list[dict[str, Any]], r
     one.write(whole)
 
     def matches(record: Any, asked: Rule) -> bool:
-        bits = int(facts(record, PORTS, NONE))
+        bits = int(facts(record, PORTS))
         return bits & asked.all == asked.all and not bits & asked.none and (not asked.any or bool(bits & asked.any))
 
     expected = oracle.gauge(whole.records, RULES, matches)
