@@ -67,7 +67,7 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]] = {
 
 
 def test_every_detector_has_a_case() -> None:
-    assert sorted(CASES) == sorted(one.kind for one in every())
+    assert sorted(CASES) == sorted(one.kind for one in every() if one.faults is None)
 
 
 @pytest.mark.parametrize(("kind", "case"), [(kind, k) for kind, cases in CASES.items() for k in range(len(cases))])
