@@ -2,7 +2,7 @@
 
 A link is a source of rows: an interface of the probe, or a capture. Rows are summed by one kernel (dpi/security/metering.py); a slot is judged when it is
 closed, slots in their order, by every detector that asks for lines, over arrays of all lines at once. What a whole link has is told once, with the customers
-who share it: services of it that have the same are not told beside. A link that one customer alone uses is told as that customer's line.
+who share it: services of it that have the same are not told beside. Where one customer alone has it, that customer's line is told and not the link.
 
 State: 136 bytes a line and open slot (of a probe at most 4 of them, of a replay 24), about 130 bytes a line beside; at most MOST lines.
 """
@@ -51,17 +51,15 @@ class Lines:
         self.asked = [one for one in asked if one.detector.faults is not None]
         self.places: Places = places or (lambda probe, interface: (interface, 0))
         self.full = self.given_up = 0       # lines without room; firings that were not told
-        self._room = 256
-        self._arrays: dict[str, Any] = {"head": records(1, HEAD), "slots": np.full(PLACES, FREE, np.int64), "meters": records(PLACES * self._room, METER)}
-        self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
-        self._head = self._arrays["head"].view(np.ndarray)[0]
         self._begin()
 
     def _begin(self) -> None:
         """Nothing is known."""
-        self._head["closed"], self._head["lines"], self._head["late"], self._head["clock"] = FREE, self._room, 0, FREE
-        self._arrays["slots"][:] = FREE
-        self._arrays["meters"].view(np.uint8)[:] = 0
+        self._room = 256
+        self._arrays: dict[str, Any] = {"head": records(1, HEAD), "slots": np.full(PLACES, FREE, np.int64), "meters": records(PLACES * self._room, METER)}
+        self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
+        self._head = self._arrays["head"].view(np.ndarray)[0]
+        self._head["closed"], self._head["lines"], self._head["clock"] = FREE, self._room, FREE
         self._numbers: dict[tuple[int, str], int] = {}      # kind and name -> line
         self._about: list[tuple[int, str, str]] = []        # kind, name, customer of a line
         self._usual = Usual(self._room)
@@ -146,8 +144,9 @@ class Lines:
 
     def end(self) -> list[Fault]:
         """Judge all, and forget everything."""
-        out = self._close_upto(1 << 62)
+        out, late = self._close_upto(1 << 62), int(self._head["late"])
         self._begin()
+        self._head["late"] = late
         return out
 
     def counters(self) -> dict[str, int]:
@@ -178,7 +177,8 @@ class Lines:
     def _grow(self) -> None:
         old, self._room = self._room, min(2 * self._room, MOST)
         meters = records(PLACES * self._room, METER)
-        meters.view(np.ndarray).reshape(PLACES, self._room)[:, :old] = self._arrays["meters"].view(np.ndarray).reshape(PLACES, old)
+        for place in np.flatnonzero(self._arrays["slots"] != FREE).tolist():        # the others are empty, and stay untouched
+            meters[place * self._room:place * self._room + old] = self._arrays["meters"][place * old:(place + 1) * old]
         self._arrays["meters"] = meters
         point(self._world, "meters", meters)
         self._head["lines"] = self._room
@@ -224,10 +224,15 @@ class Lines:
     def _close_upto(self, upto: int) -> list[Fault]:
         slots = self._arrays["slots"]
         out: list[Fault] = []
-        for slot in sorted(int(one) for one in slots[(slots != FREE) & (slots <= upto)]):
+        for slot in sorted({*(int(one) for one in slots[slots != FREE]), *(one for one, _ in self._minutes)}):
+            if slot > upto:
+                break
+            if slot not in slots:           # the end of a minute without a row
+                out += self._judge(slot, np.zeros(len(self._about), METER).view(np.ndarray))
+                continue
             place = int(np.flatnonzero(slots == slot)[0])
             out += self._judge(slot, self._arrays["meters"].view(np.ndarray)[place * self._room:place * self._room + len(self._about)])
-            self._arrays["meters"][place * self._room:(place + 1) * self._room].view(np.uint8)[:] = 0
+            self._arrays["meters"][place * self._room:place * self._room + len(self._about)].view(np.uint8)[:] = 0
             slots[place] = FREE
         return out
 
@@ -249,19 +254,19 @@ class Lines:
         """The arrays of a slot; what was silent is so for one slot more."""
         n, plain = len(self._about), {name: one[:len(self._about)] for name, one in self._plain.items()}
         kinds = self._kinds[:n]
-        seen = now["link"] > 0
-        plain["link"][seen] = now["link"][seen].astype(np.int64) - 1
+        placed = now["link"] > 0
+        plain["link"][placed] = now["link"][placed].astype(np.int64) - 1
         met = (now["address"] != 0).any(axis=1)
         self._address[:n][met] = now["address"][met]
         covered, minute = np.zeros(n, bool), np.zeros((4, n))
         packets = (now["near_packets"] + now["far_packets"]) > 0
-        live, hushed = packets.copy(), np.zeros(n, bool)
+        seen, hushed = packets.copy(), np.zeros(n, bool)
         for link in np.flatnonzero(kinds == LINK).tolist():
             told = self._minutes.pop((slot, link), None)
             if told is None or told.unread:
                 continue
             covered[link], minute[:, link] = True, (told.octets, told.busiest, self._busier(slot, now, link), told.frames)
-            live[link] |= told.frames > 0
+            seen[link] |= told.frames > 0
             hushed[link] = not told.frames
         for key in [one for one in self._minutes if one[0] < slot]:
             del self._minutes[key]
@@ -270,8 +275,8 @@ class Lines:
             for name in ("spoken", "silent", "asked"):
                 plain[name][:] = 0
         at = plain["link"]
-        live = np.where(kinds == LINK, live, live[np.maximum(at, 0)] & (at >= 0))
-        spoke = np.where(kinds == LINK, live, now["spoke"] > 0)
+        live = np.where(kinds == LINK, packets, packets[np.maximum(at, 0)] & (at >= 0))
+        spoke = np.where(kinds == LINK, seen, now["spoke"] > 0)
         plain["spoken"][spoke] = np.where(plain["silent"] > 0, 1, plain["spoken"] + 1)[spoke]
         silent = ~spoke & np.where(kinds == LINK, hushed, live & (not partial))
         plain["silent"][:] = np.where(spoke, 0, plain["silent"] + silent * np.where(kinds == LINK, _MINUTE // SLOT, 1))
@@ -300,12 +305,10 @@ class Lines:
         """Firings of a detector's slot: a link that several customers share in place of their services, a service in place of a link that is its alone."""
         mask, kinds, at, kind = found.mask.copy(), look.kind, look.link, one.detector.kind
         for link in np.flatnonzero(mask & (kinds == LINK)).tolist():
-            members = (kinds == SERVICE) & (at == link)
-            sharing = np.unique(self._customer[:look.n][members & ((look.now["spoke"] > 0) | mask)])
-            if len(sharing) == 1 and mask[members].any():
-                mask[link] = False
-                continue
-            self._recent[kind, link] = look.slot
+            if len(np.unique(self._customer[:look.n][mask & (kinds == SERVICE) & (at == link)])) == 1:
+                mask[link] = False              # the fault of one customer, which is most of what the link has
+            else:
+                self._recent[kind, link] = look.slot
         for about in (kind, *one.detector.unless):
             folded = [link for (name, link), slot in self._recent.items() if name == about and look.slot - slot <= 1]
             mask &= ~((kinds == SERVICE) & np.isin(at, folded))

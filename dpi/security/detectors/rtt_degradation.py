@@ -3,7 +3,7 @@
 Counted: the geometric mean of the handshakes' round trips in slots of 30 s, between the probe and each side of a link, VLAN or service, and of the servers'
 responses (`response`, with a limit of its own). Told where it is `times` what is usual and `milliseconds` above it; while little is known the change must be
 greater: twice as great after 10 slots that were learned from, six times after two, and nothing is told before. A geometric mean is not moved by one slow peer.
-A link that several customers use is one alert; a link with one customer is that customer's line.
+What several customers of a link have is one alert of the link; what one has is told of that customer's line.
 False alarms: traffic that moves to servers far away (a new CDN site, a backup abroad); radio links at night, when few samples are left.
 To tune: `times`, `milliseconds`, `samples`. Cleared when round trips are below for [detect] quiet seconds; what stays is usual after an hour or so.
 """
