@@ -311,7 +311,7 @@ class Lines:
                 self._recent[kind, link] = look.slot
         for about in (kind, *one.detector.unless):
             folded = [link for (name, link), slot in self._recent.items() if name == about and look.slot - slot <= 1]
-            mask &= ~((kinds == SERVICE) & np.isin(at, folded))
+            mask &= ~((kinds != LINK) & np.isin(at, folded))
         lines = np.flatnonzero(mask)
         if len(lines) > FIRINGS:
             strength = found.value[lines] / np.maximum(found.limit[lines], 1e-9)

@@ -95,6 +95,7 @@ def test_a_link_that_is_shared_has_one_alert_with_its_customers_and_is_cleared()
     who = [line(k) for k in range(1, 6)]
     heard = told("loss", slots(40, lambda k: {"lost": 5 if k < 3 else 0}, who))
     assert [one.state for one in heard] == ["raised", "updated", "cleared"] and heard[-1].count == 3
+    assert told("loss", [flows(download(j, 1000, 50, who=one, vlan=9) for one in who for j in range(2))])[0].dedup_key == "loss:link wire:test"
     assert {(one.dedup_key, one.shared_by, one.customer_id, one.target) for one in heard} == {("loss:link wire:test", 5, "", "")}
     assert "link wire loses packets" in heard[0].summary and "source = 'wire'" in heard[0].evidence
 

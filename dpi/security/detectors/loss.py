@@ -4,8 +4,8 @@ Counted: of the TCP packets that one side sent in flows with payload, the share 
 link, VLAN and service in slots of 30 s. `percent` is too much while nothing is known; after 20 slots, what is more than `floor_permille`, than `times` what is
 usual of the line and than four of its mean deviations above. What the probe sees twice was lost behind it, what comes late was lost before it. What
 several customers of a link have is one alert of the link, with how many use it; what one has is told of that customer's line.
-False alarms: paths that reorder (bundled links), until that is what is usual; a mirror that drops (`dropped_*` of coverage) or copies twice (--dedup); a backup
-over a bad path far away, which is the other end's loss.
+False alarms: paths that reorder (bundled links), until that is what is usual; a mirror that drops (`dropped_*` of coverage) or copies twice (--dedup); a
+capture of one host on a poor radio, which does lose; a backup over a bad path far away, which is the other end's loss.
 To tune: `percent`, `floor_permille` and `packets`. Cleared when the share is below for [detect] quiet seconds; a loss that stays is usual after an hour or so.
 """
 from __future__ import annotations
