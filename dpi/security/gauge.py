@@ -19,7 +19,7 @@ from dpi.security.conversation import ANY_SERVER, facts, mapped
 from dpi.security.distinct import INLINE, WORDS, estimate, join, mark_of, spread_out
 
 WAYS = 8
-SLOTS = 8                   # slots that one row is spread over at most
+SLOTS = 13                  # slots that one row is spread over at most: those of a minute in windows of 5 s, the shortest there are
 MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
 #: What a key is an address of, and what is distinct.

@@ -272,6 +272,8 @@ class Watchman:
                 self._baselines.learn(number, rule, key, slot, entry, most if unusual else None)
             self._whose.pop(_key(entry), None)
             self._known.pop(_key(entry), None)
+        if self._known:             # of entries that had fired and made room for others all the same
+            self._known = {key: None for key in self._known if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         if self._whose:             # what nearly fired
             self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         out += [one for one in self._faults if one.end <= moment]
