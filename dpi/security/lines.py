@@ -23,7 +23,7 @@ from dpi.security.registry import Asked
 from dpi.security.usual import Usual
 
 MOST = 1 << 17              # lines; what comes beyond has none, and is counted
-LINKS, VLANS = 256, 4096
+LINKS = 256                 # of the lines, links at most
 TOLD = 0.95                 # share of a link's bytes whose direction must be known for its two directions to be told apart
 FIRINGS = 1000              # of a kind and slot that are told; beyond, the weakest are counted
 ENOUGH = {"lost": 100, "rtt": 5, "response": 5}         # packets or samples of a slot to learn from
@@ -75,6 +75,7 @@ class Lines:
         self._words: Sequence[str] | None = None
         self._codes = np.zeros(0, np.int64)                 # of those words: line + 1, -1 not looked at
         self._kept: dict[str, dict[str, Any]] = {}
+        self._links = 0
         self._last = FREE
         self._before: Any = None                            # octets of links in the slot before
         self._recent: dict[tuple[str, int], int] = {}       # kind and link -> newest slot in which it was told
@@ -161,7 +162,7 @@ class Lines:
         if number >= 0:
             return number
         number = len(self._about)
-        if number >= MOST or (kind == LINK and sum(one[0] == LINK for one in self._about[:4 * LINKS]) >= LINKS):
+        if number >= MOST or (kind == LINK and self._links >= LINKS):
             self.full += 1
             return -1
         if number >= self._room:
@@ -171,6 +172,7 @@ class Lines:
         self._kinds[number] = kind
         self._customer[number] = self._customers.setdefault(customer, len(self._customers))
         if kind == LINK:
+            self._links += 1
             self._capacity[number] = self.places(self._probe, name)[1]
         return number
 
@@ -205,7 +207,10 @@ class Lines:
             rows = np.flatnonzero(found < 0)[first]
             for code, row in zip(fresh.tolist(), rows.tolist()):
                 word = str(column.words[code])
-                self._codes[code] = self._line(SERVICE, word, "" if customers is None else str(customers[row])) + 1 if word else 0
+                number = self._numbers.get((SERVICE, word), -1) if word else -1
+                if word and number < 0:
+                    number = self._line(SERVICE, word, "" if customers is None else str(customers[row]))
+                self._codes[code] = number + 1
             found = self._codes[codes]
         return found.astype(np.uint32)
 

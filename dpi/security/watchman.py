@@ -32,6 +32,7 @@ KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
+COVERED = 45 * SECOND       # after half a minute's end, in which the minute of coverage that it is part of has come
 FAULTS = 4096               # firings of faults that wait in a replay, until slots are closed
 SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
 
@@ -243,7 +244,7 @@ class Watchman:
     def _close(self, moment: int) -> None:
         """Close the slots that ended before `moment`, in their order."""
         if self._lines.asked:
-            self._faults += self._lines.end() if moment == FOREVER else self._lines.close(moment)
+            self._faults += self._lines.end() if moment == FOREVER else self._lines.close(moment - max(0, COVERED - self._grace))
         closed: list[Any] = []
         place = 0
         first = int(self._head["first"])

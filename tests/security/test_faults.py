@@ -217,14 +217,16 @@ def test_most_services_of_a_link_at_once_are_one_resource() -> None:
     assert {one.kind for one in heard} == {"resource_silent"} and heard[0].first_time == BEGIN + 750 * SECOND
 
 
+@pytest.mark.parametrize("grace", [20, 45])
 @pytest.mark.parametrize(("empty", "unread", "fires"), [(1, 0, False), (3, 0, True), (3, 5, False)])
-def test_a_link_without_a_frame_while_the_probe_reads_is_silent(empty: int, unread: int, fires: bool) -> None:
-    watchman, _, heard = watch([one for one in configured({}) if one.detector.kind == "resource_silent"], prompt=True, grace=45)
+def test_a_link_without_a_frame_while_the_probe_reads_is_silent(empty: int, unread: int, fires: bool, grace: int) -> None:
+    watchman, _, heard = watch([one for one in configured({}) if one.detector.kind == "resource_silent"], prompt=True, grace=grace)
     for minute in range(12):
         watchman.write(flows([download(60 * minute), download(60 * minute + 35)]))
         watchman.write(coverage(minute, 1))
         watchman.tick(BEGIN + (60 * minute + 100) * SECOND)
     for minute in range(12, 12 + empty):
+        watchman.tick(BEGIN + (60 * minute + 61) * SECOND)
         watchman.write(coverage(minute, 0, frames=0, unread=unread))
         watchman.tick(BEGIN + (60 * minute + 120) * SECOND)
     assert [(one.state, one.customer_id) for one in heard][:1] == ([("raised", "c-1")] if fires else [])

@@ -113,6 +113,15 @@ def test_lines_are_bounded_and_what_has_none_is_counted(monkeypatch: pytest.Monk
     assert lines.end() == [] and lines.counters()["lines"] == 0
 
 
+def test_links_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dpi.security.lines.LINKS", 3)
+    lines = Lines(faults())
+    for k in range(5):
+        one = batch([row("192.0.2.1", "192.0.2.2", at=k)], source=Coded.same(f"wire {k}", 1))
+        assert lines.take(one, one.records) == []
+    assert lines.counters()["lines"] == 3 and lines.counters()["lines_full"] == 2
+
+
 @pytest.mark.compiled
 def test_a_hundred_thousand_services_are_judged() -> None:
     count, lines = 100_000, Lines(faults())
