@@ -72,6 +72,13 @@ class Look:
         limit = np.where(known >= 2 * EARLY, np.maximum(np.maximum(floor / 100, times * mean), mean + DEVIATIONS * deviation), percent / 100)
         return (value >= limit) & (count >= packets), value * 100, limit * 100
 
+    def lasting(self, name: str, over: Any, far: Any) -> tuple[Any, Any]:
+        """Where something is over its limit for the second slot running, or `far` over it at once: bool[n]; and for how many slots before, int64[n]."""
+        newest = self.keep(name)[:self.n]
+        before = newest == self.slot - 1
+        newest[over] = self.slot
+        return over & (before | far), (over & before).astype(np.int64)
+
     def keep(self, name: str) -> Any:
         """int64[n] that is the same array at the next slot, 0 at first."""
         held = self.kept.get(name)
@@ -83,11 +90,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Found:
-    """Lines that have the fault: mask bool[n]; value and limit float64[n] as the summary says them; since int64[n]: for how many slots before this one."""
+    """Lines that have the fault: mask bool[n]; value and limit float64[n] as the summary says them; since int64[n]: for how many slots before this one.
+
+    doubtful bool[n]: lines of which it is not told yet, and which teach as little as those that have it."""
     mask: Any
     value: Any
     limit: Any
     since: Any = None
+    doubtful: Any = None
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ class Lines:
         for one in sorted(self.asked, key=lambda asked: bool(asked.detector.unless)):
             assert one.detector.faults is not None
             found = one.detector.faults(one.options, replace(look, kept=self._kept.setdefault(one.detector.kind, {})))
-            faulty |= found.mask
+            faulty |= found.mask if found.doubtful is None else found.mask | found.doubtful
             out += self._fold(one, found, look)
         self._learn(look, faulty)
         self._before = (slot, *(now[name].astype(np.float64) for name in ("near_octets", "far_octets", "untold")))
@@ -343,7 +343,7 @@ class Lines:
         since = 0 if found.since is None else int(found.since[line])
         begin, end = (look.slot - since) * SLOT, (look.slot + 1) * SLOT
         packets = int(now["near_packets"] + now["far_packets"])
-        counted = (f"value {value:.4g} (limit {limit:.4g})", f"packets {packets:,}", f"in {(end - begin) // 1_000_000} s")
+        counted = (f"value {value:.4g} (limit {limit:.4g})", f"{packets:,} packets in its last 30 s", f"lasting {(end - begin) // 1_000_000} s")
         line_name = f"{('link', 'vlan', 'service')[kind]} {name}"
         last = min(end - 1, max(int(self._head["clock"]), begin))
         return fault(detector=one.detector, number=255, slot=look.slot, begin=begin, end=end, first=begin, last=last, target=target, packets=packets,
