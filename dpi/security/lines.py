@@ -114,7 +114,8 @@ class Lines:
         columns: Any = batch.columns
         for k in range(batch.count):
             slot = int(columns["time"][k]) // SLOT + _MINUTE // SLOT - 1
-            frames, unread = (int(columns[name][k]) if name in columns else 0 for name in ("frames", "unread_us"))
+            frames, unread, octets, second, busiest = (
+                int(columns[name][k]) if name in columns else 0 for name in ("frames", "unread_us", "wire_bytes", "busiest_second", "busiest_bytes"))
             if slot <= int(self._head["closed"]) or (unread and not frames):
                 continue
             self._probe = self._probe or str(columns["probe"][k])
@@ -122,7 +123,6 @@ class Lines:
             if link < 0:
                 continue
             one = self._minutes.setdefault((slot, link), _Minute())
-            octets, second, busiest = (int(columns[name][k]) for name in ("wire_bytes", "busiest_second", "busiest_bytes"))
             one.octets, one.frames, one.unread = one.octets + octets, one.frames + frames, one.unread + unread
             if second == one.second:
                 one.busiest += busiest              # of several workers: the same second

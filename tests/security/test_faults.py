@@ -239,6 +239,15 @@ def test_a_link_without_a_frame_while_the_probe_reads_is_silent(empty: int, unre
     assert [(one.state, one.customer_id) for one in heard][:1] == ([("raised", "c-1")] if fires else [])
 
 
+def test_minutes_of_several_workers_are_one_and_those_that_nobody_read_are_none() -> None:
+    places = {"places": lambda probe, interface: ("uplink", 100_000_000)}
+    halves = [each for minute in range(2) for each in (
+        flows(row("10.0.0.1", "10.0.0.2", at=60 * minute + at) for at in (0, 40)), coverage(minute, 48), coverage(minute, 49))]
+    unread = Batch("coverage", 1, {"time": np.array([BEGIN]), "probe": Coded.same("test", 1), "source": Coded.same("wire", 1), "unread_us": np.array([9])})
+    assert [one.dedup_key for one in told("congestion", [unread, *halves], **places) if "97 %" in one.summary] == ["congestion:link wire:test"]
+    assert told("congestion", [each for each in halves if each.table == "flows" or each is halves[1]], **places) == []
+
+
 def test_a_vlan_that_falls_silent_is_told() -> None:
     rows = [row("10.0.0.1", "10.0.0.2", at=30 * k, vlan=77) for k in range(30)] + others(40)
     rows.sort(key=lambda one: int(one["interval_start"]))
