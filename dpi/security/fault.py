@@ -12,7 +12,7 @@ from dpi.security.metering import SLOT, UNIT
 from dpi.security.usual import DEVIATIONS, Usual
 
 SECONDS = SLOT // 1_000_000
-LINK, VLAN, SERVICE = range(3)
+LINK, VLAN, SERVICE, NET = range(4)
 EARLY = 10                  # slots of what is usual at which a change must be twice as great as later on
 _RULE = Rule(all=0, where="", window=SECONDS, limits=Limits(packets=1), victim=True)
 
@@ -21,7 +21,8 @@ _RULE = Rule(all=0, where="", window=SECONDS, limits=Limits(packets=1), victim=T
 class Look:
     """Lines in one slot; arrays of n, one for each line.
 
-    now METER; kind uint8: LINK, VLAN, SERVICE; link int64: number of the line's link, -1 none; live bool: its link has traffic.
+    now METER; kind uint8: LINK, VLAN, SERVICE, NET (what of a local network no service has: silence only); link int64: number of the line's link, -1 none;
+    live bool: its link has traffic.
     covered bool: a minute of the link ends here of which coverage tells, all of it read: minute float64[4, n] of it: octets, those of the busiest second, those
     of the busier direction (-1: not to be told), frames. capacity float64: bits a second in each direction, 0 not known.
     spoken, silent int64: slots in which it said something one after the other before it fell silent, and those since; asked: what it left unanswered since.
@@ -63,14 +64,14 @@ class Look:
         mean, deviation, known = self.usual.of(name, self.n)
         wanted = np.log2(times * (1.0 + EARLY / np.maximum(known, 1)))
         over = (value > mean + np.maximum(wanted, DEVIATIONS * deviation)) & (np.exp2(value) - np.exp2(mean) >= rise)
-        return over & (count >= samples) & (known >= 2), np.exp2(value), np.exp2(mean)
+        return over & (count >= samples) & (known >= 2) & (self.kind != NET), np.exp2(value), np.exp2(mean)
 
     def lossy(self, side: str, percent: float, floor: float, times: float, packets: int) -> tuple[Any, Any, Any]:
         """Where more than `percent` of what a side sent is lost, or, once what is usual is known, more than `floor` % and `times` that; share and limit, %."""
         value, count = self.share(side)
         mean, deviation, known = self.usual.of(f"{side}_lost", self.n)
         limit = np.where(known >= 2 * EARLY, np.maximum(np.maximum(floor / 100, times * mean), mean + DEVIATIONS * deviation), percent / 100)
-        return (value >= limit) & (count >= packets), value * 100, limit * 100
+        return (value >= limit) & (count >= packets) & (self.kind != NET), value * 100, limit * 100
 
     def lasting(self, name: str, over: Any, far: Any) -> tuple[Any, Any]:
         """Where something is over its limit for the second slot running, or `far` over it at once: bool[n]; and for how many slots before, int64[n]."""
@@ -125,7 +126,7 @@ class Fault(Firing):
         words = self.detector.summary.zh if chinese else self.detector.summary.en
         line = f"{self.target} 的线路" if chinese else f"the line of {self.target}"
         if self.place:
-            line = self.place if self.line.startswith("vlan ") else f"链路 {self.place}" if chinese else f"link {self.place}"
+            line = self.place if self.line.startswith(("vlan ", "network ")) else f"链路 {self.place}" if chinese else f"link {self.place}"
         return words.format(line=line, value=_number(self.value), limit=_number(self.limit), packets=f"{self.packets:,}", flows=f"{self.flows:,}",
                             customers=len(self.customers), seconds=f"{(self.end - self.begin) // 1_000_000:,}")
 

@@ -1,4 +1,4 @@
-"""The lines that faults are looked for on: links, VLANs and the lines of services; what rows and `coverage` say of each, slot by slot, and who is at fault.
+"""The lines that faults are looked for on: links, VLANs, local networks and services; what rows and `coverage` say of each, slot by slot, and who is at fault.
 
 A link is a source of rows: an interface of the probe, or a capture. Rows are summed by one kernel (dpi/security/metering.py); a slot is judged when it is
 closed, slots in their order, by every detector that asks for lines, over arrays of all lines at once. What a whole link has is told once, with the customers
@@ -10,20 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded
 from dpi.jit import point, records, world
-from dpi.security.fault import LINK, SERVICE, VLAN, Fault, Found, Look, fault
+from dpi.security.fault import LINK, NET, SERVICE, VLAN, Fault, Found, Look, fault
 from dpi.security.firing import address_of
+from dpi.security.gauge import SERVER_NET
 from dpi.security.metering import ARRAYS, FREE, HEAD, METER, PLACES, SLOT, WORLD, gather
 from dpi.security.registry import Asked
 from dpi.security.usual import Usual
 
 MOST = 1 << 17              # lines; what comes beyond has none, and is counted
-LINKS = 256                 # of the lines, links at most
+LINKS, NETS = 256, 4096     # of the lines, links and local networks at most
 TOLD = 0.95                 # share of a link's bytes whose direction must be known for its two directions to be told apart
 FIRINGS = 1000              # of a kind and slot that are told; beyond, the weakest are counted
 ENOUGH = {"lost": 100, "rtt": 5, "response": 5}         # packets or samples of a slot to learn from
@@ -75,7 +77,7 @@ class Lines:
         self._words: Sequence[str] | None = None
         self._codes = np.zeros(0, np.int64)                 # of those words: line + 1, -1 not looked at
         self._kept: dict[str, dict[str, Any]] = {}
-        self._links = 0
+        self._links = self._nets = 0
         self._last = FREE
         self._before: Any = None                            # octets of links in the slot before
         self._recent: dict[tuple[str, int], int] = {}       # kind and link -> newest slot in which it was told
@@ -98,9 +100,9 @@ class Lines:
             flag: Any = columns.get(f"{side}_local")
             here = sides[bit] != 0 if flag is None else (sides[bit] != 0) | (np.asarray(flag) != 0)
             local |= here.astype(np.uint8) << np.uint8(bit)
-        place = 0
+        place, vlans, nets = 0, self._tagged(rows["vlan"]), self._networks(rows, np.where(np.where(local == 2, sides[1], sides[0]) == 0, local, 0))
         while place < count:
-            place = gather(rows, sides[0], sides[1], self._tagged(rows["vlan"]), local, link, place, count, self._world)
+            place = gather(rows, sides[0], sides[1], vlans, nets, local, link, place, count, self._world)
             if place < count:
                 slots = self._arrays["slots"]
                 wanted, oldest = int(self._head["wanted"]), int(slots.min())
@@ -162,7 +164,7 @@ class Lines:
         if number >= 0:
             return number
         number = len(self._about)
-        if number >= MOST or (kind == LINK and self._links >= LINKS):
+        if number >= MOST or (kind == LINK and self._links >= LINKS) or (kind == NET and self._nets >= NETS):
             self.full += 1
             return -1
         if number >= self._room:
@@ -171,6 +173,7 @@ class Lines:
         self._about.append((kind, name, customer))
         self._kinds[number] = kind
         self._customer[number] = self._customers.setdefault(customer, len(self._customers))
+        self._nets += kind == NET
         if kind == LINK:
             self._links += 1
             self._capacity[number] = self.places(self._probe, name)[1]
@@ -223,6 +226,22 @@ class Lines:
             if vlan:
                 self._vlans[vlan] = self._line(VLAN, str(vlan)) + 1
         return self._vlans[ids]
+
+    def _networks(self, rows: Any, local: Any) -> Any:
+        """uint32[n]: lines of the /24 or /48 of the local side, + 1; rows of which none or both are local have none. local: 0 of a side with a service."""
+        out = np.zeros(len(local), np.uint32)
+        sided = np.flatnonzero((local == 1) | (local == 2))
+        if not len(sided):
+            return out
+        plain = rows.view(np.ndarray)[sided]
+        ends = np.where((local[sided] == 2)[:, None], plain["server_ip"], plain["client_ip"])
+        four = (ends[:, 0] == 0) & (ends[:, 1] & np.uint64(0xFFFFFFFF) == np.uint64(0xFFFF0000))
+        high = np.where(four, ends[:, 0], ends[:, 0] & np.uint64(0x0000FFFFFFFFFFFF))
+        low = np.where(four, ends[:, 1] & np.uint64(0x00FFFFFFFFFFFFFF), np.uint64(0))
+        _, first, which = np.unique(high * np.uint64(0x9E3779B97F4A7C15) ^ low, return_index=True, return_inverse=True)
+        lines = [self._line(NET, address_of(int(high[k]), int(low[k]), SERVER_NET)) + 1 for k in first.tolist()]
+        out[sided] = np.array(lines, np.uint32)[which]
+        return out
 
     # ---- slots that are over
 
@@ -338,13 +357,17 @@ class Lines:
             members = np.flatnonzero((look.kind == SERVICE) & (look.link == line) & ((look.now["spoke"] > 0) | (look.silent > 0) | ~look.live[line]))
             customers = tuple(sorted({self._about[each][2] for each in members.tolist()} - {""}))
             service = self._about[int(members[0])][1] if len(members) == 1 else ""
+        elif kind == NET:
+            net = ip_network(name)
+            inside = f"BETWEEN toIPv6('{net.network_address}') AND toIPv6('{net.broadcast_address}')"
+            target, place, where = name, name, f"(client_ip {inside} OR server_ip {inside})"
         elif kind == VLAN:
             place, where = f"VLAN {name}", f"vlan = {int(name)}"
         since = 0 if found.since is None else int(found.since[line])
         begin, end = (look.slot - since) * SLOT, (look.slot + 1) * SLOT
         packets = int(now["near_packets"] + now["far_packets"])
         counted = (f"value {value:.4g} (limit {limit:.4g})", f"{packets:,} packets in its last 30 s", f"lasting {(end - begin) // 1_000_000} s")
-        line_name = f"{('link', 'vlan', 'service')[kind]} {name}"
+        line_name = f"{('link', 'vlan', 'service', 'network')[kind]} {name}"
         last = min(end - 1, max(int(self._head["clock"]), begin))
         return fault(detector=one.detector, number=255, slot=look.slot, begin=begin, end=end, first=begin, last=last, target=target, packets=packets,
                      bytes=int(now["near_octets"] + now["far_octets"]), flows=int(now["near_rtts"]), flow_id=int(now["flow_id"]), customers=customers,

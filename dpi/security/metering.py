@@ -41,9 +41,9 @@ WORLD = world_dtype(tuple(ARRAYS))
 head_of, slots_of, meters_of = (pointed(name, kind) for name, kind in ARRAYS.items())
 
 
-@entry(ROW, U4, U4, U4, U1, I64, I64, I64, WORLD)
-def gather(rows: Any, clients: Any, servers: Any, vlans: Any, local: Any, link: Any, begin: Any, end: Any, worlds: Any) -> Any:
-    """Add rows [begin, end) to their lines. clients, servers, vlans uint32[n]: number of the line + 1 of each, 0 none; link: likewise of all.
+@entry(ROW, U4, U4, U4, U4, U1, I64, I64, I64, WORLD)
+def gather(rows: Any, clients: Any, servers: Any, vlans: Any, nets: Any, local: Any, link: Any, begin: Any, end: Any, worlds: Any) -> Any:
+    """Add rows [begin, end) to their lines. clients, servers, vlans, nets uint32[n]: number of the line + 1 of each, 0 none; link: likewise.
 
     local uint8[n]: bit 0 the client is local, bit 1 the server. Returns `end`, or the row that has a slot without a place (HEAD.wanted)."""
     w = worlds[0]
@@ -73,6 +73,8 @@ def gather(rows: Any, clients: Any, servers: Any, vlans: Any, local: Any, link: 
                     add(meters_of(w)[at + link], row, near_server, told, True, once, before, upto, span, link)
                 if vlans[k] != 0:
                     add(meters_of(w)[at + np.int64(vlans[k])], row, near_server, told, True, once, before, upto, span, link)
+                if nets[k] != 0:
+                    add(meters_of(w)[at + np.int64(nets[k])], row, near_server, told, False, once, before, upto, span, link)
                 if clients[k] != 0:
                     add(meters_of(w)[at + np.int64(clients[k])], row, False, True, False, once, before, upto, span, link)
                 if servers[k] != 0 and servers[k] != clients[k]:

@@ -19,12 +19,13 @@ def _shares(total: int, start: int, end: int) -> list[int]:
     return [now - before for now, before in zip(passed, [0, *passed], strict=False)]
 
 
-def meters(rows: Sequence[Any], clients: Sequence[int], servers: Sequence[int], vlans: Sequence[int], local: Sequence[int], link: int) -> Any:
+def meters(rows: Sequence[Any], clients: Sequence[int], servers: Sequence[int], vlans: Sequence[int], nets: Sequence[int], local: Sequence[int],
+           link: int) -> Any:
     """{(slot, line): {count: value}} of rows; lines as numbers + 1, 0 none."""
     out: Any = defaultdict(lambda: defaultdict(int))
     for k, row in enumerate(rows):
         told, swapped = local[k] in (1, 2), local[k] == 2
-        of = [(link, swapped, told, True), (vlans[k], swapped, told, True), (clients[k], False, True, False)]
+        of = [(link, swapped, told, True), (vlans[k], swapped, told, True), (nets[k], swapped, told, False), (clients[k], False, True, False)]
         of += [(servers[k], True, True, False)] if servers[k] != clients[k] else []
         for line, server_near, sided, everybody in of:
             if line:

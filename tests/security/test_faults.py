@@ -213,7 +213,7 @@ def test_a_service_with_gaps_that_declines_is_no_silence_and_one_that_speaks_aga
 
 def test_most_services_of_a_link_at_once_are_one_resource() -> None:
     who = [line(k) for k in range(1, 6)]
-    rows = [one for each in who for one in talk(range(25 if each is not who[4] else 40), each)] + others(40)
+    rows = [one for each in who for one in talk(range(65 if each is not who[4] else 80), each)] + others(80)
     rows.sort(key=lambda one: int(one["interval_start"]))
     asked = [one for one in configured({}) if one.detector.kind in ("service_silent", "resource_silent")]
     watchman, _, heard = watch(asked)
@@ -221,7 +221,14 @@ def test_most_services_of_a_link_at_once_are_one_resource() -> None:
         watchman.write(flows(rows[k:k + 25], "server"))
     watchman.end()
     assert {(one.kind, one.dedup_key, one.shared_by) for one in heard} >= {("resource_silent", "resource_silent:link wire:test", 5)}
-    assert {one.kind for one in heard} == {"resource_silent"} and heard[0].first_time == BEGIN + 750 * SECOND
+    assert {one.kind for one in heard} == {"resource_silent"} and heard[0].first_time == BEGIN + 1950 * SECOND
+
+
+def test_services_that_fall_silent_one_by_one_are_no_resource() -> None:
+    who = [line(k) for k in range(1, 6)]
+    rows = [one for k, each in enumerate(who) for one in talk(range(60 + 5 * k), each)] + others(100)
+    rows.sort(key=lambda one: int(one["interval_start"]))
+    assert told("resource_silent", [flows(rows[k:k + 25], "server") for k in range(0, len(rows), 25)]) == []
 
 
 @pytest.mark.parametrize("grace", [20, 45])
@@ -248,8 +255,20 @@ def test_minutes_of_several_workers_are_one_and_those_that_nobody_read_are_none(
     assert told("congestion", [each for each in halves if each.table == "flows" or each is halves[1]], **places) == []
 
 
+def test_a_network_that_falls_silent_is_told() -> None:
+    rows = sorted([*talk(range(120), line() | {"service": ""}), *others(140)], key=lambda one: int(one["interval_start"]))
+    def local(k: int) -> Batch:
+        part = rows[k:k + 9]
+        made = flows(part, "server")
+        return Batch("flows", made.count, {**{name: column for name, column in made.columns.items() if not name.startswith("server_")},
+                                           "server_local": np.array(["service" in one for one in part], np.uint8)}, made.records)
+    heard = told("resource_silent", [local(k) for k in range(0, len(rows), 9)])
+    assert {(one.dedup_key, one.target) for one in heard} == {("resource_silent:network 192.0.2.0/24:test", "192.0.2.0/24")}
+    assert "192.0.2.0/24 has been silent" in heard[0].summary and "toIPv6('192.0.2.255')" in heard[0].evidence
+
+
 def test_a_vlan_that_falls_silent_is_told() -> None:
-    rows = [row("10.0.0.1", "10.0.0.2", at=30 * k, vlan=77) for k in range(30)] + others(40)
+    rows = [row("10.0.0.1", "10.0.0.2", at=30 * k, vlan=77) for k in range(120)] + others(140)
     rows.sort(key=lambda one: int(one["interval_start"]))
     heard = told("resource_silent", [flows(rows[k:k + 9]) for k in range(0, len(rows), 9)])
     assert {one.dedup_key for one in heard} == {"resource_silent:vlan 77:test"} and "VLAN 77 has been silent" in heard[0].summary

@@ -1,6 +1,7 @@
 """What is measured of lines, against its slow twin; what is usual; and that hostile rows and very many lines are borne."""
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,10 @@ def test_meters_are_those_of_the_twin(rows: list[dict[str, Any]]) -> None:
     clients, servers = ([numbers.get((SERVICE, SERVICES[each[at]]), 0) for each in of] for at in (0, 1))
     vlans = [numbers.get((1, str(each["vlan"])), 0) for each in rows]
     local = [(each[2] & 1 | (each[0] != 0)) | (each[2] >> 1 | (each[1] != 0)) << 1 for each in of]
-    wanted = oracle.meters(one.records.view(np.ndarray), clients, servers, vlans, local, numbers.get((LINK, "wire"), 0))
+    near = [each["server"] if side == 2 else each["client"] for each, side in zip(rows, local, strict=True)]
+    free = [side in (1, 2) and not (servers if side == 2 else clients)[k] for k, side in enumerate(local)]
+    nets = [numbers.get((3, str(ip_network(f"{end}/{48 if ':' in end else 24}", False))), 0) if one else 0 for end, one in zip(near, free, strict=True)]
+    wanted = oracle.meters(one.records.view(np.ndarray), clients, servers, vlans, nets, local, numbers.get((LINK, "wire"), 0))
     for place, slot in enumerate(lines._arrays["slots"].tolist()):
         for number in range(len(lines._about)):
             meter = lines._arrays["meters"].view(np.ndarray)[place * lines._room + number]
