@@ -36,4 +36,13 @@ def watchman_of(settings: Settings, sinks: Sequence[Sink], live: bool = False) -
     spared = exemption(asked.ignore_networks, asked.ignore_ports, asked.ignore_kinds, asked.maintenance, frozenset(one.kind for one in every()), where)
     flow = settings.flow
     grace = settings.probe.row_seconds + LATE if live else max(flow.idle_tcp, flow.idle_udp, flow.idle_other) + 60 + SLACK
-    return Watchman(named, sinks, folding=Folding(asked.quiet, asked.cooldown), exemption=spared, grace=grace, prompt=live, keys=asked.max_keys)
+    return Watchman(named, sinks, folding=Folding(asked.quiet, asked.cooldown), exemption=spared, grace=grace, prompt=live, keys=asked.max_keys,
+                    places=lambda probe, interface: _place(settings, probe, interface))
+
+
+def _place(settings: Settings, probe: str, interface: str) -> tuple[str, int]:
+    """Name and capacity of a link, as [links.NAME] gives them; the first that fits, as in reports."""
+    for name, link in settings.links.items():
+        if link.probe in ("", probe) and link.interface in ("", interface):
+            return name, link.capacity_bps
+    return interface, 0

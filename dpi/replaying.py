@@ -146,6 +146,7 @@ class Replay:
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
+        self._heard = 0                 # of the seconds that are kept, those that detectors know
         self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
 
     def run(self, inputs: Sequence[Input]) -> Outcome:
@@ -202,6 +203,7 @@ class Replay:
             else:
                 self._alone(trace, origin, done, last)
         finally:
+            self._hear(captured.name, True)
             if last and self.watchman is not None:
                 self.watchman.end()             # before the capture's last row: the store takes that for the end of all others
             self._numbered = trace.packets
@@ -222,7 +224,7 @@ class Replay:
             with contextlib.closing(self._wanted(trace)) as blocks:
                 for block in blocks:
                     shard.process(block)
-                    self._tell(done + trace.position)
+                    self._tell(done + trace.position, trace.name)
         finally:
             if last:
                 shard.finish()
@@ -235,7 +237,7 @@ class Replay:
         crew = self._crew = self._crew or self._gather()
         for shard in crew.shards:
             shard.begin(origin)
-        crew.run(lambda place: self._wanted(trace, place), not last, lambda: self._tell(done + trace.position))
+        crew.run(lambda place: self._wanted(trace, place), not last, lambda: self._tell(done + trace.position, trace.name))
 
     def _gather(self) -> Crew:
         """A shard for each worker but the one that reads and decodes, each with its part of the memory."""
@@ -246,8 +248,25 @@ class Replay:
             shard.identify(self.identity)
         return Crew(self.intake, self.shards[1:], FRAMES_PER_BLOCK)
 
-    def _tell(self, position: int) -> None:
-        """Report the progress to whoever asked."""
+    def _hear(self, name: str, ended: bool = False) -> None:
+        """Let detectors know of the minutes that are over: they ask how full a link is while its rows are on their way."""
+        timeline = self.intake.timeline
+        kept = int(timeline.row.seconds)
+        if self.watchman is None or kept <= self._heard:
+            return
+        newest = int(timeline.seconds[kept - 1].second) // 60
+        if not ended and newest == int(timeline.seconds[self._heard].second) // 60:
+            return
+        fresh = timeline.seconds[self._heard:kept].view(np.ndarray).copy()
+        over = len(fresh) if ended else int(np.flatnonzero(fresh["second"] // 60 != newest)[-1]) + 1
+        self._heard += over
+        minutes = _minutes(fresh[:over])
+        n = len(minutes["time"])
+        self.watchman.write(Batch("coverage", n, {**minutes, "probe": Coded.same("replay", n), "source": Coded.same(name, n)}))
+
+    def _tell(self, position: int, name: str) -> None:
+        """Report the progress to whoever asked, and the minutes that are over."""
+        self._hear(name)
         if self.report is not None:
             row = self.intake.timeline.row
             self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), position
@@ -306,22 +325,14 @@ class Replay:
                 for path in provenance.unsure:
                     print(f"fullspan: {captured.name}: nobody can tell whether it is {path}, which has its size but no hash and is gone or changed: "
                           "both are kept", file=sys.stderr, flush=True)
-        seconds = self.intake.timeline.take_seconds()
+        seconds, self._heard = self.intake.timeline.take_seconds(), 0
         if len(seconds):
-            minutes = seconds["second"] // 60
-            minute = np.array(sorted(set(minutes.tolist())), np.int64)
-            at, n = np.searchsorted(minute, minutes), len(minute)
-            # the last of each minute when sorted by bytes; of equals the first second
-            order = np.lexsort((-seconds["second"], seconds["wire_bytes"], at))
-            busiest = seconds[order[np.flatnonzero(np.diff(at[order], append=n))]]
-            frames = np.zeros(n, np.uint64)
-            np.maximum.at(frames, at, seconds["packets"].astype(np.uint64))
+            minutes = _minutes(seconds)
+            n = len(minutes["time"])
             short = self._shortages()
             store.write(Batch("coverage", n, {
-                "time": minute * 60_000_000, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
+                **minutes, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
-                "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64), "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64),
-                "busiest_second": busiest["second"] * 1_000_000, "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames,
                 **{name: np.array([0] * (n - 1) + [count], np.uint64) for name, count in self._beside().items()},
                 # what has no time of its own is told with the last minute
                 **{name: np.array([*[0] * (n - 1), count - self._short.get(name, 0)], np.uint64) for name, count in short.items()},
@@ -359,6 +370,21 @@ class Replay:
         self._seconds.append(self.intake.timeline.take_seconds())
         every = np.concatenate(self._seconds)
         outcome.per_second = np.stack([every["second"], every["packets"], every["wire_bytes"]], axis=1) if len(every) else np.zeros((0, 3), np.int64)
+
+
+def _minutes(seconds: Any) -> dict[str, Any]:
+    """Columns of `coverage` of SECOND[k]: the minutes, what was seen in them, and their busiest seconds."""
+    minutes = seconds["second"] // 60
+    minute = np.array(sorted(set(minutes.tolist())), np.int64)
+    at, n = np.searchsorted(minute, minutes), len(minute)
+    # the last of each minute when sorted by bytes; of equals the first second
+    order = np.lexsort((-seconds["second"], seconds["wire_bytes"], at))
+    busiest = seconds[order[np.flatnonzero(np.diff(at[order], append=n))]]
+    frames = np.zeros(n, np.uint64)
+    np.maximum.at(frames, at, seconds["packets"].astype(np.uint64))
+    return {"time": minute * 60_000_000, "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64),
+            "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64), "busiest_second": busiest["second"] * 1_000_000,
+            "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames}
 
 
 def run(arguments: Sequence[str], *, sinks: Sequence[Sink], options: ReplayOptions | None = None, progress: Callable[[Progress], None] | None = None,

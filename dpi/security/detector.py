@@ -3,10 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpi.security.gauge import BOTH, CLIENT, NO_PORT, NOTHING, PAIR
 from dpi.security.rhythm import Rhythm
+
+if TYPE_CHECKING:
+    from dpi.security.fault import Found, Look
 
 SEVERITIES = ("low", "medium", "high", "critical")
 
@@ -83,13 +86,19 @@ class Rule:
         return self.key == PAIR
 
 
+def no_rules(options: Any) -> Sequence[Rule]:
+    """Of a detector that counts no rows by a key."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Detector:
     """One kind of detection.
 
     kind: its name in `detections`, snake_case. technique: of MITRE ATT&CK, '' for a fault. summary: a sentence with the places {source}, {target},
     {port}, {packets}, {bytes}, {flows}, {distinct}, {addresses} (in English, how many) and {seconds}.
-    rules: made of the options. by_port: alerts of different ports are different alerts.
+    rules: made of the options. faults: of a detector of faults: which lines have it in a slot (dpi.security.fault); its summary has the places {line}, {value},
+    {limit}, {packets}, {flows}, {customers} and {seconds}. by_port: alerts of different ports are different alerts.
     unless: kinds that say more: where one of them fired for the same address within the slot, this one is not told.
     """
     kind: str
@@ -99,9 +108,10 @@ class Detector:
     technique_name: str
     summary: Words
     options: type[Any]
-    rules: Callable[[Any], Sequence[Rule]]
+    rules: Callable[[Any], Sequence[Rule]] = no_rules
     by_port: bool = False
     unless: tuple[str, ...] = ()
+    faults: Callable[[Any, Look], Found] | None = None
     words: str = field(default="", compare=False)       # the file's docstring
     file: str = field(default="", compare=False)
 

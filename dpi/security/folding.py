@@ -72,16 +72,17 @@ class Folding:
         self.listeners: list[Listener] = []
         self.given_up = 0           # alerts cleared for want of room
         self.raised: dict[str, dict[str, int]] = {}         # alerts by kind and severity
-        self._held: dict[str, _Held] = {}
-        self._now = -(1 << 62)
+        self._held: dict[str, _Held] = {}       # the one that was heard of the longest ago first
+        self._now, self._due = -(1 << 62), 1 << 62      # due: nothing is to be told of what is held before
 
     def take(self, firing: Firing) -> str:
         """Fold a firing in; the id of its alert."""
         self.advance(firing.end if firing.final else firing.last)
         key = f"{firing.detector.kind}:{firing.about}:{firing.probe}"
-        held = self._held.get(key)
+        held = self._held.pop(key, None)
         if held is None:
             held = self._make(key, firing)
+        self._held[key] = held
         which = (firing.number, firing.slot, f"{firing.source}>{firing.target}")
         if which not in held.slots:
             held.slots[which] = None
@@ -100,6 +101,7 @@ class Folding:
             self._tell(held, "raised")
         elif self._now - held.told >= EVERY:
             self._tell(held, "updated")
+        self._due = min(self._due, self._next(held))
         return held.alert_id
 
     def advance(self, now: int) -> None:
@@ -107,6 +109,8 @@ class Folding:
         if now <= self._now:
             return
         self._now = now
+        if now < self._due:
+            return
         for held in list(self._held.values()):
             over = max(held.last, held.until) + self.quiet
             if held.state != "cleared" and now > over:
@@ -116,6 +120,14 @@ class Folding:
                     del self._held[held.dedup_key]
             elif held.changed and now - held.told >= EVERY:
                 self._tell(held, "updated")
+        self._due = min((self._next(held) for held in self._held.values()), default=1 << 62)
+
+    def _next(self, held: _Held) -> int:
+        """The first time at which something may be to be done about it."""
+        over = max(held.last, held.until) + self.quiet
+        if held.state == "cleared":
+            return over + self.cooldown + 1
+        return min(over + 1, held.told + EVERY) if held.changed else over + 1
 
     def finish(self, now: int) -> None:
         """A capture ends: tell what has changed since, and begin anew."""
@@ -124,7 +136,7 @@ class Folding:
             if held.changed and held.state != "cleared":
                 self._tell(held, "updated")
         self._held.clear()
-        self._now = -(1 << 62)
+        self._now, self._due = -(1 << 62), 1 << 62
 
     @property
     def open(self) -> int:
@@ -133,13 +145,13 @@ class Folding:
 
     def _make(self, key: str, firing: Firing) -> _Held:
         if len(self._held) >= OPEN:
-            oldest = min(self._held.values(), key=lambda held: held.last)
+            oldest = next(iter(self._held.values()))
             if oldest.state != "cleared":
                 self._tell(oldest, "cleared")
                 self.given_up += 1
             del self._held[oldest.dedup_key]
         number = hashlib.sha256(f"{key}@{firing.begin}".encode()).hexdigest()[:16]
-        held = self._held[key] = _Held(number, key, firing, firing.first, firing.last, firing.end, self._now)
+        held = _Held(number, key, firing, firing.first, firing.last, firing.end, self._now)
         counts = self.raised.setdefault(firing.detector.kind, {})
         counts[firing.detector.severity] = counts.get(firing.detector.severity, 0) + 1
         return held

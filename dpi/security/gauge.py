@@ -37,7 +37,7 @@ from dpi.security.ledger import (
     tell,
 )
 
-SLOTS = 8                   # slots that one row is spread over at most
+SLOTS = 13                  # slots that one row is spread over at most: those of a minute in windows of 5 s, the shortest there are
 PENDINGS = 512              # what is looked up at once, beside what one row may add
 MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are

@@ -26,14 +26,18 @@ from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
 from dpi.security.gauge import NO_PORT, PENDINGS, SERVER, SERVER_NET, SLOTS, measure
 from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
+from dpi.security.lines import Lines, Places
 from dpi.security.registry import Asked
 from dpi.security.sorts import Sorts
 
 SECOND = 1_000_000
+FOREVER = 1 << 62
 KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
+COVERED = 45 * SECOND       # after half a minute's end, in which the minute of coverage that it is part of has come
+FAULTS = 4096               # firings of faults that wait in a replay, until slots are closed
 SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
 
 
@@ -65,12 +69,13 @@ class Seen:
 
 class Watchman:
     """asked: detectors that are on. grace: s of the packet clock that rows of a slot may come late. prompt: a firing becomes an alert when its limit is
-    crossed, not when its slot closes (a probe); without it slots close at `end`, or once the table is half full. sinks: what rows are written to."""
+    crossed, not when its slot closes (a probe); without it slots close at `end`, or once the table is half full. sinks: what rows are written to.
+    places: what is known of links (dpi.security.lines)."""
 
-    kernels = (measure, close_slots, forget)
+    kernels = (measure, close_slots, forget, *Lines.kernels)
 
     def __init__(self, asked: Sequence[Asked], sinks: Sequence[Sink], *, folding: Folding | None = None, exemption: Exemption | None = None, grace: int = 600,
-                 prompt: bool = False, keys: int = KEYS) -> None:
+                 prompt: bool = False, keys: int = KEYS, places: Places | None = None) -> None:
         self.asked, self._sinks, self._grace, self._prompt = list(asked), list(sinks), grace * SECOND, prompt
         self.folding = folding or Folding()
         self.folding.listeners.insert(0, self._note)
@@ -102,15 +107,21 @@ class Watchman:
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
         self._alerts: list[Alert] = []
         self._told = Told()
+        self._lines = Lines(asked, places)
+        self._faults: list[Firing] = []         # of slots that are judged, until the others' of that time are closed
 
     # ---- sink
 
     def write(self, batch: Batch) -> None:
-        """Count rows of flows; of http what was denied is kept for them. What is found is written to the sinks before this returns."""
+        """Count rows of flows; of http what was denied is kept for them, and rows of coverage are taken in. What is found is written to the sinks before this
+        returns."""
         if batch.table == "http" and self._denials is not None:
             with self._lock:
                 self._denials.take(batch)
-        if batch.table != "flows" or not batch.count or not self._rules:
+        if batch.table == "coverage" and self._lines.asked:
+            with self._lock:
+                self._lines.cover(batch)
+        if batch.table != "flows" or not batch.count or not self.asked:
             return
         with self._lock:
             self._begin(batch)
@@ -120,12 +131,15 @@ class Watchman:
                 self._begin(batch)
             self._beside(batch, found)
             fresh: list[Firing] = []
+            if self._lines.asked:
+                self._faults += self._lines.take(batch, found)
             while place < batch.count:
                 place = measure(found, place, batch.count, self._world)
                 fresh += self._take_found(batch)
             self._fold(fresh)
             clock = int(self._head["clock"])
-            if clock - self._closed >= _STEP and (self._prompt or 2 * int(self._head["used"]) > len(self._arrays["tags"])):
+            if clock - self._closed >= _STEP and (
+                    self._prompt or 2 * int(self._head["used"]) > len(self._arrays["tags"]) or len(self._faults) > FAULTS):
                 self._closed = clock
                 self._close(clock - self._grace)
                 if self._prompt:
@@ -145,7 +159,7 @@ class Watchman:
         """A capture has ended, or the probe: close all slots, and begin anew."""
         with self._lock:
             clock = int(self._head["clock"])
-            self._close(1 << 62)
+            self._close(FOREVER)
             self.folding.finish(clock)
             self._write_alerts()
             self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
@@ -165,7 +179,8 @@ class Watchman:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) for name, where in named.items()} | {
-            "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored}
+            "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored,
+            **self._lines.counters()}
 
     # ---- rules
 
@@ -263,6 +278,8 @@ class Watchman:
 
     def _close(self, moment: int) -> None:
         """Close the slots that ended before `moment`, in their order."""
+        if self._lines.asked:
+            self._faults += self._lines.end() if moment == FOREVER else self._lines.close(moment - max(0, COVERED - self._grace))
         closed: list[Any] = []
         rhythms: dict[tuple[int, ...], tuple[float, float] | None] = {}
         place = 0
@@ -295,9 +312,13 @@ class Watchman:
                 self._baselines.learn(number, rule, key, slot, entry, most if unusual else None)
             self._whose.pop(whole, None)
             self._known.pop(whole, None)
+        if self._known:             # of entries that had fired and made room for others all the same
+            self._known = {key: rhythm for key, rhythm in self._known.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         if self._whose:             # what nearly fired
             self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
-        self._fold(out)
+        out += [one for one in self._faults if one.end <= moment]
+        self._faults = [one for one in self._faults if one.end > moment]
+        self._fold(sorted(out, key=lambda one: one.end))
 
     def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool, rhythm: tuple[float, float] | None) -> Firing:
         number, slot = int(entry["rule"]), int(entry["slot"])

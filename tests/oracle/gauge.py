@@ -127,8 +127,8 @@ def _count(out: dict[tuple[Any, ...], Counted], row: Any, number: int, rule: Rul
     flows = int(row["folded"]) or int(row["interval"] == 0)
     window, start, end = rule.window * 1_000_000, int(row["interval_start"]), int(row["interval_end"])
     first = start // window
-    last = min(max(end // window, first), first + 7)
-    span = max(min(end, (first + 8) * window) - start, 1)
+    last = min(max(end // window, first), first + 12)
+    span = max(min(end, (first + 13) * window) - start, 1)
     done = [0, 0]
     for slot in range(first, last + 1):
         passed = span if slot == last else (slot + 1) * window - start

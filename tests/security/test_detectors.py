@@ -123,7 +123,7 @@ WHOM = {"port_scan": "203.0.113.5", "horizontal_scan": "203.0.113.5", "slow_scan
 
 
 def test_every_detector_has_a_case() -> None:
-    assert sorted(CASES) == sorted(one.kind for one in every())
+    assert sorted(CASES) == sorted(one.kind for one in every() if one.faults is None)
 
 
 @pytest.mark.parametrize(("kind", "case"), [(kind, k) for kind, cases in CASES.items() for k in range(len(cases))])

@@ -1,6 +1,7 @@
 """Alerts through their life: raised, updated no more than once a minute, cleared, opened again; the listeners' door; exceptions."""
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -73,6 +74,35 @@ def test_alerts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not heard
     watchman.end()
     assert watchman.folding.given_up == 20 and sum(one.state == "cleared" for one in heard) == 20
+
+
+def test_the_alert_not_heard_of_the_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dpi.security.folding.OPEN", 3)
+    watchman, _, heard = watch()
+    watchman.write(batch([flood(at, f"192.0.2.{k}") for at, k in ((0, 1), (10, 2), (20, 3), (30, 1), (40, 4))]))
+    watchman.end()
+    assert [one.target for one in heard if one.state == "cleared"] == ["192.0.2.2"]
+
+
+class _Walking(Folding):
+    """Looks at every alert whenever time has passed: what looking only when something is due must come to."""
+
+    def advance(self, now: int) -> None:
+        self._due = -(1 << 62)
+        super().advance(now)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_looking_only_when_something_is_due_tells_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = [flood(rng.randrange(600) * 10, f"192.0.2.{rng.randrange(6)}") for _ in range(200)]
+
+    def states(folding: Folding) -> list[Any]:
+        watchman, _, heard = watch(folding=folding)
+        watchman.write(batch(rows))
+        watchman.end()
+        return heard
+    assert states(Folding(60, 200)) == states(_Walking(60, 200)) and len(states(Folding(60, 200))) > 30
 
 
 @pytest.mark.parametrize("words", [{"networks": "192.0.2.0/24"}, {"networks": "203.0.113.5"}, {"kinds": "syn_flood"},

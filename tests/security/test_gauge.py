@@ -180,3 +180,28 @@ def test_the_kernel_stops_where_there_is_no_room_to_tell() -> None:
     one._world[0]["found_n"] = room
     stops = [measure(whole.records, 0, 1500, one._world)]
     assert 0 < stops[0] < 1500
+
+
+def test_a_row_of_a_minute_is_shared_out_over_all_of_its_short_slots() -> None:
+    made = watchman([rule(window=5, key=SERVER)])
+    made.write(batch([row("10.0.0.1", "10.0.0.2", at=1, lasts=59.9, client_packets=1198)]))
+    held = entries(made)
+    assert len(held) == 13 and int(held["packets"].max()) <= 101 and int(held["packets"].sum()) == 1198
+
+
+def test_slots_before_1970_are_slots_like_others() -> None:
+    made = watchman([rule(window=10, key=SERVER)])
+    made.write(batch([row("10.0.0.1", "10.0.0.2", client_packets=100) | {"interval_start": -15_000_000, "interval_end": 4_999_999}]))
+    held = entries(made)
+    assert sorted(zip(held["slot"].tolist(), held["packets"].tolist(), strict=True)) == [(-2, 25), (-1, 50), (0, 25)]
+
+
+def test_keys_that_fired_and_made_room_are_forgotten() -> None:
+    sink: list[Any] = []
+    one = rule(window=10, key=SERVER, limits=Limits(packets=1))
+    detector = Detector("test", Words("", ""), "low", "", "", Words("", ""), object, lambda _: [one])
+    made = Watchman([Asked(detector, None, (one,))], sink, keys=8, prompt=True, grace=45)
+    made.write(batch([row("10.0.0.1", f"10.0.1.{k}") for k in range(100)]))
+    assert made.counters()["evicted"] > 0 and made._known
+    made.tick(BEGIN + 200 * SECOND)
+    assert not made._known
