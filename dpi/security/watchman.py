@@ -24,6 +24,7 @@ from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
 from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SERVER, SERVER_NET, SLOTS, WAYS, WORLD, close_slots, forget, measure
 from dpi.security.registry import Asked
+from dpi.security.standing import Standing
 
 SECOND = 1_000_000
 KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
@@ -67,12 +68,25 @@ class Watchman:
     kernels = (measure, close_slots, forget)
 
     def __init__(self, asked: Sequence[Asked], sinks: Sequence[Sink], *, folding: Folding | None = None, exemption: Exemption | None = None, grace: int = 600,
-                 prompt: bool = False, keys: int = KEYS) -> None:
-        self.asked, self._sinks, self._grace, self._prompt = list(asked), list(sinks), grace * SECOND, prompt
+                 prompt: bool = False, keys: int = KEYS, standing: Standing | None = None) -> None:
+        """standing: where alerts outlive a restart; those of before go on."""
+        self._sinks, self._grace, self._prompt, self._standing = list(sinks), grace * SECOND, prompt, standing
         self.folding = folding or Folding()
         self.folding.listeners.insert(0, self._note)
+        if standing is not None:
+            self.folding.resume(standing.held)
         self.exemption = exemption or Exemption()
-        self.seen = Seen(len(self.asked), {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked})
+        self.seen = Seen()
+        self._lock = threading.RLock()
+        self._alerts: list[Alert] = []
+        self._counted = dict.fromkeys(("rows", "evicted", "late", "blocks_full"), 0)       # by tables of before
+        self._arm(asked, keys)
+
+    def _arm(self, asked: Sequence[Asked], keys: int) -> None:
+        """Make the tables for these detectors, with nothing in them."""
+        self.asked, self._keys = list(asked), keys
+        self.seen.detectors = len(self.asked)
+        self.seen.titles |= {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked}
         self._rules: list[tuple[Asked, Rule]] = [(one, rule) for one in asked for rule in one.rules]
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
@@ -88,12 +102,10 @@ class Watchman:
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
         self._head = self._arrays["head"].view(np.ndarray)[0]
         self._head["first"], self._head["clock"], self._head["grace"] = 1 << 62, -(1 << 62), self._grace
-        self._lock = threading.RLock()
         self._baselines = Baselines()
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
         self._known: dict[tuple[int, ...], None] = {}           # what was told when it fired
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
-        self._alerts: list[Alert] = []
         self._told = Told()
 
     # ---- sink
@@ -129,18 +141,45 @@ class Watchman:
                 self._close(now - self._grace)
                 self.folding.advance(now - self._grace)
                 self._write_alerts()
+            if self._standing is not None and self.folding.held:
+                self._standing.write(self.folding.held, always=False)
 
     def end(self) -> None:
-        """A capture has ended, or the probe: close all slots, and begin anew."""
+        """A capture has ended, or the clock of a probe has gone back: close all slots, and begin anew."""
         with self._lock:
             clock = int(self._head["clock"])
             self._close(1 << 62)
-            self.folding.finish(clock)
+            if self._prompt:
+                self.folding.abandon()
+            else:
+                self.folding.finish(clock)
             self._write_alerts()
             self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
             self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
             self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
             self._probe, self._capture_id = "", 0
+
+    def stop(self) -> None:
+        """A probe ends: close all slots. What is open stays so, and the next start goes on with it."""
+        with self._lock:
+            self._close(1 << 62)
+            self.folding.pause(int(self._head["clock"]))
+            self._write_alerts()
+            if self._standing is not None:
+                self._standing.write(self.folding.held)
+
+    def rearm(self, asked: Sequence[Asked], exemption: Exemption, quiet: int, cooldown: int, keys: int) -> None:
+        """Go on with other settings, and with the alerts that are open. Where detectors or their options differ, what is counted now is judged by the
+        old ones, and counted and learned anew by the new ones."""
+        with self._lock:
+            self.exemption = exemption
+            self.folding.take_times(quiet, cooldown)
+            if list(asked) != self.asked or keys != self._keys:
+                self._close(1 << 62)
+                self._write_alerts()
+                for name in self._counted:
+                    self._counted[name] += int(self._head[name])
+                self._arm(asked, keys)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -152,7 +191,7 @@ class Watchman:
     def counters(self) -> dict[str, int]:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
-        return {name: int(self._head[where]) for name, where in named.items()} | {
+        return {name: int(self._head[where]) + self._counted.get(where, 0) for name, where in named.items()} | {
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored}
 
     # ---- rules
@@ -309,6 +348,8 @@ class Watchman:
             made, self._alerts = rows(self._alerts, time.time_ns() // 1000), []
             for sink in self._sinks:
                 sink.write(made)
+            if self._standing is not None:
+                self._standing.write(self.folding.held)
 
 
 def _rank(alert: Alert) -> tuple[int, int, int, str]:
