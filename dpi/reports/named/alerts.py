@@ -76,8 +76,8 @@ def _worst(ask: Request) -> Table:
                             f"FROM {SOURCE.rows(ask)} WHERE {SOURCE.where(ask)} ORDER BY {rank}, count DESC, first_time, alert LIMIT {ask.top}").rows
     table = Table("worst", Words("The worst", "最严重的告警"), WORST)
     for severity, kind, state, source, target, customer, shared, begin, lasted, count, alert in found:
-        ends = [concealed(str(end)) if ask.masked else str(end) for end in (source, target)]
-        table.rows.append((str(severity), str(kind), str(state), *ends, str(customer), int(shared), int(begin), float(lasted), int(count), str(alert)))
+        ends = [(concealed(str(end)) if ask.masked else str(end)) or None for end in (source, target)]
+        table.rows.append((str(severity), str(kind), str(state), *ends, str(customer) or None, int(shared), int(begin), float(lasted), int(count), str(alert)))
     return table
 
 

@@ -113,6 +113,7 @@ def test_a_mute_holds_for_what_waits_already(tmp_path: Path) -> None:
     one(alert(alert_id="b", dedup_key="l"))
     assert one.kept(5)
     silence.muted["k"] = time.time_ns() // 1000 + 60_000_000
+    until(lambda: one.health()[0].silenced == 1, 5, "it is silent")
     with taking(port=port) as server:
         assert one.settled(10)
         assert ids(server.posts) == ["b.1"]
@@ -191,3 +192,21 @@ def test_the_command_sends_a_sample_and_doctor_looks(tmp_path: Path, monkeypatch
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert found["alert.soc"]["state"] == "ok" and found["alert.bad"]["state"] == "bad" and "secret_file can't be read" in found["alert.bad"]["detail"]
     assert "hidden-token" not in json.dumps(found) and len(server.posts) == 2
+
+
+@pytest.mark.compiled
+def test_a_replay_tells_nobody_but_where_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.security.test_replays import scan, write
+
+    monkeypatch.chdir(tmp_path)
+    secret, capture = private(tmp_path / "secret", "s3cret"), str(write(tmp_path / "scan.pcap", scan(5, 60)))
+    asked = ["replay", capture, "--store", f"chdb://{tmp_path}/store"]
+    assert run([*asked, "--announce"]) == 2 and "no receiver" in capsys.readouterr().err
+    with taking() as server:
+        (tmp_path / "fullspan.toml").write_text(f'[alert.soc]\ntype = "webhook"\nurl = "http://127.0.0.1:{server.port}/"\nsecret_file = "{secret}"\n')
+        assert run(asked) == 0 and server.posts == [] and not (tmp_path / "store.spool").exists()
+        assert run([*asked, "--announce"]) == 0 and "soc: 1 states of alerts sent" in capsys.readouterr().err
+        data = json.loads(server.posts[0].body)["data"]
+        assert (data["kind"], data["source"], data["probe"]) == ("port_scan", "203.0.113.0/24", "replay") and len(server.posts) == 1
+        assert run(["alerts", "list", "--store", f"chdb://{tmp_path}/store", "--json"]) == 0
+        assert [one["alert_id"] for one in json.loads(capsys.readouterr().out)] == [data["alert_id"]]       # of one store: the same every time
