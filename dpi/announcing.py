@@ -13,6 +13,7 @@ from dpi.security.watchman import Watchman
 from dpi.settings import Settings
 from dpi.sinks.alerts import receivers
 from dpi.sinks.announcer import announcer
+from dpi.sinks.receiver import Receiver
 from dpi.sinks.silence import Silence
 
 
@@ -24,6 +25,7 @@ class Announcing:
         self.standing = standing
         self.silence = Silence(ask, None if standing is None else standing.muted)
         self.announcer = announcer(settings, directory, self.silence)
+        self._chosen: list[Receiver] = []
 
     def start(self, watchman: Watchman | None) -> None:
         """Tell what the watchman finds; what waits from before goes in any case."""
@@ -39,10 +41,10 @@ class Announcing:
         """Settings that have changed. Receivers are exchanged beside the caller, who has packets to read."""
         if watchman is not None:
             self.silence.exemption = watchman.exemption
-        chosen = receivers(settings)
-        if chosen:
+        self._chosen = receivers(settings)
+        if self._chosen:
             self.silence.start()
-        threading.Thread(target=self.announcer.adopt, args=(chosen,), name="alerts adopt", daemon=True).start()
+        threading.Thread(target=lambda: self.announcer.adopt(self._chosen), name="alerts adopt", daemon=True).start()      # the newest, where two overlap
 
     def health(self) -> tuple[ReceiverHealth, ...]:
         """See dpi.health."""

@@ -107,13 +107,14 @@ def mute(alert_id: str, store_url: str, until: str | None, off: bool, reason: st
 
 @command.command("test")
 @click.argument("name", metavar="NAME")
-def test(name: str) -> None:
+@_JSON
+def test(name: str, as_json: bool) -> None:
     """Send a made-up alert to the receiver [alert.NAME], raised and then cleared. Exit 2 and why, where it is not taken."""
     from dpi import settings
     from dpi.sinks.announcer import test as try_out
 
     try_out(settings.load(), name)
-    click.echo(f"{_clean(name)} took a made-up alert, raised and then cleared")
+    click.echo(json.dumps({"receiver": name, "taken": ["raised", "cleared"]}) if as_json else f"{_clean(name)} took a made-up alert, raised and then cleared")
 
 
 def _act(url: str, alert_id: str, action: str, until: int, reason: str, ticket: str, as_json: bool) -> None:

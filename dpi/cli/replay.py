@@ -63,6 +63,10 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
     summary = Summary()
     started = time.perf_counter()
     store = open_store(store_url, ahead=ahead)
+    if announcing is not None and store.url != "none":
+        from dpi.store import alerts
+
+        announcing.silence.muted.update(alerts.mutes(store))
     files_out: list[Any] = []
     try:
         wanted = [*((out, "flows") for out in outs), *((out, table) for out, table in ((detections_out, "detections"), (alerts_out, "alerts")) if out)]

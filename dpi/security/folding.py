@@ -52,6 +52,7 @@ class Folding:
         self.take_times(quiet, cooldown)
         self._ask, self._secret = secret, b""
         self.listeners: list[Listener] = []
+        self.until = 1 << 62        # time does not come further than that by a firing, us
         self.given_up = 0           # alerts cleared for want of room
         self.raised: dict[str, dict[str, int]] = {}         # alerts by kind and severity
         self._held: dict[str, Held] = {}
@@ -59,7 +60,7 @@ class Folding:
 
     def take(self, firing: Firing) -> str:
         """Fold a firing in; the id of its alert."""
-        self.advance(firing.end if firing.final else firing.last)
+        self.advance(min(firing.end if firing.final else firing.last, self.until))
         key = f"{firing.detector.kind}:{firing.about}:{firing.probe}"
         held = self._held.get(key)
         if held is None:

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from dpi.security.firing import Firing
 
 FORM = "fullspan alerts 1"
 EVERY = 10.0                # s between two times that it is written where nothing was told
+QUICK = 100                 # alerts that are written at once; of more, each takes a millisecond until the next time
 SECRET = 32                 # bytes
 log = logging.getLogger("dpi.alerts")
 
@@ -99,7 +100,7 @@ class Standing:
 
     def __init__(self, path: Path) -> None:
         """Reads it, where it is there."""
-        self._path, self._written, self._trouble = path, time.monotonic(), False
+        self._path, self._written, self._trouble, self._told = path, time.monotonic(), False, False
         self.secret = secrets.token_bytes(SECRET)
         self.held: list[Held] = []              # as it was found
         self.muted: dict[str, int] = {}         # key of alerts -> until, us; 0: for ever
@@ -120,12 +121,14 @@ class Standing:
                 return
         log.warning("open alerts are not known: their file is not whole", extra={"path": str(path)})
 
-    def write(self, held: Iterable[Held], always: bool = True) -> None:
-        """Write the file; where not always, only if it is time to."""
-        if not always and time.monotonic() - self._written < EVERY:
+    def write(self, held: Sequence[Held], told: bool = True, last: bool = False) -> None:
+        """Write the file where it is time to. told: a state of an alert was, since. last: it is the end, and always time."""
+        self._told |= told
+        wait = 0.0 if last else max(0, len(held) - QUICK) / 1000 if self._told else EVERY
+        if time.monotonic() - self._written < wait:
             return
-        self._written = time.monotonic()
-        content = json.dumps({"form": FORM, "secret": self.secret.hex(), "muted": self.muted, "alerts": [one.json() for one in held]})
+        # another thread may learn of mutes meanwhile: it is copied at once
+        content = json.dumps({"form": FORM, "secret": self.secret.hex(), "muted": dict(self.muted), "alerts": [one.json() for one in held]})
         beside = self._path.with_suffix(".part")
         try:
             with contextlib.suppress(FileNotFoundError):
@@ -140,3 +143,4 @@ class Standing:
             if not self._trouble:
                 log.warning("open alerts can't be written", extra={"path": str(self._path), "reason": error.strerror})
             self._trouble = True
+        self._written, self._told = time.monotonic(), False

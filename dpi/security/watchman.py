@@ -142,7 +142,7 @@ class Watchman:
                 self.folding.advance(now - self._grace)
                 self._write_alerts()
             if self._standing is not None and self.folding.held:
-                self._standing.write(self.folding.held, always=False)
+                self._standing.write(self.folding.held, told=False)
 
     def end(self) -> None:
         """A capture has ended, or the clock of a probe has gone back: close all slots, and begin anew."""
@@ -162,11 +162,11 @@ class Watchman:
     def stop(self) -> None:
         """A probe ends: close all slots. What is open stays so, and the next start goes on with it."""
         with self._lock:
-            self._close(1 << 62)
+            self._close_early()
             self.folding.pause(int(self._head["clock"]))
             self._write_alerts()
             if self._standing is not None:
-                self._standing.write(self.folding.held)
+                self._standing.write(self.folding.held, last=True)
 
     def rearm(self, asked: Sequence[Asked], exemption: Exemption, quiet: int, cooldown: int, keys: int) -> None:
         """Go on with other settings, and with the alerts that are open. Where detectors or their options differ, what is counted now is judged by the
@@ -175,7 +175,7 @@ class Watchman:
             self.exemption = exemption
             self.folding.take_times(quiet, cooldown)
             if list(asked) != self.asked or keys != self._keys:
-                self._close(1 << 62)
+                self._close_early()
                 self._write_alerts()
                 for name in self._counted:
                     self._counted[name] += int(self._head[name])
@@ -299,6 +299,12 @@ class Watchman:
         if self._whose:             # what nearly fired
             self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
         self._fold(out)
+
+    def _close_early(self) -> None:
+        """Close all slots, also those that are not over: time has not come to their ends, and nothing is cleared by them."""
+        self.folding.until = int(self._head["clock"])
+        self._close(1 << 62)
+        self.folding.until = 1 << 62
 
     def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool) -> Firing:
         number, slot = int(entry["rule"]), int(entry["slot"])

@@ -69,6 +69,8 @@ class Announcer:
         """Other receivers from now on: those that are as they were go on, others end and begin, which waits for requests under way. Nothing is lost. One
         whose directory or certificate authorities can't be had is left out, and the log says so: what concerned it before waits on disk."""
         with self._change:
+            if self._over:
+                return
             before = {courier.receiver.name: courier for courier in self._couriers}
             wanted = {receiver.name: receiver for receiver in chosen}
             ended = {name: courier for name, courier in before.items() if wanted.get(name) != courier.receiver}

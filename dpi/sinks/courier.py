@@ -76,10 +76,12 @@ class Courier:
     def know(self, alerts: Iterable[Alert]) -> None:
         """Before start(): these stood when the probe ended, and this receiver was told."""
         for alert in alerts:
-            if self.receiver.concerns(alert) and alert.state != "cleared" and not self._silent(alert):
-                self._told[alert.alert_id] = SEVERITIES.index(alert.severity)
-                if self._sender.every:
-                    self._stand(alert)
+            if not self.receiver.concerns(alert) or alert.state == "cleared":
+                continue
+            silent = self._silent(alert)
+            self._note(alert, -1 if silent else SEVERITIES.index(alert.severity))
+            if self._sender.every and not silent:
+                self._stand(alert)
 
     def inherit(self, other: Courier) -> None:
         """Before start(): go on where the closed one ended, whose receiver has the same name and other settings."""
@@ -184,7 +186,8 @@ class Courier:
 
     def _run(self) -> None:
         every = self._sender.every
-        ready, again = 0.0, time.monotonic() + every        # when an attempt may be made, when those that stand are due
+        # what stood before a restart is said at once
+        ready, again = 0.0, time.monotonic() + (0.0 if self._standing else every)        # when an attempt may be made, when those that stand are due
         while True:
             with self._bell:
                 while not self._over:

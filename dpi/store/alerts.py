@@ -91,11 +91,10 @@ def capture(store: Store, alert: dict[str, Any]) -> list[dict[str, Any]]:
 
 def mutes(store: Asked) -> dict[str, int]:
     """Keys of alerts that are muted -> until, us; 0: for ever. Such as are over are among them."""
-    sql = (f"SELECT dedup_key, action, toInt64(ifNull(toUnixTimestamp64Micro(until_time), 0)) FROM alert_actions WHERE action IN ('mute', 'unmute') "
-           f"ORDER BY action_id DESC LIMIT {_MUTES}")
     newest: dict[str, int] = {}
-    for key, action, until in store.query(sql):
-        newest.setdefault(str(key), int(until) if str(action) == "mute" else -1)
+    for key, action, until in store.query("SELECT dedup_key, action, until_time FROM alert_actions WHERE action IN ('mute', 'unmute') "
+                                          f"ORDER BY action_id DESC LIMIT {_MUTES}"):
+        newest.setdefault(str(key), -1 if str(action) != "mute" else 0 if until is None else _micros(until))
     return {key: until for key, until in newest.items() if until >= 0}
 
 

@@ -98,14 +98,14 @@ READABLE = (*VIEWS, "coverage", *(table.name for table in TABLES.values() if tab
 
 def keys(replicated: str = "", replica: str = "") -> list[str]:
     """CREATE TABLE of the pseudonyms' key."""
-    engine = f"ReplicatedMergeTree('{replicated}/{KEY}', '{replica}')" if replicated else "MergeTree"
+    engine = f"ReplicatedMergeTree('{replicated}/{KEY}', '{replica}')" if replicated else "MergeTree()"
     return [f"CREATE TABLE IF NOT EXISTS {KEY} (k0 UInt64, k1 UInt64) ENGINE = {engine} ORDER BY tuple()"]
 
 
 def fill_key(run: Run) -> None:
     """Make the key, where there is none: another one would give everyone another pseudonym."""
     if str(list(run(f"SELECT count() FROM {KEY}"))[0][0]) == "0":
-        run(f"INSERT INTO {KEY} VALUES ({secrets.randbits(64)}, {secrets.randbits(64)})")
+        run(f"INSERT INTO {KEY} SELECT toUInt64({secrets.randbits(64)}), toUInt64({secrets.randbits(64)})")     # old servers wait for VALUES to be sent
 
 
 def statements() -> list[str]:

@@ -136,3 +136,14 @@ def test_the_state_says_no_more_than_it_needs(tmp_path: Path) -> None:
     watchman.write(batch([flood(1)]))
     found = json.loads((tmp_path / "alerts.state").read_text())
     assert set(found) == {"form", "secret", "muted", "alerts"} and len(found["alerts"]) == 1 and found["alerts"][0]["slots"] == []
+
+
+def test_a_slot_of_an_hour_that_is_closed_early_clears_nothing(tmp_path: Path) -> None:
+    """Else a stop would clear what is open, and the next start raise it anew."""
+    probes = [row("203.0.113.9", f"192.0.2.{k % 100}", port=1000 + k, at=k / 100) for k in range(200)]
+    for early in (lambda one: one.stop(), lambda one: one.rearm(configured({"syn_flood": {"packets": 200}}), Exemption(), 300, 900, one._keys)):
+        (tmp_path / "alerts.state").unlink(missing_ok=True)
+        watchman, heard, _ = begun(tmp_path / "alerts.state")
+        watchman.write(batch([flood(1), *probes]))
+        early(watchman)
+        assert {"slow_scan", "syn_flood"} <= {one.kind for one in heard} and "cleared" not in {one.state for one in heard}

@@ -187,11 +187,12 @@ def test_the_command_sends_a_sample_and_doctor_looks(tmp_path: Path, monkeypatch
                                                 '[alert.bad]\ntype = "webhook"\nurl = "http://127.0.0.1:1/hidden-token"\nsecret_file = "nowhere"\n')
         assert run(["alerts", "test", "soc"]) == 0 and "soc took" in capsys.readouterr().out
         assert [json.loads(one.body)["type"] for one in server.posts] == ["fullspan.alert.raised", "fullspan.alert.cleared"]
+        assert run(["alerts", "test", "soc", "--json"]) == 0 and json.loads(capsys.readouterr().out)["taken"] == ["raised", "cleared"]
         assert run(["alerts", "test", "nobody"]) == 2 and "no receiver is called 'nobody'" in capsys.readouterr().err
         assert run(["doctor", "--store", "none", "--json"]) == 1
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert found["alert.soc"]["state"] == "ok" and found["alert.bad"]["state"] == "bad" and "secret_file can't be read" in found["alert.bad"]["detail"]
-    assert "hidden-token" not in json.dumps(found) and len(server.posts) == 2
+    assert "hidden-token" not in json.dumps(found) and len(server.posts) == 4
 
 
 @pytest.mark.compiled
