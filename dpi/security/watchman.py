@@ -78,7 +78,8 @@ class Watchman:
         self.exemption = exemption or Exemption()
         self.seen = Seen()
         self._lock = threading.RLock()
-        self._alerts: list[Alert] = []
+        # of a probe that was killed the store may not have what was told last: it gets it again, and one row of a revision counts
+        self._alerts: list[Alert] = [] if standing is None else [one.alert() for one in standing.held]
         self._counted = dict.fromkeys(("rows", "evicted", "late", "blocks_full"), 0)       # by tables of before
         self._arm(asked, keys)
 

@@ -44,6 +44,8 @@ def test_an_alert_that_is_open_is_neither_raised_twice_nor_left_open(tmp_path: P
     told = 1 if killed else 2
     second, after, sink = begun(tmp_path / "alerts.state")
     second.tick(BEGIN + 60 * SECOND)
+    again = {one["alert_id"]: (one["state"], one["revision"]) for one in sink.rows["alerts"]}       # its rows, which may not have been stored
+    assert again == {one.alert_id: (one.state, told) for one in before[-2:]} and not after
     second.write(batch([flood(65)]))                # of one the flood goes on
     second.tick(BEGIN + 150 * SECOND)
     known = {one.target: one.alert_id for one in before}
@@ -140,10 +142,10 @@ def test_the_state_says_no_more_than_it_needs(tmp_path: Path) -> None:
 
 def test_a_slot_of_an_hour_that_is_closed_early_clears_nothing(tmp_path: Path) -> None:
     """Else a stop would clear what is open, and the next start raise it anew."""
-    probes = [row("203.0.113.9", f"192.0.2.{k % 100}", port=1000 + k, at=k / 100) for k in range(200)]
+    probes = [row("203.0.113.9", f"192.0.2.{k}", port=22, at=k * 13) for k in range(230)]        # an hour's, of which ten minutes are left
     for early in (lambda one: one.stop(), lambda one: one.rearm(configured({"syn_flood": {"packets": 200}}), Exemption(), 300, 900, one._keys)):
         (tmp_path / "alerts.state").unlink(missing_ok=True)
         watchman, heard, _ = begun(tmp_path / "alerts.state")
-        watchman.write(batch([flood(1), *probes]))
+        watchman.write(batch([flood(2980), *probes]))
         early(watchman)
         assert {"slow_scan", "syn_flood"} <= {one.kind for one in heard} and "cleared" not in {one.state for one in heard}
