@@ -231,11 +231,11 @@ class Courier:
             self._set_aside(order, f"it can't be written: {type(error).__name__}")
             return self._done(name)
         self._well()
+        with self._bell:
+            self._sent += 1         # before nothing waits any more: who waits for that reads it then
         self._spool.remove(order)
         if self._sender.every:
             self._stand(alert)
-        with self._bell:
-            self._sent += 1
         return self._done(name)
 
     def _done(self, name: str) -> float:
