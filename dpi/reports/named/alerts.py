@@ -39,12 +39,12 @@ _MEASURES = (
     Measure(C("longest", "span", Words("Longest", "最长"), Words("from the first to the last packet, of all", "全部告警从首包到末包的最长时长")), "max({lasted})"),
 )
 WORST = (
-    C("severity", "text", Words("Severity", "级别"), Words("gravest first; of equals the one with most detections", "最严重者在前；相同时检测次数多者在前")),
-    C("kind", "text", Words("Kind", "类型"), Words("what was detected", "检测到的类型")),
+    C("alert_severity", "text", Words("Severity", "级别"), Words("gravest first; of equals the one with most detections", "最严重者在前；相同时检测次数多者在前")),
+    C("alert_kind", "text", Words("Kind", "类型"), Words("what was detected", "检测到的类型")),
     C("state", "text", Words("State", "状态"), Words("raised, updated or cleared", "raised 已触发，updated 已更新，cleared 已清除")),
     C("source", "text", Words("Source", "来源"), Words("where it came from; none: several", "来源地址；空为多个")),
     C("target", "text", Words("Target", "目标"), Words("what it hit; none: several", "目标地址；空为多个")),
-    C("customer", "text", Words("Customer", "客户"), Words("who is hit, else who caused it; none: several, or none known", "受影响的客户，否则为引发者；空为多个或未知")),
+    C("alert_customer", "text", Words("Customer", "客户"), Words("who is hit, else who caused it; none: several, or none known", "受影响的客户，否则为引发者；空为多个或未知")),
     C("shared_by", "count", Words("Shared by", "共享客户数"), Words("customers who share the target", "共享目标的客户数")),
     C("begin", "time", Words("First packet", "首包"), Words("its first packet", "告警的首包时间")),
     C("lasted", "span", Words("Time open", "持续"), Words("from its first to its last packet", "从首包到末包的时长")),
