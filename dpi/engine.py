@@ -76,7 +76,7 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
                 pass_time(timeline_of(w), seconds_of(w), packets, many)
                 if ring_of(w).size != 0:
                     keep(data, packets, many, ring_of(w))
-                if listener_of(w).size != 0 and tell(data, packets, np.int64(many), listener_of(w)) != 0:
+                if listener_of(w).size != 0 and decoder_of(w)[0].telling != 0 and tell(data, packets, np.int64(many), listener_of(w)) != 0:
                     cursor[TOLD] = 1
                     return HEARD
             cursor[TOLD] = 0

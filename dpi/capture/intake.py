@@ -36,7 +36,7 @@ def deal(data: Any, frames: Any, packets: Any, spare: Any, dealt: Any, worlds: A
     if shards == 1:
         decode_batch(data, frames, 0, count, packets, fragments_of(w), seed_of(w), decoder_of(w))
         pass_time(timeline_of(w), seconds_of(w), packets, count)
-        if listener_of(w).size != 0:
+        if listener_of(w).size != 0 and decoder_of(w)[0].telling != 0:
             tell(data, packets, np.int64(count), listener_of(w))
         dealt[0] = count
         return 0
@@ -46,7 +46,7 @@ def deal(data: Any, frames: Any, packets: Any, spare: Any, dealt: Any, worlds: A
         many = min(count - start, BATCH)
         decode_batch(data, frames, start, many, spare, fragments_of(w), seed_of(w), decoder_of(w))
         pass_time(timeline_of(w), seconds_of(w), spare, many)
-        if listener_of(w).size != 0:
+        if listener_of(w).size != 0 and decoder_of(w)[0].telling != 0:
             tell(data, spare, np.int64(many), listener_of(w))
         for i in range(many):
             p = spare[i]

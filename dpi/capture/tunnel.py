@@ -51,6 +51,8 @@ DECODER = np.dtype((np.record, [
     ("inner_tunnel", "u2"),
     ("inner_id", "u4"), ("fragment_id", "u4"),
     ("ip_at", "i8"), ("l4_at", "i8"), ("end", "i8"), ("addresses_at", "i8"),
+    # ---- the batch decoded last
+    ("telling", "i8"),                      # its packets that may tell who has an address or who serves (`is_telling`), and those that were refused
     # ---- counters
     ("refused", "u8", (len(REFUSALS),)),    # by reason; [0] counts the decoded
     ("tunnels", "u8", (len(TUNNELS),)),     # frames whose packet has TUNNELS[i] around it

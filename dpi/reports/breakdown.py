@@ -95,7 +95,15 @@ def breakdown(ask: Request, name: str, title: Words, by: str, measures: Sequence
     def figures(row: tuple[Any, ...]) -> dict[str, Any]:
         return {name: _plain(value) for name, value in zip(names, row, strict=True)}
 
-    whole = figures(ask.store.query(f"SELECT {select} FROM {relation} WHERE {where}").rows[0])
+    left_out = max(0, int(found[0][-1]) - len(found))
+    keys = ", ".join(quoted(str(row[0])) for row in found)
+    outside = f"notEmpty(tags) AND NOT hasAny(tags, [{keys}])" if by == "tag" else f"toString({key}) NOT IN ({keys})"
+    if left_out:        # the rest and the whole at once: each is a walk over all rows
+        sets = ask.store.query(f"SELECT grouping(outside) AS every, {outside} AS outside, {select} FROM {relation} WHERE {where} "
+                               f"GROUP BY GROUPING SETS ((outside), ())").rows
+    else:
+        sets = [(1, 0, *ask.store.query(f"SELECT {select} FROM {relation} WHERE {where}").rows[0])]
+    whole = next(figures(row[2:]) for row in sets if int(row[0]))
 
     def line(first: Any, values: dict[str, Any], seconds: float) -> tuple[Any, ...]:
         for one in measures:
@@ -103,16 +111,12 @@ def breakdown(ask: Request, name: str, title: Words, by: str, measures: Sequence
                 values[one.column.name] = one.derive(values, seconds, whole)
         return (first, *(values[one.column.name] for one in measures))
 
-    table.left_out = max(0, int(found[0][-1]) - len(found))
+    table.left_out = left_out
     for row in found:
         seconds = ask.slot(int(row[0]), by) if timed else ask.seconds
         table.rows.append(line(int(row[0]) if timed else str(row[0]), figures(row[1:-1]), seconds))
-    if table.left_out:
-        keys = ", ".join(quoted(str(row[0])) for row in found)
-        outside = f"toString({key}) NOT IN ({keys})"
-        if by == "tag":
-            outside = f"notEmpty(tags) AND NOT hasAny(tags, [{keys}])"
-        table.rest = line("", figures(ask.store.query(f"SELECT {select} FROM {relation} WHERE {where} AND {outside}").rows[0]), ask.seconds)
+    if left_out:
+        table.rest = line("", next(figures(row[2:]) for row in sets if not int(row[0]) and int(row[1])), ask.seconds)
     table.total = line("", whole, ask.seconds)
     return table, source
 

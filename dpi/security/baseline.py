@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpi.security.detector import Rule
-from dpi.security.gauge import MEASURES
+from dpi.security.ledger import MEASURES
 
 KEYS = 1 << 14
 WARM = 30                   # slots of a rule that must have passed before what is usual is known

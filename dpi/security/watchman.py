@@ -13,7 +13,7 @@ from dpi.batch import Batch, Coded, Sink
 from dpi.capture.key import fresh_seed
 from dpi.flow.figures import AlertLine, Detected
 from dpi.flow.row import records_of
-from dpi.jit import records, world
+from dpi.jit import LINE, records, world
 from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
 from dpi.security.conversation import PROTOCOL_AT, PROTOCOLS, port_classes
@@ -22,7 +22,8 @@ from dpi.security.distinct import WORDS, linear
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
-from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SERVER, SERVER_NET, SLOTS, WAYS, WORLD, close_slots, forget, measure
+from dpi.security.gauge import NO_PORT, PENDINGS, SERVER, SERVER_NET, SLOTS, measure
+from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
 from dpi.security.registry import Asked
 from dpi.security.standing import Standing
 
@@ -94,10 +95,11 @@ class Watchman:
         keys = max(WAYS, 1 << (keys - 1).bit_length())
         self._classes: dict[tuple[str, ...], int] = {}
         self._words: Sequence[str] | None = None        # of the protocols that `protocols` was made for
+        at_once = PENDINGS + SLOTS * len(self._rules)
         self._arrays: dict[str, Any] = {
-            "head": records(1, HEAD), "rules": records(len(self._rules), RULE), "tags": np.zeros(keys, np.uint64), "entries": records(keys, ENTRY),
-            "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * SLOTS * len(self._rules)), np.int64),
-            "seed": fresh_seed(), "ports": port_classes(), "protocols": np.zeros(1 << 12, np.uint64), "linear": linear()}
+            "head": records(1, HEAD), "rules": records(len(self._rules), RULE), "tags": _tags(keys), "entries": records(keys, ENTRY),
+            "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * at_once), np.int64),
+            "pending": records(at_once, PENDING), "seed": fresh_seed(), "ports": port_classes(), "protocols": np.zeros(1 << 12, np.uint64), "linear": linear()}
         for number, (_, rule) in enumerate(self._rules):
             self._put(number, rule)
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
@@ -357,6 +359,13 @@ class Watchman:
                 sink.write(made)
             if self._standing is not None:
                 self._standing.write(self.folding.held)
+
+
+def _tags(count: int) -> Any:
+    """uint64[count] that begins at a cache line: a bucket is one."""
+    raw: Any = np.zeros(count + LINE // 8, np.uint64)
+    begin = -raw.ctypes.data % LINE // 8
+    return raw[begin:begin + count]
 
 
 def _rank(alert: Alert) -> tuple[int, int, int, str]:

@@ -16,7 +16,7 @@ from dpi.capture.tunnel import IP_TUNNELS
 from dpi.jit import BUILD, records
 from tests.capture.decoding import decode
 from tests.hostile import samples as made
-from tests.hostile.samples import Sample, samples
+from tests.hostile.samples import Sample, ether, ip4, samples, udp
 from tests.oracle.decode import Twin
 
 SEED = fresh_seed(np.random.default_rng(5))
@@ -96,13 +96,30 @@ def mutated(draw: Any) -> Sample:
     return Sample(one.name, link, bytes(frame[:cut] if draw(st.booleans()) else frame), draw(st.sampled_from([0, len(one.frame), 40, 3000])))
 
 
+def tells(packet: Any) -> bool:
+    """Whether whoever listens for addresses and servers has to see it."""
+    ports = {67, 68, 546, 547}
+    return packet.status != 0 or packet.ip_protocol == 58 or packet.ip_protocol == 17 and (
+        packet.source_port in ports or packet.target_port in {*ports, 1813, 1646})
+
+
 @settings(max_examples=60 if BUILD == "off" else 300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(mutated(), min_size=1, max_size=20))
 def test_mutations_equal_the_twin(frames: list[Sample]) -> None:
-    packets, _ = decoded(frames)
+    packets, decoder = decoded(frames)
     twin = Twin([int(word) for word in SEED])
     for packet, one in zip(packets, frames, strict=True):
         same(packet, twin.packet(one.frame, one.wire, one.link), one)
+    assert decoder.telling == sum(map(tells, packets))
+
+
+def test_a_batch_in_which_nobody_tells_anything_is_known() -> None:
+    def datagram(source: int, target: int) -> Sample:
+        return Sample("", 1, ether(0x0800, ip4(17, udp(source, target, b"x"))), 0)
+
+    assert decoded([datagram(443, 50000), datagram(66, 69), datagram(1813, 50000)])[1].telling == 0
+    for source, target in ((67, 9), (9, 68), (546, 9), (9, 547), (9, 1813), (9, 1646)):
+        assert decoded([datagram(443, 50000), datagram(source, target)])[1].telling == 1
 
 
 def test_the_innermost_conversation_is_the_flow() -> None:
