@@ -211,3 +211,5 @@ def test_a_replay_tells_nobody_but_where_it_is_asked_to(tmp_path: Path, monkeypa
         assert (data["kind"], data["source"], data["probe"]) == ("port_scan", "203.0.113.0/24", "replay") and len(server.posts) == 1
         assert run(["alerts", "list", "--store", f"chdb://{tmp_path}/store", "--json"]) == 0
         assert [one["alert_id"] for one in json.loads(capsys.readouterr().out)] == [data["alert_id"]]       # of one store: the same every time
+        assert run(["alerts", "mute", data["alert_id"], "--store", f"chdb://{tmp_path}/store", "--reason", "ours"]) == 0
+        assert run([*asked, "--announce"]) == 0 and "soc: 0 states of alerts sent" in capsys.readouterr().err and len(server.posts) == 1
