@@ -152,6 +152,29 @@ def usage(day: int) -> Iterator[str]:
            f"FROM numbers({4 * DAY // 60})")
 
 
+_KINDS = ("syn_flood", "port_scan", "amplification", "host_sweep")
+
+
+def alerts(day: int) -> list[str]:
+    """INSERTs of a day's alerts, each in two states but the last ones, and of ten detections of each."""
+    begin = (BEGIN + day * DAY) * 1_000_000
+    of = "(SELECT intDiv(number, {parts}) AS n, number % {parts} AS part FROM numbers({count}))"
+    kind = f"[{', '.join(map(repr, _KINDS))}][1 + n % {len(_KINDS)}]"
+    first = f"{begin} + n * {DAY // 50 * 1_000_000}"
+    shared = {"kind": kind, "severity": f"['high', 'medium', 'critical', 'low'][1 + n % {len(_KINDS)}]", "technique": "'T1046'",
+              "probe": "concat('p', toString(1 + n % 2))", "alert_id": f"lower(hex({day} * 1000 + n))",
+              "source": "concat('198.51.100.', toString(n))",
+              "target": "if(n % 3 = 0, concat('2001:db8:', toString(n), '::7'), concat('203.0.113.', toString(n)))",
+              "customer_id": "if(n % 5 = 0, '', concat('c-', toString(n % 7)))", "service_id": "if(n % 5 = 0, '', concat('s-', toString(n % 7)))"}
+    state = shared | {"dedup_key": "concat('key ', toString(n))", "state": "if(part = 1, 'cleared', 'raised')", "revision": "toUInt32(part + 1)",
+                      "first_time": f"fromUnixTimestamp64Micro({first}, 'UTC')", "last_time": f"fromUnixTimestamp64Micro({first} + 600000000, 'UTC')",
+                      "count": "10", "shared_by": "toUInt32(n % 5 = 0) * 3", "stored_time": f"fromUnixTimestamp64Micro({first} + part * 1000000, 'UTC')"}
+    fired = shared | {"time": f"fromUnixTimestamp64Micro({first} + part * 60000000, 'UTC')", "packets": "10000",
+                      "stored_time": f"fromUnixTimestamp64Micro({first}, 'UTC')"}
+    return [f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {of.format(parts=parts, count=50 * parts)} WHERE {more}"
+            for table, columns, parts, more in (("alerts", state, 2, "n < 45 OR part = 0"), ("detections", fired, 10, "1"))]
+
+
 def fill(store: Store, rows: int, told: Callable[[str], None], days: int = DAYS) -> tuple[float, float]:
     """`days` days of rows, `rows` flows in all. Of the last day every row goes through the views, as a probe's do; of the others rollups are computed by the
     views' SQL a day at a time, which is quicker, and without the bound of names in a block, which blocks of seconds would not meet. s that storing flows
@@ -166,7 +189,7 @@ def fill(store: Store, rows: int, told: Callable[[str], None], days: int = DAYS)
         took[last] += time.perf_counter() - began
         for statement in messages(day, rows // days):
             store.query(statement + _BLOCKS)
-        for statement in usage(day):
+        for statement in (*usage(day), *alerts(day)):
             store.query(statement + _BLOCKS)
         date = time.strftime("%Y-%m-%d", time.gmtime(BEGIN + day * DAY))
         for table in () if last else FOLDED:
@@ -177,7 +200,8 @@ def fill(store: Store, rows: int, told: Callable[[str], None], days: int = DAYS)
     return took[0], took[1]
 
 
-LOOK = Look(BEGIN, BEGIN + DAYS * DAY - 1, {"link": ALL, "probe": ALL, "application": ALL, "customer": ALL, "service": ALL, "capacity": "1000"})
+LOOK = Look(BEGIN, BEGIN + DAYS * DAY - 1, {"link": ALL, "probe": ALL, "application": ALL, "customer": ALL, "service": ALL, "capacity": "1000",
+                                               "severity": ALL, "kind": ALL})
 
 
 def interval(panel: Panel | None, look: Look) -> int:

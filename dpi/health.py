@@ -106,6 +106,7 @@ class ReceiverHealth:
     dropped: int = 0                # lost: no room for them, or their file was damaged
     spool_bytes: int = 0            # on disk
     trouble: str = ""               # why the last attempt failed, '' where it did not
+    silenced: int = 0               # states that were not sent: a person has muted them, or their network was in maintenance
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class Health:
     sessions: dict[str, int] = field(default_factory=dict)      # see dpi.identity.sessions: counts, and `open`, leases that hold now
     reports: ReportsHealth = ReportsHealth()
     detection: DetectionHealth = DetectionHealth()
+    receivers: tuple[ReceiverHealth, ...] = ()      # of alerts; whether they can be reached says nothing about the probe
 
     @property
     def trouble(self) -> str:

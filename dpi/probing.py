@@ -27,10 +27,10 @@ from dpi.capture.segments import Segments
 from dpi.capture.source import open_source, places_of
 from dpi.classify.resolutions import Resolutions
 from dpi.covered import Covered
-from dpi.detection import watchman_of
+from dpi.detection import detectors_of, watchman_of
 from dpi.engine import entries
 from dpi.errors import UserError
-from dpi.health import DetectionHealth, Health, ReportsHealth, RingHealth, StoreHealth, UsageHealth
+from dpi.health import DetectionHealth, Health, ReceiverHealth, ReportsHealth, RingHealth, StoreHealth, UsageHealth
 from dpi.identification import learning_of, options_of
 from dpi.identity.following import Following
 from dpi.identity.holders import Holders
@@ -43,10 +43,12 @@ from dpi.replaying import limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
 from dpi.shard import Limits, Origin, Shard
+from dpi.sinks.announcer import checked
 from dpi.worker import Change, Worker
 
 if TYPE_CHECKING:
     from dpi.identity.stamper import Identity
+    from dpi.security.standing import Standing
 
 OUTPUTS = 3                 # of a shard: one is being written, one may wait, one fills
 log = logging.getLogger("dpi.probe")
@@ -55,11 +57,11 @@ log = logging.getLogger("dpi.probe")
 class Probe:
     """All workers, from their start to the last row."""
 
-    def __init__(self, settings: Settings, sinks: Sequence[Sink], covered: Covered | None = None) -> None:
-        """covered: until when this probe had read before.
+    def __init__(self, settings: Settings, sinks: Sequence[Sink], covered: Covered | None = None, standing: Standing | None = None) -> None:
+        """covered: until when this probe had read before. standing: which alerts were open then.
 
         UserError: no such interface, no permission, a filter that libpcap refuses, a rules file with an error."""
-        self.settings, self.watchman = settings, watchman_of(settings, list(sinks), live=True)
+        self.settings, self.watchman = settings, watchman_of(settings, list(sinks), live=True, standing=standing)
         self._sinks: list[Sink] = [*sinks, *([self.watchman] if self.watchman is not None else [])]
         asked = settings.probe
         self.places = places_of(asked.interfaces)
@@ -77,6 +79,7 @@ class Probe:
         self.expired: Callable[[], int] = lambda: 0         # rows that the store has dropped for their age or for want of room
         self.usage: Callable[[], UsageHealth] = UsageHealth
         self.reported: Callable[[], ReportsHealth] = ReportsHealth
+        self.receivers: Callable[[], tuple[ReceiverHealth, ...]] = tuple
         self.also: list[Callable[[], None]] = []            # called about once a second while it runs
         self.name = asked.name or socket.gethostname()
         self.boot, self.began = secrets.randbits(24), time.time()
@@ -135,7 +138,7 @@ class Probe:
         for worker in self.workers:
             worker.thread.join()
         if self.watchman is not None:
-            self.watchman.end()
+            self.watchman.stop()
         if self.ring is not None:
             self.ring.close()
         for worker in self.workers:
@@ -158,6 +161,8 @@ class Probe:
                                 "restart the probe, or change it back")
             programs, rules = self._programs(settings), _load(settings)
             targets(settings.ping)          # a fault in them refuses all
+            checked(settings)
+            armed = None if self.watchman is None else detectors_of(settings)
             opened = self._read_cases(settings)
             known = self.identity.read(options_of(settings))
             learning_of(settings, None)         # its words are looked at before anything is taken
@@ -169,6 +174,9 @@ class Probe:
         known()
         self.reload_failed, self.rules, self.settings, self.cases = "", rules, settings, opened
         self.reloads += 1
+        if self.watchman is not None and armed is not None:
+            asked = settings.detect
+            self.watchman.rearm(*armed, asked.quiet, asked.cooldown, asked.max_keys)
         self.holders.sessions.limit(learning_of(settings, self.identity.identity))
         for worker in self.workers:
             worker.next = Change(rules, self._limits(settings, len(self.workers)), programs.get(worker.live.link), settings.probe.filter)
@@ -238,7 +246,8 @@ class Probe:
                       RingHealth(self.ring.segments.bytes, self.ring.segments.budget, self.ring.segments.oldest / 1e6, self.ring.running, self.ring.trouble),
                       self.identity.health(), self.usage(),
                       self.holders.sessions.counters() | {"uncut": sum(int(worker.shard.counters.changes_full) for worker in self.workers)}, self.reported(),
-                      DetectionHealth() if self.watchman is None else DetectionHealth(self.watchman.counters(), self.watchman.folding.raised))
+                      DetectionHealth() if self.watchman is None else DetectionHealth(self.watchman.counters(), self.watchman.folding.raised),
+                      self.receivers())
 
 
 def _load(settings: Settings) -> RuleSet:

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from dpi.rules import RuleSet, load
 from dpi.settings import Settings
 from dpi.shard import Limits, Origin, Shard
 from dpi.sides import COUNTS
+
+if TYPE_CHECKING:
+    from dpi.announcing import Announcing
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
@@ -55,6 +59,7 @@ class ReplayOptions:
     sha256: bool = False
     bindings: str | None = None
     local_networks: str | None = None
+    announcing: Announcing | None = None        # tells people of alerts; who made it closes it
 
 
 @dataclass
@@ -115,7 +120,10 @@ class Replay:
     """State of one replay."""
 
     def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
-        self.watchman = watchman_of(settings, list(sinks))
+        self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
+        self.watchman = watchman_of(settings, list(sinks), secret=self._secret)
+        if options.announcing is not None:
+            options.announcing.start(self.watchman)
         self.sinks, self.options, self.report = [*sinks, *([self.watchman] if self.watchman is not None else [])], options, progress
         self.rules: RuleSet = load([options.rules] if options.rules else [settings.rules.directory] if settings.rules.directory else [])
         self.selection = Selection(filter=options.filter, since=options.since, until=options.until, time_shift=options.time_shift or 0, dedup=options.dedup)
@@ -147,7 +155,15 @@ class Replay:
         self.progress = Progress()
         self._seconds: list[Any] = []
         self._heard = 0                 # of the seconds that are kept, those that detectors know
-        self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
+
+    def _secret(self) -> bytes:
+        """What ids of alerts are keyed with: replays of one store have the same, those without a store each its own."""
+        if self.store is None:
+            return token_bytes()
+        from dpi.store import alerts
+
+        store: Any = self.store
+        return alerts.secret(store)
 
     def run(self, inputs: Sequence[Input]) -> Outcome:
         """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""

@@ -125,15 +125,16 @@ class Usage:
 class Detect:
     """Attacks and faults. A table `[detect.KIND]` sets options of one detector: docs/detection.md."""
     enabled: int = _value(1, "1: detectors look at the rows that leave; 0: they do not", 0, 1)
-    options: str = _value("", "file of detectors' options, a table for each kind; what this file says in [detect.KIND] comes first; empty: none")
+    options: str = _value("", "file of detectors' options, a table for each kind; what this file says in [detect.KIND] comes first; empty: none", live=True)
     max_keys: int = _value(1 << 17, "addresses and other keys counted at once, of all detectors; beyond, those that count least make room, and are counted",
-                           1024, 1 << 24)
-    quiet: int = _value(300, "seconds without a detection after which an alert is cleared", 10, 86400)
-    cooldown: int = _value(900, "seconds after that in which a further detection opens the same alert again", 0, 86400)
-    ignore_networks: str = _value("", "networks whose addresses are never told as source or target, separated by commas")
-    ignore_ports: str = _value("", "ports about which nothing is told, separated by commas")
-    ignore_kinds: str = _value("", "detectors that tell nothing, separated by commas")
-    maintenance: str = _value("", "times in which nothing is told, BEGIN/END in UTC, or of a part of the network BEGIN/END=NETWORK, separated by commas")
+                           1024, 1 << 24, live=True)
+    quiet: int = _value(300, "seconds without a detection after which an alert is cleared", 10, 86400, live=True)
+    cooldown: int = _value(900, "seconds after that in which a further detection opens the same alert again", 0, 86400, live=True)
+    ignore_networks: str = _value("", "networks whose addresses are never told as source or target, separated by commas", live=True)
+    ignore_ports: str = _value("", "ports about which nothing is told, separated by commas", live=True)
+    ignore_kinds: str = _value("", "detectors that tell nothing, separated by commas", live=True)
+    maintenance: str = _value("", "times in which nothing is told, BEGIN/END in UTC, or of a part of the network BEGIN/END=NETWORK, separated by commas",
+                              live=True)
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ def _entry(section: str, name: str, values: Any, where: str) -> Any:
 
 def changes(old: Settings, new: Settings) -> dict[str, bool]:
     """The settings that differ, as 'section.name', and whether a running probe takes them."""
-    options = {"detect.KIND": False} if old.detectors != new.detectors else {}
+    options = {"detect.KIND": True} if old.detectors != new.detectors else {}
     return options | {f"{section}.{one.name}": bool(one.metadata["live"]) for section, kind in _SECTIONS.items() for one in fields(kind)
             if getattr(getattr(old, section), one.name) != getattr(getattr(new, section), one.name)} | {
         section: True for section in _TABLES if getattr(old, section) != getattr(new, section)}

@@ -54,6 +54,29 @@ def test_addresses_are_whole_only_of_the_other_side(tmp_path: Path) -> None:
     with_rows.close()
 
 
+def test_alerts_name_networks_and_pseudonyms_in_their_newest_state(tmp_path: Path) -> None:
+    ends = {"10.1.2.3": "10.1.2.0/24", "10.1.2.0/24": "10.1.2.0/24", "10.1.2.128/25": "10.1.2.0/24", "10.0.0.0/8": "10.0.0.0/8",
+            "2001:db8:1:2::9": "2001:db8:1::/48", "2001:db8:1:2::/64": "2001:db8:1::/48", "2001:db8::/32": "2001:db8::/32", "::ffff:10.1.2.3": "::/48",
+            "52:54:00:12:34:56": "***", "": "",
+            "52-54-00-12-34-56": "***", "alices-phone.lan": "***", "Li-Na@example.com": "***", "core link 1": "core link 1", "10.1.2.3:53": "***"}
+    count = 2 * len(ends)
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as store:
+        for table, extra in (("alerts", {"revision": np.array([1, 2] * len(ends), np.uint32), "state": Coded.of(["raised", "cleared"] * len(ends))}),
+                             ("detections", {})):
+            texts = {name: Texts.of(["10.1.2.3 and 2001:db8:1:2::9 of Li-Na"] * count) for name in ("evidence", "summary", "summary_zh", "dedup_key")
+                     if table == "alerts" or name == "evidence"}
+            store.write(batch(table, count, alert_id=Texts.of([f"id{k // 2}" for k in range(count)]), source=Texts.of([one for one in ends for _ in "12"]),
+                              target=Texts.of([one for one in ends for _ in "12"]), customer_id=Coded.of(["cust-Li-Na"] * count),
+                              service_id=Coded.of(["svc-Li-Na"] * count), **texts, **extra))
+        store.flush()
+        shown = store.query("SELECT alert_id, source, target, state, customer, service FROM grafana_alerts").rows
+        assert {row[0]: (str(row[1]), str(row[2]), str(row[3])) for row in shown} == {f"id{k}": (one, one, "cleared") for k, one in enumerate(ends.values())}
+        assert len(shown) == len(ends) and {str(row[4])[:2] + str(row[5])[:2] for row in shown} == {"c-s-"}
+        for view in ("grafana_alerts", "grafana_detections"):
+            text = repr(store.query(f"SELECT * FROM {view}").rows)
+            assert not [word for word in ("10.1.2.3", "1:2::9", "Li-Na", "cust-", "52:54", "52-54", "alice") if word in text], view
+
+
 def test_a_server_that_is_called_by_its_address_or_in_a_house_has_no_name(tmp_path: Path) -> None:
     names = ["10.1.2.3", "10.1.2.3:8080", "2001:db8:1:2::9", "Alices-iPhone.local", "alices-laptop.lan", "nas.home.arpa", "7.2.1.10.in-addr.arpa",
              "www.example.com", "lan.example.com"]

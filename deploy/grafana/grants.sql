@@ -11,6 +11,8 @@ GRANT SELECT ON fullspan.grafana_usage_1m TO grafana;
 GRANT SELECT ON fullspan.grafana_usage_1h TO grafana;
 GRANT SELECT ON fullspan.grafana_services_1h TO grafana;
 GRANT SELECT ON fullspan.grafana_services_1d TO grafana;
+GRANT SELECT ON fullspan.grafana_alerts TO grafana;
+GRANT SELECT ON fullspan.grafana_detections TO grafana;
 GRANT SELECT ON fullspan.coverage TO grafana;
 GRANT SELECT ON fullspan.flows_1m TO grafana;
 GRANT SELECT ON fullspan.flows_5m TO grafana;

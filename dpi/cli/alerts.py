@@ -99,10 +99,22 @@ def ack(alert_id: str, store_url: str, reason: str, ticket: str, as_json: bool) 
 @reason_options
 @_JSON
 def mute(alert_id: str, store_url: str, until: str | None, off: bool, reason: str, ticket: str, as_json: bool) -> None:
-    """Leave an alert, and those to come of the same kind and address, out of the list."""
+    """Leave an alert, and those to come of the same kind and address, out of the list, and tell no receiver of them."""
     from dpi.cli.moments import moment
 
     _act(store_url, alert_id, "unmute" if off else "mute", moment(until, "--until") or 0, reason, ticket, as_json)
+
+
+@command.command("test")
+@click.argument("name", metavar="NAME")
+@_JSON
+def test(name: str, as_json: bool) -> None:
+    """Send a made-up alert to the receiver [alert.NAME], raised and then cleared. Exit 2 and why, where it is not taken."""
+    from dpi import settings
+    from dpi.sinks.announcer import test as try_out
+
+    try_out(settings.load(), name)
+    click.echo(json.dumps({"receiver": name, "taken": ["raised", "cleared"]}) if as_json else f"{_clean(name)} took a made-up alert, raised and then cleared")
 
 
 def _act(url: str, alert_id: str, action: str, until: int, reason: str, ticket: str, as_json: bool) -> None:

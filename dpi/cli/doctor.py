@@ -26,7 +26,7 @@ _FILES = 1024               # open files an embedded store may need
 def command(url: str | None, interfaces: str | None, as_json: bool) -> int:
     """Check Python, the compiler and its cache, the store, tshark, disk space and limits, and of each interface that a probe is to read what changes
     its frames before they are read, and how to turn it off. Exit 1 where something is bad."""
-    found = [*findings(url), *_interfaces(interfaces)]
+    found = [*findings(url), *_receivers(), *_interfaces(interfaces)]
     if as_json:
         click.echo(json.dumps({"ok": all(one.state != BAD for one in found), "findings": [asdict(one) for one in found]}, indent=2))
     else:
@@ -49,6 +49,27 @@ def _interfaces(asked: str | None) -> Iterator[Finding]:
         return              # of the settings, told already
     except Exception as error:
         yield Finding("interfaces", BAD, f"{type(error).__name__}: {error}")
+
+
+def _receivers() -> Iterator[Finding]:
+    """Of alerts: each is looked through, and nothing is sent."""
+    from dataclasses import replace
+
+    from dpi import settings
+    from dpi.sinks.announcer import checked
+
+    try:
+        loaded = settings.load()
+    except UserError:
+        return              # told already
+    for name, asked in loaded.alert.items():
+        try:
+            checked(replace(loaded, alert={name: asked}))
+            yield Finding(f"alert.{name}", GOOD, f"{asked.type}, {'trusted' if asked.trusted else 'masked'}", f"fullspan alerts test {name} sends to it")
+        except UserError as error:
+            yield Finding(f"alert.{name}", BAD, f"{error.where}: {error.what}", error.mend)
+        except Exception as error:      # its words may hold an address
+            yield Finding(f"alert.{name}", BAD, type(error).__name__)
 
 
 def findings(url: str | None) -> Iterator[Finding]:

@@ -74,6 +74,9 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
     from dpi.probing import Probe
 
     if check:
+        from dpi.sinks.announcer import checked
+
+        checked(loaded)
         probe = Probe(loaded, [])
         probe.close()
         click.echo(f"ready: {', '.join(map(str, probe.places))}")
@@ -94,9 +97,14 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
             keeping.budget = budget_of(settings)
         if pinger is not None:
             pinger.adopt(settings.ping)
+        announcing.adopt(settings, probe.watchman)
 
+    announcing: Any = None
     try:
-        probe = Probe(loaded, [] if delivery is None else [delivery], covered)
+        announcing = _announcing(loaded, store, store_url, covered)
+        probe = Probe(loaded, [] if delivery is None else [delivery], covered, announcing.standing)
+        probe.receivers = announcing.health
+        announcing.start(probe.watchman)
         if keeping is not None:
             probe.expired = lambda: keeping.rows
         metering = _metering(loaded, probe, store, store_url)
@@ -112,7 +120,7 @@ def command(ctx: click.Context, interfaces: str | None, store_url: str, packet_f
         if metering is not None and delivery.flush(_LAST):
             metering.look()         # of the last minutes, which the workers have told of now
     finally:
-        for one in (reporter, pinger):
+        for one in (reporter, pinger, announcing):
             if one is not None:
                 one.close()
         if delivery is not None:
@@ -153,6 +161,26 @@ def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any, Any]:
     name = asked.name or socket.gethostname()
     delivery = Delivery((lambda: own) if own is not None else lambda: open_store(url), name, spool, ahead=True, wait=float(asked.flush_seconds))
     return own, delivery, Covered(directory / "covered.json")
+
+
+def _announcing(settings: Settings, store: Any, url: str, covered: Any) -> Any:
+    """What brings alerts to people. Without a store they outlive a restart only where somebody is told of them."""
+    from contextlib import closing
+
+    from dpi.announcing import Announcing, place
+    from dpi.security.standing import Standing
+    from dpi.store import alerts, open_store
+
+    directory = covered.beside("alerts") if covered is not None else place(url)
+
+    def muted() -> dict[str, int]:
+        if store is not None:
+            return alerts.mutes(store)
+        with closing(open_store(url)) as opened:
+            return alerts.mutes(opened)
+
+    standing = Standing(directory.with_name(f"{directory.name}.state")) if covered is not None or settings.alert else None
+    return Announcing(settings, directory, muted if covered is not None else None, standing)
 
 
 def _metering(settings: Settings, probe: Any, store: Any, url: str) -> Any:

@@ -14,6 +14,7 @@ from dpi.cli.moments import length, moment
 from dpi.errors import UserError
 
 _ALLOCATIONS = 100_000          # between collections of garbage: a replay makes little, and each collection walks every rule
+_SENDING = 30.0                 # s that receivers are given at the end
 _DEFAULT_STORE = "chdb:///fullspan.chdb"
 
 
@@ -38,10 +39,11 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--sha256", is_flag=True, help="Hash files larger than 256 MB as well (otherwise only where size, path and time leave open whether the store has them).")
 @click.option("--bindings", metavar="FILE", help="Say whose flows are: CSV of prefixes, VLANs, MAC addresses and users with their services and customers.")
 @click.option("--local-networks", metavar="CIDR,...", help="Networks on the operator's side.")
+@click.option("--announce", is_flag=True, help="Send alerts to the receivers of [alert.NAME] as well; else a replay tells nobody.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detections_out: str | None, alerts_out: str | None, report_path: str | None, lang: str, rules_path: str | None, packet_filter: str | None,
             since: str | None, until: str | None, time_shift: str | None, max_flows: int | None, workers: int | None, joined: bool, dedup: bool, append: bool,
-            sha256: bool, bindings: str | None, local_networks: str | None, as_json: bool) -> None:
+            sha256: bool, bindings: str | None, local_networks: str | None, announce: bool, as_json: bool) -> None:
     """Read capture files (pcap, pcapng, also compressed; - is standard input), name every flow, and say what the capture is.
 
     Exit status: 0 done, 1 an input was cut, damaged or skipped, 2 wrong use, 130 interrupted (what was done is kept and shown).
@@ -54,12 +56,17 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
     from dpi.flow.summary import Summary
     from dpi.replaying import ReplayOptions, run
 
-    options = ReplayOptions(rules=rules_path, filter=packet_filter, max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append,
+    announcing = _announcing(store_url) if announce else None
+    options = ReplayOptions(announcing=announcing, rules=rules_path, filter=packet_filter, max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append,
                             sha256=sha256, bindings=bindings, local_networks=local_networks, **moments)
     gc.set_threshold(_ALLOCATIONS)
     summary = Summary()
     started = time.perf_counter()
     store = open_store(store_url, ahead=ahead)
+    if announcing is not None and store.url != "none":
+        from dpi.store import alerts
+
+        announcing.silence.muted.update(alerts.mutes(store))
     files_out: list[Any] = []
     try:
         wanted = [*((out, "flows") for out in outs), *((out, table) for out, table in ((detections_out, "detections"), (alerts_out, "alerts")) if out)]
@@ -86,11 +93,34 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
         raise
     finally:
         store.close()
+        if announcing is not None:
+            _announced(announcing)
     if as_json:
         click.echo(json.dumps({**figures.json(), "store": store.url, "report": written, "usage_minutes": metered, "seconds_taken": round(took, 3)}, ensure_ascii=False, indent=2))
     else:
         _say(figures, lang, store.url, written, tuple(out for out, _ in wanted), took, metered)
     sys.exit(_status(figures))
+
+
+def _announcing(url: str) -> Any:
+    """What tells people of alerts. UserError: nobody is to be told, or a receiver with a fault."""
+    from dpi.announcing import Announcing, place
+    from dpi.settings import load
+
+    settings = load()
+    if not settings.alert:
+        raise UserError("the settings name no receiver of alerts", "--announce", "write a table [alert.NAME], docs/alerts.md")
+    return Announcing(settings, place(url))
+
+
+def _announced(announcing: Any) -> None:
+    """Give receivers some time; what they have not got then waits on disk."""
+    waiting = announcing.settled(_SENDING)
+    announcing.close()
+    for one in announcing.health():
+        click.echo(f"fullspan: {one.name}: {one.sent} states of alerts sent, {one.refused} refused, {one.dropped} dropped" + (f": {one.trouble}" if one.trouble else ""), err=True)
+    if waiting:
+        click.echo(f"fullspan: {waiting} wait on disk for the next time", err=True)
 
 
 def _meter(store: Any, outcome: Any, options: Any) -> int | None:

@@ -245,7 +245,7 @@ class AlertLine:
 
 @dataclass
 class Detected:
-    """What detectors found. detectors: how many looked, 0: none did."""
+    """What detectors found. detectors: how many looked, 0: none did; out of a store: how many found something, 0: none did, or none looked."""
     detectors: int = 0
     alerts: int = 0
     kinds: dict[str, int] = field(default_factory=dict)         # alerts by kind, most first

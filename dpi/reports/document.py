@@ -38,6 +38,10 @@ class Column:
         return KINDS[self.kind]
 
 
+#: First columns whose words have names in each language -> the section of these.
+_KNOWN = {"category": "category", "severity": "severity", "alert_severity": "severity"}
+
+
 @dataclass
 class Table:
     """Rows of raw values in the order of `columns`; None: not known. `rest` is what was left out below the top, `total` is everything."""
@@ -55,7 +59,8 @@ class Table:
     def lines(self, say: Language) -> list[tuple[str, tuple[Any, ...]]]:
         """All lines as ('row', 'rest' or 'total', raw values); the first cell of the last two names them."""
         first = self.columns[0].name
-        out = [("row", (self.empty(say) if row[0] == "" else say.known(first, row[0]) if first == "category" else row[0], *row[1:])) for row in self.rows]
+        known = _KNOWN.get(first)
+        out = [("row", (self.empty(say) if row[0] == "" else say.known(known, row[0]) if known else row[0], *row[1:])) for row in self.rows]
         if self.rest is not None:
             out.append(("rest", (say("report.rest", count=say.count(self.left_out)), *self.rest[1:])))
         if self.total is not None:

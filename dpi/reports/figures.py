@@ -4,12 +4,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dpi.flow.figures import Figures
-from dpi.reports import applications, coverage, dns, evidence, http, overview, quality, refused, servers, talkers, timeline, tls
+from dpi.reports import applications, coverage, detected, dns, evidence, http, overview, quality, refused, servers, talkers, timeline, tls
 from dpi.reports.question import Question
 from dpi.store import Store
 
 #: In this order: later answers lean on the span and the captures that the overview found.
-QUESTIONS = (overview, applications, talkers, servers, quality, dns, tls, http, refused, coverage, timeline, evidence)
+QUESTIONS = (overview, applications, talkers, servers, quality, dns, tls, http, refused, coverage, timeline, evidence, detected)
 
 
 def figures_from_store(store: Store, captures: Sequence[int] = (), since: int | None = None, until: int | None = None) -> Figures:

@@ -49,6 +49,8 @@ _COUNTERS: tuple[tuple[str, str, Labels, str], ...] = (
      "refused), and changes that cut no row for want of room (uncut)."),
     ("fullspan_reports", "", ("result",), "Scheduled reports that were made, and attempts that failed, since their state was new."),
     ("fullspan_alerts", "", ("kind", "severity"), "Alerts that were raised, by kind and severity."),
+    ("fullspan_alerts_told", "", ("receiver", "result"),
+     "States of alerts by receiver: sent, failed (attempts, made again), refused for good, dropped for want of room, silenced (muted or maintenance)."),
     ("fullspan_detection", "", ("event",),
      "What detectors counted: rows, keys that made room for others (evicted), counts that came after their slot was closed (late), values that were not told "
      "apart for want of room (values_lost), alerts cleared for want of room (alerts_given_up), detections that a person has excepted (ignored)."),
@@ -70,6 +72,8 @@ _GAUGES: tuple[tuple[str, str, Labels, str], ...] = (
     ("fullspan_reports_waiting", "", (), "Messages with scheduled reports that some recipient has not got."),
     ("fullspan_detection_keys", "", (), "Keys and slots that detectors count now."),
     ("fullspan_alerts_open", "", (), "Alerts that are not cleared."),
+    ("fullspan_alerts_waiting", "", ("receiver",), "States of alerts that a receiver has not got yet."),
+    ("fullspan_alerts_spool_bytes", "bytes", ("receiver",), "Bytes on disk of what waits for a receiver, and of what it refused."),
     ("fullspan_store_up", "", (), "1 where the store can be reached, 0 where it is away."),
     ("fullspan_bindings", "", (), "Lines of the bindings file that hold now."),
     ("fullspan_bindings_loaded_seconds", "seconds", (), "When the bindings in force were read, since the epoch; 0 where there are none."),
@@ -123,6 +127,9 @@ class Figures(Collector):
             values["fullspan_flows_live"][labels] = worker.live
             values["fullspan_flows_limit"][labels] = self._table_flows
             values["fullspan_pressure_level"][labels] = worker.level
+        for one in health.receivers:
+            values["fullspan_alerts_waiting"][one.name,] = one.waiting
+            values["fullspan_alerts_spool_bytes"][one.name,] = one.spool_bytes
         store, ring = health.store, health.ring
         for name, value in (("fullspan_ring_bytes", ring.bytes), ("fullspan_ring_limit_bytes", ring.limit), ("fullspan_ring_cases", ring.cases),
                             ("fullspan_ring_span_seconds", max(health.now - ring.oldest, 0.0) if ring.oldest else 0.0),
@@ -196,6 +203,9 @@ def _counted(health: Health) -> Iterator[tuple[str, Labels, float]]:
     for kind, severities in health.detection.raised.items():
         for severity, count in severities.items():
             yield "fullspan_alerts", (kind, severity), count
+    for one in health.receivers:
+        for result in ("sent", "failed", "refused", "dropped", "silenced"):
+            yield "fullspan_alerts_told", (one.name, result), getattr(one, result)
     for event in ("rows", "evicted", "late", "values_lost", "alerts_given_up", "ignored"):
         yield "fullspan_detection", (event,), health.detection.counters.get(event, 0)
     yield "fullspan_reloads", (), health.reloads

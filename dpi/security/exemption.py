@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -26,7 +27,11 @@ class Exemption:
         ends = [end for end in (firing.source, firing.target) if end]
         if self.networks and any(_inside(end, network) for end in ends for network in self.networks):
             return True
-        return any(begin <= firing.first < end and (network is None or any(_inside(one, network) for one in ends)) for begin, end, network in self.windows)
+        return self.maintained(firing.first, ends)
+
+    def maintained(self, moment: int, ends: Sequence[str]) -> bool:
+        """Whether a window holds at that moment, us, for one of these addresses or networks."""
+        return any(begin <= moment < end and (network is None or any(_inside(one, network) for one in ends)) for begin, end, network in self.windows)
 
 
 def exemption(networks: str, ports: str, kinds: str, maintenance: str, known: frozenset[str], where: str) -> Exemption:

@@ -5,14 +5,14 @@ All by the time of the packets, in the order of slots: the same detections give 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Texts
 from dpi.security.alert import Alert
 from dpi.security.firing import Firing
+from dpi.security.standing import Best, Held
 
 SECOND = 1_000_000
 EVERY = 60 * SECOND         # between two updates of an alert, at least
@@ -21,26 +21,6 @@ SHARED = 1000               # customers that are told apart for an alert
 SLOTS = 64                  # slots of an alert that are remembered as counted
 
 Listener = Callable[[Alert], None]
-
-
-@dataclass
-class _Held:
-    """An alert that is open, or was cleared a short time ago."""
-    alert_id: str
-    dedup_key: str
-    strongest: Firing
-    first: int
-    last: int
-    until: int              # end of the newest slot
-    told: int               # time of the newest state
-    count: int = 0
-    revision: int = 0
-    state: str = ""
-    changed: bool = False
-    several_sources: bool = False
-    several_targets: bool = False
-    customers: dict[str, None] = field(default_factory=dict)
-    slots: dict[tuple[int, int, str], None] = field(default_factory=dict)
 
 
 class Told:
@@ -65,19 +45,22 @@ class Told:
 
 
 class Folding:
-    """quiet, cooldown: s. listeners are told every state of every alert, in order."""
+    """quiet, cooldown: s. secret: gives what ids are keyed with, asked once; with another one they are others. listeners are told every state of every
+    alert, in order."""
 
-    def __init__(self, quiet: int = 300, cooldown: int = 900) -> None:
-        self.quiet, self.cooldown = quiet * SECOND, cooldown * SECOND
+    def __init__(self, quiet: int = 300, cooldown: int = 900, secret: Callable[[], bytes] = bytes) -> None:
+        self.take_times(quiet, cooldown)
+        self._ask, self._secret = secret, b""
         self.listeners: list[Listener] = []
+        self.until = 1 << 62        # time does not come further than that by a firing, us
         self.given_up = 0           # alerts cleared for want of room
         self.raised: dict[str, dict[str, int]] = {}         # alerts by kind and severity
-        self._held: dict[str, _Held] = {}       # the one that was heard of the longest ago first
+        self._held: dict[str, Held] = {}        # the one that was heard of the longest ago first
         self._now, self._due = -(1 << 62), 1 << 62      # due: nothing is to be told of what is held before
 
     def take(self, firing: Firing) -> str:
         """Fold a firing in; the id of its alert."""
-        self.advance(firing.end if firing.final else firing.last)
+        self.advance(min(firing.end if firing.final else firing.last, self.until))
         key = f"{firing.detector.kind}:{firing.about}:{firing.probe}"
         held = self._held.pop(key, None)
         if held is None:
@@ -89,10 +72,10 @@ class Folding:
             held.count += 1
             while len(held.slots) > SLOTS:
                 del held.slots[next(iter(held.slots))]
-        held.several_sources |= firing.source != held.strongest.source
-        held.several_targets |= firing.target != held.strongest.target
-        if (firing.strength, firing.final) >= (held.strongest.strength, held.strongest.final):
-            held.strongest = firing
+        held.several_sources |= firing.source != held.best.source
+        held.several_targets |= firing.target != held.best.target
+        if (firing.strength, firing.final) >= (held.best.strength, held.best.final):
+            held.best = Best.of(firing)
         held.first, held.last, held.until = min(held.first, firing.first), max(held.last, firing.last), max(held.until, firing.end)
         for customer in firing.customers[:SHARED - len(held.customers)]:
             held.customers[customer] = None
@@ -122,48 +105,72 @@ class Folding:
                 self._tell(held, "updated")
         self._due = min((self._next(held) for held in self._held.values()), default=1 << 62)
 
-    def _next(self, held: _Held) -> int:
+    def _next(self, held: Held) -> int:
         """The first time at which something may be to be done about it."""
         over = max(held.last, held.until) + self.quiet
         if held.state == "cleared":
             return over + self.cooldown + 1
         return min(over + 1, held.told + EVERY) if held.changed else over + 1
 
-    def finish(self, now: int) -> None:
-        """A capture ends: tell what has changed since, and begin anew."""
+    def pause(self, now: int) -> None:
+        """The probe ends: tell what has changed since. What is open stays so, and is in `held` for the next start."""
         self.advance(now)
         for held in self._held.values():
             if held.changed and held.state != "cleared":
                 self._tell(held, "updated")
+
+    def abandon(self) -> None:
+        """The clock has gone back: nothing of before can be followed any more, and is cleared."""
+        for held in self._held.values():
+            if held.state != "cleared":
+                self._tell(held, "cleared")
         self._held.clear()
         self._now, self._due = -(1 << 62), 1 << 62
+
+    def finish(self, now: int) -> None:
+        """A capture ends: tell what has changed since, and begin anew."""
+        self.pause(now)
+        self._held.clear()
+        self._now, self._due = -(1 << 62), 1 << 62
+
+    def take_times(self, quiet: int, cooldown: int) -> None:
+        """Of now on. quiet, cooldown: s."""
+        self.quiet, self.cooldown, self._due = quiet * SECOND, cooldown * SECOND, -(1 << 62)
+
+    def resume(self, held: Iterable[Held]) -> None:
+        """What was open or cooled down when the probe ended, or was killed."""
+        self._held.update((one.dedup_key, one) for one in held)
+        self._due = -(1 << 62)
+
+    @property
+    def held(self) -> list[Held]:
+        """Alerts that are open or cool down."""
+        return list(self._held.values())
 
     @property
     def open(self) -> int:
         """Alerts that are not cleared."""
         return sum(held.state != "cleared" for held in self._held.values())
 
-    def _make(self, key: str, firing: Firing) -> _Held:
+    def _make(self, key: str, firing: Firing) -> Held:
         if len(self._held) >= OPEN:
             oldest = next(iter(self._held.values()))
             if oldest.state != "cleared":
                 self._tell(oldest, "cleared")
                 self.given_up += 1
             del self._held[oldest.dedup_key]
-        number = hashlib.sha256(f"{key}@{firing.begin}".encode()).hexdigest()[:16]
-        held = _Held(number, key, firing, firing.first, firing.last, firing.end, self._now)
+        # keyed: an id goes to receivers that see no address, and the addresses of a network could be tried against it
+        self._secret = self._secret or self._ask()
+        number = hashlib.blake2b(f"{key}@{firing.begin}".encode(), digest_size=8, key=self._secret).hexdigest()
+        held = Held(number, key, Best.of(firing), firing.first, firing.last, firing.end, self._now)
         counts = self.raised.setdefault(firing.detector.kind, {})
         counts[firing.detector.severity] = counts.get(firing.detector.severity, 0) + 1
         return held
 
-    def _tell(self, held: _Held, state: str) -> None:
+    def _tell(self, held: Held, state: str) -> None:
         held.state, held.told, held.changed = state, self._now, False
         held.revision += 1
-        best, customers = held.strongest, list(held.customers)
-        alert = Alert(held.alert_id, held.dedup_key, best.detector.kind, 0, best.detector.severity, state, held.first, held.last, held.count,
-                      "" if held.several_sources else best.source, "" if held.several_targets else best.target,
-                      customers[0] if len(customers) == 1 else "", best.service_id if len(customers) == 1 else "", len(customers),
-                      best.detector.technique, best.summary(), best.summary(True), best.evidence, best.probe, best.capture_id, held.revision)
+        alert = held.alert()
         for listener in self.listeners:
             listener(alert)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Sink
 from dpi.capture.key import fresh_seed
-from dpi.flow.figures import AlertLine, Detected
 from dpi.flow.row import records_of
 from dpi.jit import LINE, point, records, world
 from dpi.security.acquaintance import Acquaintance
@@ -19,7 +17,7 @@ from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
 from dpi.security.conversation import DENIED, port_classes
 from dpi.security.denials import Denials
-from dpi.security.detector import SEVERITIES, Rule
+from dpi.security.detector import Rule
 from dpi.security.distinct import SEVERAL, WORDS, linear, marks
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
@@ -28,7 +26,9 @@ from dpi.security.gauge import NO_PORT, PENDINGS, SERVER, SERVER_NET, SLOTS, mea
 from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
 from dpi.security.lines import Lines, Places
 from dpi.security.registry import Asked
+from dpi.security.seen import Seen
 from dpi.security.sorts import Sorts
+from dpi.security.standing import Standing
 
 SECOND = 1_000_000
 FOREVER = 1 << 62
@@ -38,33 +38,6 @@ _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one ar
 _CUSTOMERS = 1000           # told apart for a key
 COVERED = 45 * SECOND       # after half a minute's end, in which the minute of coverage that it is part of has come
 FAULTS = 4096               # firings of faults that wait in a replay, until slots are closed
-SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
-
-
-@dataclass
-class Seen:
-    """What was seen so far, for people."""
-    detectors: int = 0
-    titles: dict[str, tuple[str, str]] = field(default_factory=dict)
-    detections: dict[str, int] = field(default_factory=dict)        # firings by kind
-    kinds: dict[str, int] = field(default_factory=dict)             # alerts by kind
-    alerts: dict[str, Alert] = field(default_factory=dict)          # newest state by id, of SHOWN or more
-    ignored: int = 0        # firings that a person has excepted
-
-    def note(self, alert: Alert) -> None:
-        """A new state of an alert."""
-        if alert.revision == 1:
-            self.kinds[alert.kind] = self.kinds.get(alert.kind, 0) + 1
-        self.alerts[alert.alert_id] = alert
-        if len(self.alerts) >= 2 * SHOWN:
-            self.alerts = {one.alert_id: one for one in sorted(self.alerts.values(), key=_rank)[SHOWN:]}
-
-    def told(self) -> Detected:
-        """As figures of a summary."""
-        worst = sorted(self.alerts.values(), key=_rank, reverse=True)[:WORST]
-        kinds = dict(sorted(self.kinds.items(), key=lambda one: (-one[1], one[0])))
-        return Detected(self.detectors, sum(kinds.values()), kinds, {kind: self.titles[kind] for kind in kinds},
-                        [AlertLine(one.kind, one.severity, one.state, one.first_time, one.last_time, one.count, one.summary, one.summary_zh) for one in worst])
 
 
 class Watchman:
@@ -75,12 +48,26 @@ class Watchman:
     kernels = (measure, close_slots, forget, *Lines.kernels)
 
     def __init__(self, asked: Sequence[Asked], sinks: Sequence[Sink], *, folding: Folding | None = None, exemption: Exemption | None = None, grace: int = 600,
-                 prompt: bool = False, keys: int = KEYS, places: Places | None = None) -> None:
-        self.asked, self._sinks, self._grace, self._prompt = list(asked), list(sinks), grace * SECOND, prompt
+                 prompt: bool = False, keys: int = KEYS, standing: Standing | None = None, places: Places | None = None) -> None:
+        """standing: where alerts outlive a restart; those of before go on."""
+        self._sinks, self._grace, self._prompt, self._standing, self._places = list(sinks), grace * SECOND, prompt, standing, places
         self.folding = folding or Folding()
         self.folding.listeners.insert(0, self._note)
+        if standing is not None:
+            self.folding.resume(standing.held)
         self.exemption = exemption or Exemption()
-        self.seen = Seen(len(self.asked), {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked})
+        self.seen = Seen()
+        self._lock = threading.RLock()
+        # of a probe that was killed the store may not have what was told last: it gets it again, and one row of a revision counts
+        self._alerts: list[Alert] = [] if standing is None else [one.alert() for one in standing.held]
+        self._counted = dict.fromkeys(("rows", "evicted", "late", "blocks_full"), 0)       # by tables of before
+        self._arm(asked, keys)
+
+    def _arm(self, asked: Sequence[Asked], keys: int) -> None:
+        """Make the tables for these detectors, with nothing in them."""
+        self.asked, self._keys = list(asked), keys
+        self.seen.detectors = len(self.asked)
+        self.seen.titles |= {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked}
         self._rules: list[tuple[Asked, Rule]] = [(one, rule) for one in asked for rule in one.rules]
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
@@ -99,15 +86,13 @@ class Watchman:
         self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
         self._head = self._arrays["head"].view(np.ndarray)[0]
         self._head["first"], self._head["clock"], self._head["grace"] = 1 << 62, -(1 << 62), self._grace
-        self._lock = threading.RLock()
         self._baselines, self._acquaintance = Baselines(), Acquaintance()
         self._denials = Denials() if any(rule.all & DENIED for _, rule in self._rules) else None
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
         self._known: dict[tuple[int, ...], tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
-        self._alerts: list[Alert] = []
         self._told = Told()
-        self._lines = Lines(asked, places)
+        self._lines = Lines(asked, self._places)
         self._faults: list[Firing] = []         # of slots that are judged, until the others' of that time are closed
 
     # ---- sink
@@ -154,19 +139,46 @@ class Watchman:
                 self._close(now - self._grace)
                 self.folding.advance(now - self._grace)
                 self._write_alerts()
+            if self._standing is not None and self.folding.held:
+                self._standing.write(self.folding.held, told=False)
 
     def end(self) -> None:
-        """A capture has ended, or the probe: close all slots, and begin anew."""
+        """A capture has ended, or the clock of a probe has gone back: close all slots, and begin anew."""
         with self._lock:
             clock = int(self._head["clock"])
             self._close(FOREVER)
-            self.folding.finish(clock)
+            if self._prompt:
+                self.folding.abandon()
+            else:
+                self.folding.finish(clock)
             self._write_alerts()
             self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
             self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
             self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
             self._acquaintance = Acquaintance()
             self._probe, self._capture_id = "", 0
+
+    def stop(self) -> None:
+        """A probe ends: close all slots. What is open stays so, and the next start goes on with it."""
+        with self._lock:
+            self._close_early()
+            self.folding.pause(int(self._head["clock"]))
+            self._write_alerts()
+            if self._standing is not None:
+                self._standing.write(self.folding.held, last=True)
+
+    def rearm(self, asked: Sequence[Asked], exemption: Exemption, quiet: int, cooldown: int, keys: int) -> None:
+        """Go on with other settings, and with the alerts that are open. Where detectors or their options differ, what is counted now is judged by the
+        old ones, and counted and learned anew by the new ones."""
+        with self._lock:
+            self.exemption = exemption
+            self.folding.take_times(quiet, cooldown)
+            if list(asked) != self.asked or keys != self._keys:
+                self._close_early()
+                self._write_alerts()
+                for name in self._counted:
+                    self._counted[name] += int(self._head[name])
+                self._arm(asked, keys)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -178,7 +190,7 @@ class Watchman:
     def counters(self) -> dict[str, int]:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
-        return {name: int(self._head[where]) for name, where in named.items()} | {
+        return {name: int(self._head[where]) + self._counted.get(where, 0) for name, where in named.items()} | {
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored,
             **self._lines.counters()}
 
@@ -320,6 +332,12 @@ class Watchman:
         self._faults = [one for one in self._faults if one.end > moment]
         self._fold(sorted(out, key=lambda one: one.end))
 
+    def _close_early(self) -> None:
+        """Close all slots, also those that are not over: time has not come to their ends, and nothing is cleared by them."""
+        self.folding.until = int(self._head["clock"])
+        self._close(FOREVER)
+        self.folding.until = FOREVER
+
     def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool, rhythm: tuple[float, float] | None) -> Firing:
         number, slot = int(entry["rule"]), int(entry["slot"])
         one, rule = self._rules[number]
@@ -366,6 +384,8 @@ class Watchman:
             made, self._alerts = rows(self._alerts, time.time_ns() // 1000), []
             for sink in self._sinks:
                 sink.write(made)
+            if self._standing is not None:
+                self._standing.write(self.folding.held)
 
 
 def _tags(count: int) -> Any:
@@ -373,11 +393,6 @@ def _tags(count: int) -> Any:
     raw: Any = np.zeros(count + LINE // 8, np.uint64)
     begin = -raw.ctypes.data % LINE // 8
     return raw[begin:begin + count]
-
-
-def _rank(alert: Alert) -> tuple[int, int, int, str]:
-    """The more severe, the greater."""
-    return SEVERITIES.index(alert.severity), alert.count, -alert.first_time, alert.alert_id
 
 
 def _beyond(entry: Any, most: dict[str, float]) -> bool:

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -46,9 +47,9 @@ class Pace:
 class Courier:
     """One receiver's. `put` may be called from any one thread; it returns when the alert is on disk."""
 
-    def __init__(self, receiver: Receiver, directory: Path, pace: Pace | None = None) -> None:
-        """UserError where the directory or the certificate authorities can't be had."""
-        self.receiver, self._pace = receiver, pace or Pace()
+    def __init__(self, receiver: Receiver, directory: Path, pace: Pace | None = None, silent: Callable[[Alert], bool] = lambda alert: False) -> None:
+        """silent: whether nobody is to be told of an alert now. UserError where the directory or the certificate authorities can't be had."""
+        self.receiver, self._pace, self._silent = receiver, pace or Pace(), silent
         self._sender = sender(receiver)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ class Courier:
         self._due: list[tuple[int, Order, str]] = []        # heap: (times it was answered "not now", first state of an alert, alert)
         self._standing: OrderedDict[str, tuple[Alert, float]] = OrderedDict()
         self._told: OrderedDict[str, int] = OrderedDict()
-        self._sent = self._failed = self._refused = self._dropped = self._failures = 0
+        self._sent = self._failed = self._refused = self._dropped = self._failures = self._silenced = 0
         self._trouble, self._over, self._full, self._aside_bytes = "", False, False, receiver.spool_bytes
         for order in self._spool.orders():
             if (alert := self._read(order)) is not None:
@@ -71,6 +72,23 @@ class Courier:
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
+
+    def know(self, alerts: Iterable[Alert]) -> None:
+        """Before start(): these stood when the probe ended, and this receiver was told."""
+        for alert in alerts:
+            if not self.receiver.concerns(alert) or alert.state == "cleared":
+                continue
+            silent = self._silent(alert)
+            self._note(alert, -1 if silent else SEVERITIES.index(alert.severity))
+            if self._sender.every and not silent:
+                self._stand(alert)
+
+    def inherit(self, other: Courier) -> None:
+        """Before start(): go on where the closed one ended, whose receiver has the same name and other settings."""
+        self._told, self._standing = other._told, other._standing if self._sender.every else OrderedDict()
+        for name in ("_sent", "_failed", "_refused", "_dropped", "_silenced"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._dropped += other._spool.damaged
 
     def put(self, alert: Alert) -> None:
         """Keep it until it is sent, where this receiver wants it; counted as dropped where there is no room."""
@@ -96,7 +114,7 @@ class Courier:
         """At any time, from any thread."""
         with self._bell:
             return ReceiverHealth(self.receiver.name, self.receiver.kind, self._sent, self._failed, len(self._spool), self._refused,
-                                  self._dropped + self._spool.damaged, self._spool.bytes, self._trouble)
+                                  self._dropped + self._spool.damaged, self._spool.bytes, self._trouble, self._silenced)
 
     def settled(self, end: float) -> bool:
         """Wait until nothing waits, until that time.monotonic() at most; whether nothing does."""
@@ -117,14 +135,27 @@ class Courier:
 
     def _wanted(self, alert: Alert) -> bool:
         """Whether it is sent: states the receiver asks for, and an update that makes it graver than what was told or left untold."""
+        if self._silent(alert):
+            self._hush(alert)
+            return False
         receiver, rank = self.receiver, SEVERITIES.index(alert.severity) if alert.severity in SEVERITIES else len(SEVERITIES)
         graver = alert.state == "updated" and "raised" in receiver.states and rank > self._told.get(alert.alert_id, len(SEVERITIES))
         wanted = receiver.concerns(alert) and (graver or alert.state in receiver.states)
         if wanted or alert.state != "updated":
-            self._told[alert.alert_id] = rank if wanted and alert.state != "cleared" else -1        # cleared: an update would open it anew
+            self._note(alert, rank if wanted and alert.state != "cleared" else -1)        # cleared: an update would open it anew
+        return wanted
+
+    def _hush(self, alert: Alert) -> None:
+        """Nothing is said of it. Once something may be, its next state opens it anew."""
+        self._note(alert, -1)
+        with self._bell:
+            self._silenced += self.receiver.concerns(alert)
+
+    def _note(self, alert: Alert, rank: int) -> None:
+        with self._bell:
+            self._told[alert.alert_id] = rank
             while len(self._told) > _REMEMBERED:
                 self._told.popitem(last=False)
-        return wanted
 
     def _line_up(self, alert: str, order: Order) -> None:
         if alert in self._lines:
@@ -155,7 +186,8 @@ class Courier:
 
     def _run(self) -> None:
         every = self._sender.every
-        ready, again = 0.0, time.monotonic() + every        # when an attempt may be made, when those that stand are due
+        # what stood before a restart is said at once
+        ready, again = 0.0, time.monotonic() + (0.0 if self._standing else every)        # when an attempt may be made, when those that stand are due
         while True:
             with self._bell:
                 while not self._over:
@@ -181,6 +213,10 @@ class Courier:
         alert, pause = self._read(order), 0.0
         if alert is None:
             return self._done(name)
+        if self._silent(alert):         # since it was put here
+            self._hush(alert)
+            self._spool.remove(order)
+            return self._done(name)
         try:
             self._sender.send(alert if self.receiver.trusted else masked(alert))
         except Later as later:
@@ -195,11 +231,11 @@ class Courier:
             self._set_aside(order, f"it can't be written: {type(error).__name__}")
             return self._done(name)
         self._well()
+        with self._bell:
+            self._sent += 1         # before nothing waits any more: who waits for that reads it then
         self._spool.remove(order)
         if self._sender.every:
             self._stand(alert)
-        with self._bell:
-            self._sent += 1
         return self._done(name)
 
     def _done(self, name: str) -> float:
@@ -231,7 +267,7 @@ class Courier:
     def _repeat(self) -> float:
         """Say of all that stand that they do; seconds to wait before the next attempt."""
         now = time.monotonic()
-        for name in [name for name, (_alert, heard) in self._standing.items() if now - heard > _STANDS]:
+        for name in [name for name, (alert, heard) in self._standing.items() if now - heard > _STANDS or self._silent(alert)]:
             del self._standing[name]
         alerts = [alert if self.receiver.trusted else masked(alert) for alert, _heard in self._standing.values()]
         try:

@@ -1,9 +1,11 @@
 """Alerts as a store has them: their newest states, the detections and flows behind them, and what people did about them."""
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,13 +14,22 @@ from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.store import Store, plain
 from dpi.store.audit import Entry, Who, record
+from dpi.store.masked import KEY
 from dpi.store.parcel import Packing
 
 SEVERITIES = ("low", "medium", "high", "critical")
 ACTIONS = ("ack", "mute", "unmute")
 ROWS = "; rows: "           # in the evidence of an alert: the condition of its rows follows
 _MOST = 10_000
+_MUTES = 100_000            # of the newest, those that are read
 _SEE = "see them with: fullspan alerts list"
+
+
+class Asked(Protocol):
+    """A store that can be asked."""
+
+    def query(self, sql: str) -> Any:
+        """Its rows."""
 
 
 def every(store: Store, since: int = 0, severity: str = "low", kind: str = "", open_only: bool = False, muted: bool = False) -> list[dict[str, Any]]:
@@ -76,6 +87,21 @@ def proof(store: Store, alert: dict[str, Any], most: int) -> list[dict[str, Any]
 def capture(store: Store, alert: dict[str, Any]) -> list[dict[str, Any]]:
     """The capture it is of: path, sha256, size; nothing for live traffic."""
     return store.query("SELECT path, sha256, size FROM captures FINAL WHERE capture_id = {id:UInt64}", {"id": int(alert["capture_id"])}).dicts()
+
+
+def mutes(store: Asked) -> dict[str, int]:
+    """Keys of alerts that are muted -> until, us; 0: for ever. Such as are over are among them."""
+    newest: dict[str, int] = {}
+    for key, action, until in store.query("SELECT dedup_key, action, until_time FROM alert_actions WHERE action IN ('mute', 'unmute') "
+                                          f"ORDER BY action_id DESC LIMIT {_MUTES}"):
+        newest.setdefault(str(key), -1 if str(action) != "mute" else 0 if until is None else _micros(until))
+    return {key: until for key, until in newest.items() if until >= 0}
+
+
+def secret(store: Asked) -> bytes:
+    """What ids of alerts of this store are keyed with: derived from the secret of its pseudonyms, so that replays of one store have the same ids."""
+    first, second = next(iter(store.query(f"SELECT k0, k1 FROM {KEY} LIMIT 1")))
+    return hashlib.blake2b(struct.pack("<QQ", int(first), int(second)), digest_size=32, person=b"alerts").digest()
 
 
 def change(store: Any, what: dict[str, Any], who: Who) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dpi.errors import UserError
 from dpi.schema import TABLES, Column, Table
-from dpi.store import rollups
+from dpi.store import masked, rollups
 from dpi.store.tables import VERSION, Run
 
 _STATE = "fullspan_schema"
@@ -91,5 +91,8 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "") -> No
                 before = column.name
         else:
             run(create(table, replicated, replica))
+    for statement in masked.keys(replicated, replica):      # ids of alerts are keyed with it; views of pseudonyms are not for these servers
+        run(statement)
+    masked.fill_key(run)
     if not known:
         run(f"INSERT INTO {_STATE} (version) SELECT {VERSION}")

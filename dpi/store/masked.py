@@ -5,7 +5,8 @@ without local_networks every one is. What leads to one line or device is left ou
 agents, and the Community ID, which can be turned back into addresses by trying;
 a server's name that is an address or of a device at home is masked. Customers and services are not in it, for with server names beside them a
 pseudonym would be a diary. Of usage: customers and services by pseudonym, a keyed hash (SipHash-2-4, 128 bits, of which 40 are shown) whose key is in the
-table `pseudonym_key`: the same as long as the store lives. Views run with the rights of who made them.
+table `pseudonym_key`: the same as long as the store lives. Of alerts: source and target cut likewise, customers and services by pseudonym, no words; of
+detections neither. Views run with the rights of who made them.
 """
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ KEY = "pseudonym_key"
 LEFT_OUT = frozenset("""community_id source first_packet vlan inner_vlan tunnel_id outer_client_ip outer_server_ip client_mac server_mac client_port icmp_type
                      icmp_code client_ttl server_ttl ja3 ja3s ja4_all user_agent client_service_id client_customer_id server_service_id
                      server_customer_id""".split())       # noqa: SIM905
+#: Columns of detections and alerts that say addresses in words.
+WORDS = frozenset({"dedup_key", "summary", "summary_zh", "evidence"})
 _V4 = "toIPv6('::ffff:0.0.0.0')", "toIPv6('::ffff:255.255.255.255')"
 
 
@@ -58,27 +61,51 @@ def _usage(name: str) -> str:
     return f"SELECT {', '.join(chosen)} FROM {name} AS src{final}"
 
 
+def _end(column: str) -> str:
+    """SQL: a text that is an address, a network or something else, masked where it may be a person's: cut to /24 or /48, names and MAC addresses left out."""
+    address, length = (f"arrayElement(splitByChar('/', src.{column}), {k})" for k in (1, 2))
+    wide = f"toUInt8OrZero({length}) BETWEEN 1 AND"
+    four = f"concat(toString(tupleElement(IPv4CIDRToRange(toIPv4OrDefault({address}), 24), 1)), '/24')"
+    six = f"concat(toString(tupleElement(IPv6CIDRToRange(toIPv6OrDefault({address}), 48), 1)), '/48')"
+    return (f"multiIf(isIPv4String({address}), if({wide} 24, src.{column}, {four}), isIPv6String({address}), if({wide} 48, src.{column}, {six}), "
+            f"match(src.{column}, '[.:@]|([0-9a-fA-F]{{2}}-){{3}}'), '***', src.{column}) AS {column}")
+
+
+def _alerts() -> str:
+    """The newest state of each. Words that a person reads name addresses, and so does the key."""
+    given = {"customer_id": f"{_pseudonym('c', 'customer_id')} AS customer", "service_id": f"{_pseudonym('s', 'service_id')} AS service",
+             "source": _end("source"), "target": _end("target"), "first_time": "src.first_time AS time"}
+    return (f"SELECT {', '.join(given.get(name, f'src.{name} AS {name}') for name in TABLES['alerts'].names if name not in WORDS)} FROM alerts AS src FINAL")
+
+
+def _detections() -> str:
+    """What was counted, without whose."""
+    left = WORDS | {"flow_id", "packet_number", "source", "target", "customer_id", "service_id"}
+    return f"SELECT {', '.join(f'src.{name} AS {name}' for name in TABLES['detections'].names if name not in left)} FROM detections AS src"
+
+
 def _unbound() -> str:
     return f"SELECT {', '.join(f'src.{name} AS {name}' for name in TABLES['usage_unbound_1h'].names)} FROM usage_unbound_1h AS src FINAL"
 
 
 _USED = ("usage_1m", "usage_1h", "services_1h", "services_1d")
 #: Name of a view -> its SELECT.
-VIEWS: dict[str, str] = {"grafana_flows": _flows(), "grafana_unbound_1h": _unbound(), **{f"grafana_{name}": _usage(name) for name in _USED}}
+VIEWS: dict[str, str] = {"grafana_flows": _flows(), "grafana_unbound_1h": _unbound(), **{f"grafana_{name}": _usage(name) for name in _USED},
+                         "grafana_alerts": _alerts(), "grafana_detections": _detections()}
 #: What Grafana's user may read.
 READABLE = (*VIEWS, "coverage", *(table.name for table in TABLES.values() if table.folds and "service_id" not in table.names))
 
 
 def keys(replicated: str = "", replica: str = "") -> list[str]:
     """CREATE TABLE of the pseudonyms' key."""
-    engine = f"ReplicatedMergeTree('{replicated}/{KEY}', '{replica}')" if replicated else "MergeTree"
+    engine = f"ReplicatedMergeTree('{replicated}/{KEY}', '{replica}')" if replicated else "MergeTree()"
     return [f"CREATE TABLE IF NOT EXISTS {KEY} (k0 UInt64, k1 UInt64) ENGINE = {engine} ORDER BY tuple()"]
 
 
 def fill_key(run: Run) -> None:
     """Make the key, where there is none: another one would give everyone another pseudonym."""
     if str(list(run(f"SELECT count() FROM {KEY}"))[0][0]) == "0":
-        run(f"INSERT INTO {KEY} VALUES ({secrets.randbits(64)}, {secrets.randbits(64)})")
+        run(f"INSERT INTO {KEY} SELECT toUInt64({secrets.randbits(64)}), toUInt64({secrets.randbits(64)})")     # old servers wait for VALUES to be sent
 
 
 def statements() -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dpi.batch import Batch, Coded, Lists, Texts
+from dpi.batch import NULLS, Batch, Coded, Lists, Texts
 from dpi.errors import UserError
 from dpi.schema import TABLES, Column
-from dpi.store import Away, Store, address, legacy, open_store
+from dpi.store import Away, Store, address, alerts, legacy, open_store
 from dpi.store.captures import UNFINISHED, Stored
 from dpi.store.parcel import Packing, Parcel
 from tests.delivery.servers import Server, free_port
@@ -248,3 +248,17 @@ def test_rows_the_tables_can_not_hold_are_refused_for_good(store: Store) -> None
     assert not isinstance(caught.value, Away) and "\n" not in str(caught.value)
     store.insert(one)                               # the next connection has looked at the tables and added it
     assert store.query("SELECT count() FROM flows WHERE vlan > 0").value() == 5
+
+
+def test_ids_of_alerts_have_a_secret_and_mutes_are_read(store: Store) -> None:
+    one = alerts.secret(store)
+    assert len(one) == 32 and alerts.secret(store) == one
+    count = 3
+    store.write(batch("alert_actions", count, action_id=np.arange(1, count + 1, dtype=np.uint64), dedup_key=Texts.of(["k", "k", "l"]),
+                      action=Coded.of(["mute", "unmute", "mute"]), until_time=np.array([5, NULLS["time?"], NULLS["time?"]], np.int64)))
+    store.flush()
+    assert alerts.mutes(store) == {"l": 0}
+    store.write(batch("alert_actions", 1, action_id=np.array([9], np.uint64), dedup_key=Texts.of(["k"]), action=Coded.of(["mute"]),
+                      until_time=np.array([1_800_000_000_123_456], np.int64)))
+    store.flush()
+    assert alerts.mutes(store) == {"l": 0, "k": 1_800_000_000_123_456}

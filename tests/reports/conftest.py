@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from dpi.security.alert import Alert
+from dpi.security.folding import rows
 from dpi.store import Store, open_store
 from tests.reports import traffic
 
@@ -20,6 +22,7 @@ class Known:
     known: Any
     dns: dict[str, Any]
     tls: dict[str, Any]
+    alerts: list[Alert]         # every state
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +30,10 @@ def ten_weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
     flows = traffic.flows()
     coverage, octets, known = traffic.coverage(flows)
     (dns, messages), (tls, hellos) = traffic.dns(), traffic.tls()
+    alerts = traffic.alerts()
     store = open_store(f"chdb://{tmp_path_factory.mktemp('weeks')}/store")
-    for batch in (traffic.batch(flows), coverage, messages, hellos):
+    for batch in (traffic.batch(flows), coverage, messages, hellos, rows(alerts, traffic.END)):
         store.write(batch)
     store.flush()
-    yield Known(store, flows, octets, known, dns, tls)
+    yield Known(store, flows, octets, known, dns, tls, alerts)
     store.close()

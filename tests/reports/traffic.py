@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import NULLS, Batch, Coded, Lists, Texts
+from dpi.security.alert import Alert
 
 MINUTE = 60_000_000
 DAY = 1440 * MINUTE
@@ -130,3 +131,20 @@ def tls(count: int = 1_000, seed: int = 5) -> tuple[dict[str, Any], Batch]:
         "certificate_sha256": Texts.of([""] * count + ["ab" if k else "cd" for k in range(len(answered) - 1, -1, -1)]), "not_after": end,
         "stored_time": np.full(rows, END, np.int64)})
     return {**columns, "versions": versions, "names": names}, made
+
+
+def alerts(count: int = 300, seed: int = 6) -> list[Alert]:
+    """States of alerts: each is raised, most are updated, most of them cleared; what is told of it changes."""
+    r = np.random.default_rng(seed)
+    out = []
+    for k in range(count):
+        first = BEGIN + 2 * DAY + int(r.integers(0, 7 * DAY)) // 1000 * 1000
+        kind, severity = ("syn_flood", "port_scan", "loss")[r.integers(0, 3)], ("low", "medium", "high", "critical")[r.integers(0, 4)]
+        customer = int(r.integers(0, 4))
+        for revision, state in enumerate(("raised", "updated", "cleared")[:int(r.integers(1, 4))], 1):
+            out.append(Alert(f"{k:016x}", f"{kind}:{k}:box", kind, 0, "low" if revision == 1 else severity, state, first,
+                             first + revision * int(r.integers(1, 900)) * 1_000_000, revision * 5,
+                             "" if k % 4 == 0 else f"198.51.100.{k % 250}", f"2001:db8:{k:x}::7" if k % 3 else f"203.0.113.{k % 250}",
+                             f"c-{customer}" if customer else "", f"s-{customer}" if customer else "", customer or 3, "" if kind == "loss" else "T1046",
+                             "said", "说", "counted; rows: 1", "box", 0, revision))
+    return out

@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from dpi.health import LOSSES, DetectionHealth, Health, IdentityHealth, ReportsHealth, RingHealth, StoreHealth, UsageHealth, WorkerHealth
+from dpi.health import LOSSES, DetectionHealth, Health, IdentityHealth, ReceiverHealth, ReportsHealth, RingHealth, StoreHealth, UsageHealth, WorkerHealth
 from dpi.reports.prometheus import registry
 from dpi.watch import Watch
 from tests.watch.processes import page
@@ -25,7 +25,9 @@ HEALTH = Health("p1", "0.1.0", "r7", began=1000.5, now=2000.25, workers=(WORKER,
                 usage=UsageHealth(slots=42, revised=43, failures=44, until=1980.0),
                 sessions={"radius": 33, "open": 35}, reports=ReportsHealth(made=51, failed=52, waiting=53),
                 detection=DetectionHealth({"rows": 61, "evicted": 62, "late": 63, "values_lost": 64, "alerts_given_up": 65, "ignored": 66, "keys": 67,
-                                           "alerts_open": 68}, {"syn_flood": {"high": 69}}))
+                                           "alerts_open": 68}, {"syn_flood": {"high": 69}}),
+                receivers=(ReceiverHealth("soc", "webhook", sent=71, failed=72, waiting=73, refused=74, dropped=75, spool_bytes=76, silenced=77),
+                           ReceiverHealth("chat", "slack", trouble="no answer")))
 ONE = {"interface": "span0", "worker": "1"}
 
 
@@ -59,6 +61,10 @@ def test_every_figure_is_told() -> None:
     assert [value(HEALTH, "fullspan_reports_total", result=result) for result in ("made", "failed")] == [51, 52]
     assert {name: value(HEALTH, f"fullspan_{name}") for name in want} == want
     assert value(HEALTH, "fullspan_alerts_total", kind="syn_flood", severity="high") == 69
+    results = ("sent", "failed", "refused", "dropped", "silenced")
+    assert [value(HEALTH, "fullspan_alerts_told_total", receiver="soc", result=result) for result in results] == [71, 72, 74, 75, 77]
+    assert [value(HEALTH, f"fullspan_alerts_{name}", receiver="soc") for name in ("waiting", "spool_bytes")] == [73, 76]
+    assert value(HEALTH, "fullspan_alerts_told_total", receiver="chat", result="refused") == 0
     events = ("rows", "evicted", "late", "values_lost", "alerts_given_up", "ignored")
     assert [value(HEALTH, "fullspan_detection_total", event=event) for event in events] == [61, 62, 63, 64, 65, 66]
     assert [value(HEALTH, "fullspan_store_rows_lost_total", where=where) for where in ("spool", "store")] == [14, 9]
@@ -70,8 +76,9 @@ def test_every_figure_is_told() -> None:
     assert value(replace(HEALTH, workers=(WORKER, replace(OTHER, trouble="is down"))), "fullspan_ready") == 0
     # a figure that is added to Health must come here too
     assert {kind: len(fields(kind)) for kind in (Health, WorkerHealth, StoreHealth, RingHealth, IdentityHealth, UsageHealth, ReportsHealth,
-                                                     DetectionHealth)} == {
-        Health: 15, DetectionHealth: 2, WorkerHealth: 19, StoreHealth: 8, RingHealth: 5, IdentityHealth: 6, UsageHealth: 5, ReportsHealth: 3}
+                                                     DetectionHealth, ReceiverHealth)} == {
+        Health: 16, ReceiverHealth: 10, DetectionHealth: 2,
+        WorkerHealth: 19, StoreHealth: 8, RingHealth: 5, IdentityHealth: 6, UsageHealth: 5, ReportsHealth: 3}
 
 
 def test_counters_never_go_back_within_a_run_and_gauges_do() -> None:
@@ -95,7 +102,7 @@ def test_the_real_page_passes_promtool_and_both_parsers() -> None:
     for families in (list(plain(text)), list(openmetrics(open_text))):
         types = {family.name: family.type for family in families}
         helps = {family.name: family.documentation for family in families if family.name.startswith("fullspan_")}
-        assert len(helps) == 51 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
+        assert len(helps) == 54 and all(len(words) > 20 and words.endswith(".") for words in helps.values())
         assert {types[f"fullspan_{name}"] for name in ("packets", "lost", "store_rows", "flows_opened", "reloads")} == {"counter"}
         assert {types[f"fullspan_{name}"] for name in ("flows_live", "store_up", "store_spool_bytes", "pressure_level")} == {"gauge"}
         assert {"process_resident_memory_bytes", "process_open_fds", "python_info", "process_cpu_seconds"} <= set(types)

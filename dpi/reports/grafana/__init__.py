@@ -4,11 +4,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from dpi.reports.grafana import applications, customers, health, links, names, quality
+from dpi.reports.grafana import applications, customers, health, links, names, quality, security
 from dpi.reports.grafana.panels import Board, Say, rendered
 from dpi.reports.grafana.sql import Place
 
-BOARDS: tuple[Callable[[Say, tuple[Place, ...]], Board], ...] = (links.board, applications.board, quality.board, names.board, customers.board, health.board)
+BOARDS: tuple[Callable[[Say, tuple[Place, ...]], Board], ...] = (links.board, applications.board, quality.board, names.board, customers.board, security.board,
+                                                                    health.board)
 LANGUAGES = ("en", "zh")
 
 

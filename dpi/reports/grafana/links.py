@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import units
 
-from dpi.reports.grafana.marks import losses
+from dpi.reports.grafana.marks import alerts, losses
 from dpi.reports.grafana.panels import Board, Column, Panel, Say, Variable
 from dpi.reports.grafana.sql import DOWN, RANGE, SECONDS, SLOT, TIME, UP, Place, capacity, chosen, leading, lines, link, ratio, slots
 
@@ -75,7 +75,7 @@ def board(say: Say, places: tuple[Place, ...]) -> Board:
                   f"server_retransmissions AS again, client_tcp_packets + server_tcp_packets AS tcp FROM links_1m WHERE {TIME}) "
                   f"WHERE {chosen('link', 'series')} GROUP BY time, series ORDER BY time, series LIMIT 20000", units.PercentUnit),
         ),
-        losses(say),
+        (*losses(say), *alerts(say)),
     )
 
 

@@ -14,3 +14,12 @@ def losses(say: Say) -> tuple[Mark, ...]:
     return (Mark(say("Lost or not read", "丢失或未读取"),
                  f"SELECT at AS time, at + INTERVAL 1 MINUTE AS timeEnd, {text} AS text, probe AS tags FROM (SELECT time AS at, * FROM coverage WHERE {TIME}) "
                  f"GROUP BY at, probe HAVING sum({_LOST}) > 0 OR sum(unread_us) > 1000000 ORDER BY time LIMIT 500"),)
+
+
+def alerts(say: Say) -> tuple[Mark, ...]:
+    """Alerts of medium and higher severity, from their first packet to the last."""
+    hit = "if(target = '', if(source = '', '', concat(' < ', source)), concat(' > ', target))"
+    return (Mark(say("Alerts", "告警"),
+                 f"SELECT at AS time, greatest(last_time, at + INTERVAL 1 SECOND) AS timeEnd, concat(severity, ': ', kind, {hit}) AS text, "
+                 f"toString(kind) AS tags FROM (SELECT time AS at, * FROM grafana_alerts WHERE {TIME} AND severity != 'low') "
+                 f"ORDER BY at, text LIMIT 500", "purple"),)
