@@ -16,6 +16,7 @@ from dpi.capture.key import fold, hash_of
 from dpi.flow.row import ROW
 from dpi.jit import I64, entry, kernel, pointed, world_dtype
 from dpi.security.conversation import ANY_SERVER, facts, mapped
+from dpi.security.crossing import crossed, floored, outweighed
 from dpi.security.distinct import INLINE, WORDS, estimate, join, mark_of, spread_out
 
 WAYS = 8
@@ -24,9 +25,13 @@ MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
 #: What a key is an address of, and what is distinct.
 CLIENT, SERVER, PAIR, CLIENT_NET, SERVER_NET, EVERYBODY = range(6)
-NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES = range(5)
+NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES, NAMES = range(6)
 NO_PORT, SERVER_PORT, CLIENT_PORT = range(3)
 CLIENTS_OWN, SERVERS_OWN, BOTH = range(3)
+#: What rows are of, ROW.named >> 1: flows, or what was made of messages of DNS (names.py) and of frames of the segment (segment.py). The latter two bring
+#: their bits in `risks`.
+TABLES = ("flows", "dns", "segment")
+OF_FLOWS, OF_DNS, OF_SEGMENT = range(len(TABLES))
 
 MEASURES = ("distinct", "packets", "bytes", "flows")
 #: A rule as the kernel knows it. Limits and floors: 0 none.
@@ -34,7 +39,10 @@ RULE = np.dtype((np.record, [
     ("all", "u8"), ("any", "u8"), ("none", "u8"), ("window", "i8"),
     ("closed", "i8"),                               # slots below it are closed
     *((f"limit_{name}", "i8") for name in MEASURES), *((f"floor_{name}", "i8") for name in MEASURES),       # floor: a slot is told of when it closes
-    ("key", "u1"), ("distinct_of", "u1"), ("port", "u1"), ("sent", "u1"), ("every", "u1"), ("pad", "u1", (3,)),
+    ("key", "u1"), ("distinct_of", "u1"), ("port", "u1"), ("sent", "u1"), ("every", "u1"),
+    ("table", "u1"),
+    ("outweigh", "u1"),                             # 1: nothing fires unless there are more packets than bytes
+    ("pad", "u1"),
 ]))
 #: 128 bytes. flow_id, peer, peer_port: of the example; few: the first marks.
 ENTRY = np.dtype((np.record, [
@@ -66,12 +74,14 @@ def measure(rows: Any, begin: Any, end: Any, worlds: Any) -> Any:
             return k
         row = rows[k]
         head.rows += 1
-        head.clock = max(head.clock, row.interval_end)
-        head.first = min(head.first, row.interval_start)
-        bits = facts(row, ports_of(w), protocols_of(w))
+        table = np.int64(row.named) >> 1
+        if table != OF_SEGMENT:         # frames are told where they are decoded, ahead of rows
+            head.clock = max(head.clock, row.interval_end)
+            head.first = min(head.first, row.interval_start)
+        bits = facts(row, ports_of(w), protocols_of(w)) if table == OF_FLOWS else np.uint64(row.risks)
         for number in range(rules.size):
             rule = rules[number]
-            if bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
+            if rule.table == table and bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
                 meter(w, row, k, number, bits)
     return end
 
@@ -193,6 +203,8 @@ def tell(w: Any, place: Any, k: Any) -> Any:
 @kernel
 def value_of(row: Any, what: Any) -> Any:
     """The mark of what is distinct in a row; never 0."""
+    if what == NAMES:
+        return mark_of(row.first_packet, np.uint64(0), np.uint64(0))
     if what == SERVER_PORTS:
         return np.int64(row.server_port) + (np.int64(1) << 16)
     high = row.server_ip[0]
@@ -205,26 +217,6 @@ def value_of(row: Any, what: Any) -> Any:
     if mapped(high, low) and low >> np.uint64(32) != 0:
         return np.int64(low >> np.uint64(32))
     return mark_of(high, low, np.uint64(0))
-
-
-@kernel
-def crossed(rule: Any, one: Any, shift: Any) -> Any:
-    """Whether the limits, shifted down so far, are reached: one of them, or with `every` all that there are."""
-    known = np.int64(0)
-    met = np.int64(0)
-    if rule.limit_distinct != 0:
-        known += 1
-        met += 1 if np.int64(one.distinct) >= rule.limit_distinct >> shift else 0
-    if rule.limit_packets != 0:
-        known += 1
-        met += 1 if one.packets >= rule.limit_packets >> shift else 0
-    if rule.limit_bytes != 0:
-        known += 1
-        met += 1 if one.bytes >= rule.limit_bytes >> shift else 0
-    if rule.limit_flows != 0:
-        known += 1
-        met += 1 if one.flows >= rule.limit_flows >> shift else 0
-    return met != 0 and (met == known or rule.every == 0)
 
 
 @kernel
@@ -377,7 +369,7 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
             one = entries_of(w)[at]
             rule = rules[one.rule]
             if (one.slot + 1) * rule.window <= moment:
-                if one.fired != 0 or floored(rule, one):
+                if (one.fired != 0 and not outweighed(rule, one)) or floored(rule, one):
                     if head.found + 2 > found_of(w).size:
                         return at
                     tell(w, at, np.int64(-1))
@@ -387,13 +379,6 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
     for number in range(rules.size):
         rules[number].closed = max(rules[number].closed, moment // rules[number].window)
     return at
-
-
-@kernel
-def floored(rule: Any, one: Any) -> Any:
-    """Whether a slot is worth learning from."""
-    return ((rule.floor_packets != 0 and one.packets >= rule.floor_packets) or (rule.floor_bytes != 0 and one.bytes >= rule.floor_bytes)
-            or (rule.floor_flows != 0 and one.flows >= rule.floor_flows) or (rule.floor_distinct != 0 and np.int64(one.distinct) >= rule.floor_distinct))
 
 
 @kernel

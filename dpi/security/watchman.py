@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,14 +22,17 @@ from dpi.security.distinct import WORDS, linear
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
-from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SERVER, SERVER_NET, SLOTS, WAYS, WORLD, close_slots, forget, measure
+from dpi.security.gauge import ARRAYS, ENTRY, HEAD, MEASURES, NO_PORT, RULE, SERVER, SERVER_NET, SLOTS, TABLES, WAYS, WORLD, close_slots, forget, measure
+from dpi.security.names import Names, read_names
 from dpi.security.registry import Asked
+from dpi.security.segment import ROGUE_ROUTER, ROGUE_SERVER, Segment
 
 SECOND = 1_000_000
 KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
+_DOMAINS = 1 << 12          # whose names are remembered
 SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
 
 
@@ -64,7 +67,7 @@ class Watchman:
     """asked: detectors that are on. grace: s of the packet clock that rows of a slot may come late. prompt: a firing becomes an alert when its limit is
     crossed, not when its slot closes (a probe); without it slots close at `end`, or once the table is half full. sinks: what rows are written to."""
 
-    kernels = (measure, close_slots, forget)
+    kernels = (measure, close_slots, forget, read_names, *Segment.kernels)
 
     def __init__(self, asked: Sequence[Asked], sinks: Sequence[Sink], *, folding: Folding | None = None, exemption: Exemption | None = None, grace: int = 600,
                  prompt: bool = False, keys: int = KEYS) -> None:
@@ -74,6 +77,11 @@ class Watchman:
         self.exemption = exemption or Exemption()
         self.seen = Seen(len(self.asked), {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked})
         self._rules: list[tuple[Asked, Rule]] = [(one, rule) for one in asked for rule in one.rules]
+        self._tables = {rule.table for _, rule in self._rules}
+        self._names = Names()
+        learn = [max((rule.learn for _, rule in self._rules if rule.table == "segment" and rule.all & bit), default=0) for bit in (ROGUE_ROUTER, ROGUE_SERVER)]
+        self._segment = Segment(*learn)
+        self._domains: dict[tuple[int, int], str] = {}          # by their hash
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
         keys = max(WAYS, 1 << (keys - 1).bit_length())
@@ -99,20 +107,21 @@ class Watchman:
     # ---- sink
 
     def write(self, batch: Batch) -> None:
-        """Count rows of flows; other tables are passed over. What is found is written to the sinks before this returns."""
-        if batch.table != "flows" or not batch.count or not self._rules:
+        """Count rows of flows and of dns; other tables are passed over. What is found is written to the sinks before this returns."""
+        if batch.table not in self._tables or not batch.count or (batch.table == "dns" and batch.records is None):
             return
         with self._lock:
             self._begin(batch)
-            found, place = records_of(batch), 0
-            if int(found["interval_end"].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
+            found = records_of(batch) if batch.table == "flows" else batch.records
+            time = "interval_end" if batch.table == "flows" else "time"
+            if int(found[time].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
                 self.end()
                 self._begin(batch)
-            fresh: list[Firing] = []
-            while place < batch.count:
-                place = measure(found, place, batch.count, self._world)
-                fresh += self._take_found(batch)
-            self._fold(fresh)
+            if batch.table == "flows":
+                self._count(found, batch)
+            else:
+                for rows, first in self._names.read(batch):
+                    self._count(rows, batch, first)
             clock = int(self._head["clock"])
             if clock - self._closed >= _STEP and (self._prompt or 2 * int(self._head["used"]) > len(self._arrays["tags"])):
                 self._closed = clock
@@ -120,6 +129,32 @@ class Watchman:
                 if self._prompt:
                     self.folding.advance(clock - self._grace)
             self._write_alerts()
+
+    def begin(self, probe: str, capture_id: int) -> None:
+        """What comes next is of this probe and capture."""
+        with self._lock:
+            self._probe, self._capture_id = self._probe or probe, self._capture_id or capture_id
+
+    def hear(self, seen: Any) -> None:
+        """Take what was seen of the segment, SIGHTING[n] (dpi/capture/sighting.py), by any intake."""
+        with self._lock:
+            rows = self._segment.learn(seen)
+            if len(rows):
+                self._count(rows, None)
+                self._write_alerts()
+
+    @property
+    def hears(self) -> Callable[[Any], None] | None:
+        """`hear`, where a detector asks for it."""
+        return self.hear if "segment" in self._tables else None
+
+    def _count(self, rows: Any, batch: Batch | None, first: int = 0) -> None:
+        """Count ROW[n]. batch: which they are of, from its row `first` on."""
+        place, fresh = 0, []
+        while place < len(rows):
+            place = measure(rows, place, len(rows), self._world)
+            fresh += self._take_found(batch, rows, first)
+        self._fold(fresh)
 
     def tick(self, now: int) -> None:
         """No row may come for a while: it is `now`, us, all the same (a probe)."""
@@ -140,6 +175,8 @@ class Watchman:
             self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
             self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
             self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
+            self._segment.forget()
+            self._domains = {}
             self._probe, self._capture_id = "", 0
 
     def close(self) -> None:
@@ -153,6 +190,7 @@ class Watchman:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) for name, where in named.items()} | {
+            "segment_evicted": int(self._segment.evicted[0]),
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored}
 
     # ---- rules
@@ -170,6 +208,7 @@ class Watchman:
         for name in MEASURES:
             row[f"limit_{name}"] = getattr(rule.limits, name)
             row[f"floor_{name}"] = -(-getattr(rule.floor, name) // 4)
+        row["table"], row["outweigh"] = TABLES.index(rule.table), rule.outweigh
         row["key"], row["distinct_of"], row["port"], row["sent"], row["every"] = rule.key, rule.of, rule.port, rule.sent, rule.every
 
     def _begin(self, batch: Batch) -> None:
@@ -198,21 +237,24 @@ class Watchman:
         pairs = self._arrays["found"][:count].reshape(-1, 2).copy()
         return pairs[:, 0], pairs[:, 1]
 
-    def _take_found(self, batch: Batch) -> list[Firing]:
+    def _take_found(self, batch: Batch | None, rows: Any, first: int) -> list[Firing]:
         """Learn whose the rows of what fires, or nearly does, are; with `prompt`, the firings that are new."""
         places, at = self._pairs()
         self._head["found"] = 0
         fired: list[Any] = []
-        stamped = "client_customer_id" in batch.columns or "server_customer_id" in batch.columns
-        if not stamped and not self._prompt:
+        of_names = batch is not None and batch.table == "dns"
+        stamped = batch is not None and (batch.whose is not None or any(f"{side}_customer_id" in batch.columns for side in ("client", "server")))
+        if not stamped and not self._prompt and not of_names:
             return []
         for place, row in zip(places.tolist(), at.tolist()):
             entry = self._arrays["entries"].view(np.ndarray)[place]
             key = _key(entry)
+            if of_names and batch is not None and len(self._domains) < _DOMAINS:
+                self._domains.setdefault(_words(rows, row), self._names.domain(batch, first + row))
             if self._prompt and entry["fired"] and key not in self._known:
                 self._known[key] = None
                 fired.append(entry.copy())
-            if not stamped:
+            if batch is None or not stamped:
                 continue
             if len(self._whose) >= KEYS:
                 self._whose.clear()         # of entries that made room for others before they were told
@@ -220,10 +262,10 @@ class Watchman:
             rule = self._rules[int(entry["rule"])][1]
             hit = "server" if (rule.key in (SERVER, SERVER_NET)) == rule.victim else "client"
             for side in (hit, "client" if hit == "server" else "server"):
-                customer = _word(batch, f"{side}_customer_id", row)
+                customer, service = _whose(batch, side, first + row)
                 if customer:
                     if len(customers) < _CUSTOMERS:
-                        customers[customer] = services[_word(batch, f"{side}_service_id", row)] = None
+                        customers[customer] = services[service] = None
                     break
         return [self._firing(entry, None, False) for entry in fired]
 
@@ -265,10 +307,9 @@ class Watchman:
         number, slot = int(entry["rule"]), int(entry["slot"])
         one, rule = self._rules[number]
         window = rule.window * SECOND
-        own = address_of(int(entry["high"]), int(entry["low"]), rule.key)
-        peer = address_of(int(entry["peer"][0]), int(entry["peer"][1]), 0)
+        own, peer = self._ends(entry, rule)
         alone = rule.pair or int(entry["distinct"]) == 1 and rule.of in (1, 2)
-        other = peer if alone else ""
+        other = peer if alone and (rule.victim or rule.table != "segment") else ""
         source, target = (other, own) if rule.victim else (own, other)
         customers, services = self._whose.get(_key(entry), ({}, {}))
         limits = {name: float(getattr(rule.limits, name)) for name in MEASURES if getattr(rule.limits, name)}
@@ -276,7 +317,16 @@ class Watchman:
         return Firing(one.detector, rule, number, slot, slot * window, (slot + 1) * window, int(entry["first"]), int(entry["last"]), source, target,
                       int(entry["port"]) if rule.port != NO_PORT else 0, int(entry["packets"]), int(entry["bytes"]), int(entry["flows"]),
                       int(entry["distinct"]), int(entry["flow_id"]), tuple(sorted(customers)), min(services, default=""), strength, learned, final,
-                      self._probe, self._capture_id)
+                      self._probe, self._capture_id, peer if rule.table == "segment" else "")
+
+    def _ends(self, entry: Any, rule: Rule) -> tuple[str, str]:
+        """The key and the peer of its example: addresses, or of messages of DNS a domain in the place of the server."""
+        own, peer = (int(entry["high"]), int(entry["low"])), (int(entry["peer"][0]), int(entry["peer"][1]))
+        if rule.table != "dns":
+            return address_of(*own, rule.key), address_of(*peer, 0)
+        if rule.key == SERVER:
+            return self._domains.get(own, ""), address_of(*peer, 0)
+        return address_of(*own, rule.key), self._domains.get(peer, "")
 
     # ---- what comes of it
 
@@ -285,7 +335,7 @@ class Watchman:
         told: list[Firing] = []
         ids: list[str] = []
         for firing in firings if not self._prompt else sorted(firings, key=lambda one: bool(one.detector.unless)):
-            if self.exemption.covers(firing):
+            if firing.spared or self.exemption.covers(firing):
                 self.seen.ignored += firing.final
                 continue
             if self._told.covers(firing):
@@ -319,6 +369,21 @@ def _rank(alert: Alert) -> tuple[int, int, int, str]:
 def _key(entry: Any) -> tuple[int, ...]:
     """Rule, address, what is beside it, port; slot."""
     return tuple(int(entry[name]) for name in ("rule", "high", "low", "beside", "port", "slot"))
+
+
+def _words(rows: Any, row: int) -> tuple[int, int]:
+    """What stands in the place of the server's address."""
+    high, low = rows.view(np.ndarray)["server_ip"][row].tolist()
+    return high, low
+
+
+def _whose(batch: Batch, side: str, row: int) -> tuple[str, str]:
+    """Customer and service of an end of a row."""
+    if batch.table == "flows":
+        return _word(batch, f"{side}_customer_id", row), _word(batch, f"{side}_service_id", row)
+    if batch.whose is None or side != "client":
+        return "", ""
+    return batch.whose(row if batch.places is None else int(batch.places[row]))
 
 
 def _word(batch: Batch, column: str, row: int) -> str:
