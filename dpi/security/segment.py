@@ -2,7 +2,8 @@
 
 One kernel goes over what was seen (dpi/capture/sighting.py). An address belongs to the MAC address that was first seen to have it, in its VLANs. Another
 one's saying so is a claim, and counts; it is believed once the holder was not heard of for FORGET, or not since the claims began, SETTLE ago. The servers
-(DHCP) and routers (IPv6) that are heard within `learn` seconds after the first of a VLAN are known, KNOWN at most; what another one says counts.
+(DHCP, by address) and routers (IPv6, by MAC address) that are heard within `learn` seconds after the first of a VLAN are known, KNOWN at most; what another
+one says counts.
 
 A row has the MAC address of who said so in the place of the client's, with firing.MAC as the upper word, and the address in the place of the server's.
 """
@@ -99,14 +100,20 @@ def serves(one: Any, servers: Any, learning: Any, evicted: Any) -> Any:
     """The bit of its kind where a server or router is not known, else 0."""
     whole = servers[place_of(servers, one, np.uint64(0), np.uint64(0), np.uint64(0), evicted)]
     whole.last = max(whole.last, one.time)
-    mac = one.mac if one.kind == ROUTER else np.uint64(0)           # a relay passes on what a server says
-    known = find(servers, one, one.high, one.low, mac)
+    high = one.high
+    low = one.low
+    mac = np.uint64(0)              # a relay passes on what a server says
+    if one.kind == ROUTER:          # a router has many link-local addresses, one for each of its interfaces
+        high = np.uint64(0)
+        low = np.uint64(1)
+        mac = one.mac
+    known = find(servers, one, high, low, mac)
     if known >= 0:
         servers[known].last = max(servers[known].last, one.time)
         return np.int64(0)
     if one.time - whole.since <= learning and learning != 0 and whole.claimed < KNOWN:
         whole.claimed += 1
-        fresh = servers[place_of(servers, one, one.high, one.low, mac, evicted)]
+        fresh = servers[place_of(servers, one, high, low, mac, evicted)]
         fresh.last = one.time
         return np.int64(0)
     return np.int64(ROGUE_ROUTER if one.kind == ROUTER else ROGUE_SERVER)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,7 @@ KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
+_WAITING = 64               # lots of what was seen of the segment
 _DOMAINS = 1 << 12          # whose names are remembered
 SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
 
@@ -81,6 +83,8 @@ class Watchman:
         self._names = Names()
         learn = [max((rule.learn for _, rule in self._rules if rule.table == "segment" and rule.all & bit), default=0) for bit in (ROGUE_ROUTER, ROGUE_SERVER)]
         self._segment = Segment(*learn)
+        self._waiting: deque[Any] = deque()                     # what was seen of the segment and not counted yet
+        self._unheard = 0
         self._domains: dict[tuple[int, int], str] = {}          # by their hash
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
@@ -112,6 +116,7 @@ class Watchman:
             return
         with self._lock:
             self._begin(batch)
+            self._take_seen()
             found = records_of(batch) if batch.table == "flows" else batch.records
             time = "interval_end" if batch.table == "flows" else "time"
             if int(found[time].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
@@ -136,17 +141,29 @@ class Watchman:
             self._probe, self._capture_id = self._probe or probe, self._capture_id or capture_id
 
     def hear(self, seen: Any) -> None:
-        """Take what was seen of the segment, SIGHTING[n] (dpi/capture/sighting.py), by any intake."""
-        with self._lock:
-            rows = self._segment.learn(seen)
-            if len(rows):
-                self._count(rows, None)
+        """Take what was seen of the segment, SIGHTING[n] (dpi/capture/sighting.py), by any intake. A probe's does not wait for who is at work here."""
+        if len(self._waiting) >= _WAITING and self._prompt:
+            self._unheard += len(self._waiting[0])
+            self._waiting.popleft()
+        self._waiting.append(seen.copy())
+        if self._lock.acquire(blocking=len(self._waiting) >= _WAITING and not self._prompt):
+            try:
+                self._take_seen()
                 self._write_alerts()
+            finally:
+                self._lock.release()
 
     @property
     def hears(self) -> Callable[[Any], None] | None:
         """`hear`, where a detector asks for it."""
         return self.hear if "segment" in self._tables else None
+
+    def _take_seen(self) -> None:
+        """Count what was seen of the segment and waits."""
+        while self._waiting:
+            rows = self._segment.learn(self._waiting.popleft())
+            if len(rows):
+                self._count(rows, None)
 
     def _count(self, rows: Any, batch: Batch | None, first: int = 0) -> None:
         """Count ROW[n]. batch: which they are of, from its row `first` on."""
@@ -159,6 +176,7 @@ class Watchman:
     def tick(self, now: int) -> None:
         """No row may come for a while: it is `now`, us, all the same (a probe)."""
         with self._lock:
+            self._take_seen()
             if now - self._closed >= _STEP:
                 self._closed = now
                 self._close(now - self._grace)
@@ -168,6 +186,7 @@ class Watchman:
     def end(self) -> None:
         """A capture has ended, or the probe: close all slots, and begin anew."""
         with self._lock:
+            self._take_seen()
             clock = int(self._head["clock"])
             self._close(1 << 62)
             self.folding.finish(clock)
@@ -190,7 +209,7 @@ class Watchman:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) for name, where in named.items()} | {
-            "segment_evicted": int(self._segment.evicted[0]),
+            "segment_evicted": int(self._segment.evicted[0]), "segment_unheard": self._unheard,
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored}
 
     # ---- rules

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dpi.batch import Coded
-from dpi.security.registry import configured, every
+from dpi.security.registry import configured
 from tests.security.made import ACK, ANSWERED, FIN, RST, SYN, batch, kinds, row, watch
 
 VICTIM, SIX = "192.0.2.10", "2001:db8:1::10"
@@ -40,6 +40,13 @@ def amplified(kilobytes: int, reflectors: int = 4, **given: Any) -> list[dict[st
     return [row(VICTIM, f"198.51.100.{1 + k % reflectors}", 53, at=k * 0.5, **{**one, **given}) for k in range(100)]
 
 
+def echoes(packets: int = 30, size: int = 600, extra: int = 7, back: int = -1, client: str = "203.0.113.5") -> list[dict[str, Any]]:
+    """A row of pings of these many packets each way; extra: octets by which one is larger; back: the size of what comes back."""
+    sent = packets * size + extra
+    return [row(client, VICTIM, **{**PING, "client_packets": packets, "server_packets": packets, "client_bytes": sent,
+                                   "server_bytes": sent if back < 0 else packets * back})]
+
+
 #: kind -> rows just below the limit, rows that reach it; of more than 64 distinct values, which are an estimate, rather below and above.
 CASES: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]] = {
     "port_scan": [(ports(39), ports(40)), (ports(39, server=SIX, client="2001:db8:9::1"), ports(40, server=SIX, client="2001:db8:9::1")),
@@ -61,13 +68,15 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]] = {
                     for n in (1999, 2000))],       # type: ignore[list-item]
     "carpet_bombing": [(carpet(5000, 19), carpet(5000, 20)), (carpet(4900, 50), carpet(5000, 50)), (carpet(5000, 19, **UDP), carpet(5000, 20, **UDP)),
                        (carpet(5000, 19, "2001:db8:1:2::"), carpet(5000, 20, "2001:db8:1:2::"))],
+    "icmp_tunnel": [(echoes(**one), echoes(**{**one, **over})) for one, over in (
+        ({"packets": 29}, {"packets": 30}), ({"size": 326, "extra": 7}, {"size": 341}), ({"extra": 0, "back": 600}, {"back": 601}))],
     "amplification": [(amplified(990), amplified(1000)), (amplified(5000, 2), amplified(5000, 3)),
                       (amplified(990, client_packets=1, client_bytes=60), amplified(1000, client_packets=1, client_bytes=60))],
 }
 
 
 def test_every_detector_has_a_case() -> None:
-    assert sorted(CASES) == sorted(one.kind for one in every())
+    assert sorted(CASES) == sorted(one.detector.kind for one in configured({}) if one.rules[0].table == "flows")
 
 
 @pytest.mark.parametrize(("kind", "case"), [(kind, k) for kind, cases in CASES.items() for k in range(len(cases))])
@@ -85,7 +94,8 @@ def test_an_attack_is_one_alert_that_names_both_ends(kind: str) -> None:
     assert [one.state for one in heard] == ["raised"] and len({one["alert_id"] for one in sink.rows["alerts"]}) == 1
     alert = heard[0]
     assert alert.kind == kind and alert.probe == "test" and alert.capture_id == 7 and "{" not in alert.summary + alert.summary_zh
-    whom = {"port_scan": "203.0.113.5", "horizontal_scan": "203.0.113.5", "slow_scan": "203.0.113.5", "host_sweep": "203.0.113.5"}.get(kind)
+    whom = {"port_scan": "203.0.113.5", "horizontal_scan": "203.0.113.5", "slow_scan": "203.0.113.5", "host_sweep": "203.0.113.5",
+            "icmp_tunnel": "203.0.113.5"}.get(kind)
     assert (alert.source if whom else alert.target) == (whom or ("192.0.2.0/24" if kind == "carpet_bombing" else VICTIM))
     assert (whom or VICTIM.rpartition(".")[0]) in alert.summary and (whom or VICTIM.rpartition(".")[0]) in alert.summary_zh
     assert "rows: " in alert.evidence and alert.first_time <= alert.last_time
@@ -99,9 +109,10 @@ def established(count: int, **given: Any) -> list[dict[str, Any]]:
     established(300), ports(300, midstream=1, client_tcp_flags=ACK, client_payload_bytes=100), ports(300, one_sided=1, client_tcp_flags=SYN | ACK),
     [row("203.0.113.5", VICTIM, 80, at=k * 0.05, client_port=1024 + k, client_retransmissions=5) for k in range(500)],      # one dead service, asked again
     hosts(300, 6881, ip_protocol=17, client_tcp_flags=0), [row("203.0.113.5", VICTIM, 33434 + k, **UDP) for k in range(90)],
-    hosts(300, 0, **{**PING, **ANSWERED}), ports(300, interval=3), [one | {"client_ip": (0, 0)} for one in ports(20)],
+    hosts(300, 0, **{**PING, **ANSWERED}), echoes(900, extra=0), ports(300, interval=3), [one | {"client_ip": (0, 0)} for one in ports(20)],
     [row("203.0.113.5", f"239.1.1.{k}", 5353, **UDP) for k in range(200)],
-], ids=["established", "midstream", "one direction", "a dead service", "peers", "traceroute", "answered pings", "later rows", "few", "multicast"])
+], ids=["established", "midstream", "one direction", "a dead service", "peers", "traceroute", "answered pings", "pings of one size",
+        "later rows", "few", "multicast"])
 def test_what_is_no_scan_makes_none(rows: list[dict[str, Any]]) -> None:
     assert kinds(rows) == []
 

@@ -3,7 +3,8 @@
 Counted: offers, acknowledgements and refusals of DHCP, advertisements and replies of DHCPv6, by the server that the message names, else its sender. Known are
 the servers in `known`, and in each VLAN those heard within `learn` seconds of the first: an attacker who was there first is believed, so name your own
 servers and set `learn` to 0 where you can.
-False alarms: a second server of one's own that first answers later, after each start of the probe, unless it is in `known`.
+False alarms: a second server of one's own that first answers later, after each start of the probe, unless it is in `known`; several segments without VLANs
+in one capture.
 To tune: `known` and `learn`.
 """
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A host advertises itself as an IPv6 router that is none of those expected (RFC 6104).
 
-Counted: router advertisements, by address and MAC address of the sender. Known are the addresses in `known`, and in each VLAN the routers heard within
-`learn` seconds of the first: an attacker who was there first is believed, so name your own routers and set `learn` to 0 where you can.
+Counted: router advertisements of unknown MAC addresses, by the sender's address. Known is who is in `known`, and in each VLAN the MAC addresses of routers
+heard within `learn` seconds of the first: an attacker who was there first is believed, so name your own routers and set `learn` to 0 where you can.
 False alarms: a second router of one's own that first advertises itself later, after each start of the probe, unless it is in `known`; a phone or a virtual
 machine that shares its connection (which is a rogue router, without intent).
 To tune: `known` and `learn`.
@@ -20,7 +20,7 @@ class Options:
     """Of one slot."""
     seconds: int = option(60, 'length of a slot', 10, 3600)
     advertisements: int = option(1, 'seconds in which it advertised itself', 1, 1000000)
-    learn: int = option(10, 's after the first router of a VLAN in which others are taken as known', 0, 604800)
+    learn: int = option(10, 's after the first advertisement in a VLAN in which others are taken as known', 0, 604800)
     known: str = listed('addresses or networks of one\'s own routers, or their MAC addresses, separated by commas')
 
 
