@@ -111,8 +111,8 @@ def botnet(count: int, clients: int) -> list[Message]:
     ("dga", generated(24), generated(25), CLIENT, ""),
     ("nxdomain_storm", missing(299), missing(300), CLIENT, ""),
     ("nxdomain_storm", missing(240, 1), missing(370, 1), CLIENT, "office0.com"),
-    ("nxdomain_storm", botnet(999, 20), botnet(1000, 20), "", "office0.com"),
-    ("nxdomain_storm", botnet(1100, 9), botnet(1100, 10), "", "office0.com"),
+    pytest.param("nxdomain_storm", botnet(999, 20), botnet(1000, 20), "", "office0.com", marks=pytest.mark.compiled),
+    pytest.param("nxdomain_storm", botnet(1100, 9), botnet(1100, 10), "", "office0.com", marks=pytest.mark.compiled),
 ], ids=["long names", "octets", "types", "slow", "generated", "a client", "a domain of a client", "a domain", "clients"])
 def test_the_limit_is_where_it_is(kind: str, below: list[Message], over: list[Message], source: str, target: str) -> None:
     assert found(below, kind) == []
@@ -135,6 +135,7 @@ def test_what_is_usual_is_not_told(messages: list[Message]) -> None:
     assert found(messages) == []
 
 
+@pytest.mark.compiled
 def test_what_one_kind_tells_another_does_not_tell_again() -> None:
     assert {one["kind"] for one in found([one | {"code": 3} for one in spelled(1200)] + spelled(400))} == {"dns_tunnel"}
     assert {one["kind"] for one in found(generated(280) + generated(280))} == {"dga"}
