@@ -25,6 +25,7 @@ from dpi.security.conversation import many
 from dpi.security.gauge import OF_DNS
 
 ROOM = 4096                 # rows that are made at once
+DOMAINS = 1 << 12           # whose names are remembered
 LONG = 52                   # octets below the domain from which on a name is long: of hosts and services they have fewer
 LABEL = 8                   # letters of a domain's own label that are judged at least
 NATURAL = 45                # % of its pairs that are common ones in a label that people made up, at least
@@ -79,6 +80,7 @@ class Names:
         self._rows, self._pairs, self._seconds = records(ROOM, ROW), pairs(), second_levels()
         self._rows.view(np.ndarray)["named"] = 2 * OF_DNS
         self._all: Any = np.zeros(0, np.int64)
+        self.domains: dict[tuple[int, int], str] = {}           # by their hash, of what fires or nearly does
 
     def read(self, batch: Batch) -> Iterator[tuple[Any, int]]:
         """ROW[n] of some messages of a batch that has records, and which of the batch's rows the first is."""
@@ -90,6 +92,14 @@ class Names:
             rows = self._rows[:count]
             rows.view(np.ndarray)["flow_id"] += np.uint64(boot)
             yield rows, begin
+
+    def learn(self, batch: Batch, rows: Any, at: Any, first: int) -> None:
+        """Remember what the domains of rows `at` are called."""
+        ends = rows.view(np.ndarray)["server_ip"][at]
+        _, firsts = np.unique(ends[:, 0], return_index=True)
+        for (high, low), row in zip(ends[firsts].tolist(), at[firsts].tolist()):
+            if (high, low) not in self.domains and len(self.domains) < DOMAINS:
+                self.domains[high, low] = self.domain(batch, first + row)
 
     @staticmethod
     def domain(batch: Batch, row: int) -> str:

@@ -9,6 +9,8 @@ A row has the MAC address of who said so in the place of the client's, with firi
 """
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ FORGET = 1200 * SECOND
 SETTLE = 120 * SECOND
 KNOWN = 16                  # servers of one kind in a VLAN that are learned
 WAYS = 4
-SIGHTINGS = 1024            # that are taken at once
+SIGHTINGS, LOTS = 1024, 64  # that are taken at once; that wait
 HOLDERS, SERVERS = 1 << 15, 1 << 10         # addresses, servers that are remembered
 CLAIMED, ROGUE_ROUTER, ROGUE_SERVER = 1, 2, 4       # bits of a row
 #: kind 0: free. since: when it was first heard; other, claimed: who else says so, and since when. Of a VLAN (no MAC address): `claimed` are the known ones.
@@ -45,7 +47,24 @@ class Segment:
         self._rows = records(SIGHTINGS, ROW)
         self._rows.view(np.ndarray)["named"] = 2 * OF_SEGMENT
         self.evicted = np.zeros(1, np.int64)
+        self.unheard = 0            # sightings that were given up
+        self._waiting: deque[Any] = deque()
         self.forget()
+
+    def put(self, seen: Any, dropping: bool) -> bool:
+        """Keep SIGHTING[n] until they are `taken`. True where LOTS wait; dropping: the oldest is given up then. Any thread may call it."""
+        full = len(self._waiting) >= LOTS
+        if full and dropping:
+            self.unheard += len(self._waiting.popleft())
+        self._waiting.append(seen.copy())
+        return full
+
+    def taken(self) -> Iterator[Any]:
+        """ROW[] of what contradicts, for each lot that waits; good until the next."""
+        while self._waiting:
+            rows = self.learn(self._waiting.popleft())
+            if len(rows):
+                yield rows
 
     def forget(self) -> None:
         """Begin anew."""

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,8 +32,6 @@ KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
 _CUSTOMERS = 1000           # told apart for a key
-_WAITING = 64               # lots of what was seen of the segment
-_DOMAINS = 1 << 12          # whose names are remembered
 SHOWN, WORST = 256, 3       # alerts that are remembered for people; those of them that a summary shows
 
 
@@ -83,9 +80,6 @@ class Watchman:
         self._names = Names()
         learn = [max((rule.learn for _, rule in self._rules if rule.table == "segment" and rule.all & bit), default=0) for bit in (ROGUE_ROUTER, ROGUE_SERVER)]
         self._segment = Segment(*learn)
-        self._waiting: deque[Any] = deque()                     # what was seen of the segment and not counted yet
-        self._unheard = 0
-        self._domains: dict[tuple[int, int], str] = {}          # by their hash
         if len(self._rules) > 255:
             raise ValueError("a rule's number has 8 bits")
         keys = max(WAYS, 1 << (keys - 1).bit_length())
@@ -141,12 +135,10 @@ class Watchman:
             self._probe, self._capture_id = self._probe or probe, self._capture_id or capture_id
 
     def hear(self, seen: Any) -> None:
-        """Take what was seen of the segment, SIGHTING[n] (dpi/capture/sighting.py), by any intake. A probe's does not wait for who is at work here."""
-        if len(self._waiting) >= _WAITING and self._prompt:
-            self._unheard += len(self._waiting[0])
-            self._waiting.popleft()
-        self._waiting.append(seen.copy())
-        if self._lock.acquire(blocking=len(self._waiting) >= _WAITING and not self._prompt):
+        """Take what was seen of the segment, SIGHTING[n] (dpi/capture/sighting.py), by any intake. A probe's does not wait for who is at work here; a replay's
+        waits for nothing less than WAITING lots."""
+        full = self._segment.put(seen, self._prompt)
+        if (full or self._prompt) and self._lock.acquire(blocking=not self._prompt):
             try:
                 self._take_seen()
                 self._write_alerts()
@@ -160,10 +152,8 @@ class Watchman:
 
     def _take_seen(self) -> None:
         """Count what was seen of the segment and waits."""
-        while self._waiting:
-            rows = self._segment.learn(self._waiting.popleft())
-            if len(rows):
-                self._count(rows, None)
+        for said in self._segment.taken():
+            self._count(said, None)
 
     def _count(self, rows: Any, batch: Batch | None, first: int = 0) -> None:
         """Count ROW[n]. batch: which they are of, from its row `first` on."""
@@ -195,7 +185,7 @@ class Watchman:
             self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
             self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
             self._segment.forget()
-            self._domains = {}
+            self._names.domains.clear()
             self._probe, self._capture_id = "", 0
 
     def close(self) -> None:
@@ -209,7 +199,7 @@ class Watchman:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) for name, where in named.items()} | {
-            "segment_evicted": int(self._segment.evicted[0]), "segment_unheard": self._unheard,
+            "segment_evicted": int(self._segment.evicted[0]), "segment_unheard": self._segment.unheard,
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored}
 
     # ---- rules
@@ -263,13 +253,13 @@ class Watchman:
         fired: list[Any] = []
         of_names = batch is not None and batch.table == "dns"
         stamped = batch is not None and (batch.whose is not None or any(f"{side}_customer_id" in batch.columns for side in ("client", "server")))
-        if not stamped and not self._prompt and not of_names:
+        if of_names and batch is not None and len(at):
+            self._names.learn(batch, rows, at, first)
+        if not stamped and not self._prompt:
             return []
         for place, row in zip(places.tolist(), at.tolist()):
             entry = self._arrays["entries"].view(np.ndarray)[place]
             key = _key(entry)
-            if of_names and batch is not None and len(self._domains) < _DOMAINS:
-                self._domains.setdefault(_words(rows, row), self._names.domain(batch, first + row))
             if self._prompt and entry["fired"] and key not in self._known:
                 self._known[key] = None
                 fired.append(entry.copy())
@@ -344,8 +334,8 @@ class Watchman:
         if rule.table != "dns":
             return address_of(*own, rule.key), address_of(*peer, 0)
         if rule.key == SERVER:
-            return self._domains.get(own, ""), address_of(*peer, 0)
-        return address_of(*own, rule.key), self._domains.get(peer, "")
+            return self._names.domains.get(own, ""), address_of(*peer, 0)
+        return address_of(*own, rule.key), self._names.domains.get(peer, "")
 
     # ---- what comes of it
 
@@ -388,12 +378,6 @@ def _rank(alert: Alert) -> tuple[int, int, int, str]:
 def _key(entry: Any) -> tuple[int, ...]:
     """Rule, address, what is beside it, port; slot."""
     return tuple(int(entry[name]) for name in ("rule", "high", "low", "beside", "port", "slot"))
-
-
-def _words(rows: Any, row: int) -> tuple[int, int]:
-    """What stands in the place of the server's address."""
-    high, low = rows.view(np.ndarray)["server_ip"][row].tolist()
-    return high, low
 
 
 def _whose(batch: Batch, side: str, row: int) -> tuple[str, str]:

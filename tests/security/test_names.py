@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dpi.jit import BUILD
 from dpi.security import names
 from dpi.security.gauge import OF_DNS
-from dpi.security.names import CARRIERS, COMMON, LONG, NATURAL, Names, domain
+from dpi.security.names import CARRIERS, COMMON, DOMAINS, LONG, NATURAL, Names, domain
 from tests.security.made import watch, words
 from tests.security.said import CLIENT, NULL, TXT, Message, answered, asked, batch, found
 
@@ -169,4 +169,4 @@ def test_hostile_names_are_told_without_what_they_say() -> None:
 def test_bounded_whatever_the_domains() -> None:
     watchman, _, _ = watch(keys=1 << 8)
     watchman.write(batch([asked(f"a.x{k}.com") for k in range(200 if BUILD == "off" else 3000)]))
-    assert watchman.counters()["keys"] <= 1 << 8 and len(watchman._domains) <= 1 << 12
+    assert watchman.counters()["keys"] <= 1 << 8 and len(watchman._names.domains) <= DOMAINS

@@ -12,7 +12,7 @@ from dpi.capture.sighting import AGAIN, ARP, REMEMBERED, ROOM, SIGHTING, Sightin
 from dpi.jit import BUILD, records
 from dpi.replaying import ReplayOptions, run
 from dpi.security.registry import configured
-from dpi.security.segment import CLAIMED, FORGET, KNOWN, SETTLE, Segment
+from dpi.security.segment import CLAIMED, FORGET, KNOWN, LOTS, SETTLE, Segment
 from dpi.settings import load
 from tests.capture.crafted import pcap
 from tests.capture.seeing import Eye, expected
@@ -146,6 +146,13 @@ def test_a_probe_tells_at_once_and_its_packets_wait_for_nobody() -> None:
     assert heard == []
     watchman.hear(said[3:])
     assert [(one.kind, one.state, one.target, one.source, one.probe) for one in heard] == [("arp_spoofing", "raised", GATEWAY, "02:00:00:00:00:03", "edge")]
+
+
+def test_what_waits_is_bounded_and_given_up_from_its_oldest_end() -> None:
+    segment = Segment()
+    assert [segment.put(sightings((k, "gateway", GATEWAY, 0)), True) for k in range(LOTS + 2)] == [False] * LOTS + [True] * 2 and segment.unheard == 2
+    assert list(segment.taken()) == [] and not segment.put(sightings((900, "rogue", GATEWAY, 0)), True)
+    assert [int(rows[0].interval_start) for rows in segment.taken()] == [BEGIN + 900 * SECOND]
 
 
 def test_own_servers_are_named(tmp_path: Path) -> None:
