@@ -200,7 +200,7 @@ def detection() -> str:
                   f"{one.words}\n", "| option | default | allowed | meaning |", "|---|---|---|---|"]
         for each in fields(one.options):
             rule: Any = each.metadata
-            lines.append(_line(f"`{each.name}`", f"`{each.default}`", f"{rule['least']} to {rule['most']}", rule["words"]))
+            lines.append(_line(f"`{each.name}`", f"`{each.default}`", f"{rule['least']} to {rule['most']}" if rule["least"] is not None else "text", rule["words"]))
         lines.append("")
     return "\n".join(lines)
 

@@ -15,6 +15,7 @@ from dpi.capture.decode import decode_any, decode_batch
 from dpi.capture.frame import FRAME, PACKET
 from dpi.capture.intake import BATCH, deal, decoder_of, fragments_of
 from dpi.capture.ring import keep, ring_of
+from dpi.capture.sighting import sight, sightings_of
 from dpi.capture.tap import listener_of, tell
 from dpi.capture.timeline import pass_time, seconds_of, timeline_of
 from dpi.classify import memory as classify_memory
@@ -76,7 +77,10 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
                 pass_time(timeline_of(w), seconds_of(w), packets, many)
                 if ring_of(w).size != 0:
                     keep(data, packets, many, ring_of(w))
-                if listener_of(w).size != 0 and decoder_of(w)[0].telling != 0 and tell(data, packets, np.int64(many), listener_of(w)) != 0:
+                telling = decoder_of(w)[0].telling != 0
+                if sightings_of(w).size != 0 and telling:
+                    sight(w, data, packets, many)
+                if listener_of(w).size != 0 and telling and tell(data, packets, np.int64(many), listener_of(w)) != 0:
                     cursor[TOLD] = 1
                     return HEARD
             cursor[TOLD] = 0

@@ -24,6 +24,7 @@ from dpi.capture.live import walk_ring
 from dpi.capture.processors import processors
 from dpi.capture.ring import Ring
 from dpi.capture.segments import Segments
+from dpi.capture.sighting import Sightings
 from dpi.capture.source import open_source, places_of
 from dpi.classify.resolutions import Resolutions
 from dpi.covered import Covered
@@ -86,6 +87,8 @@ class Probe:
         workers = [(place, number) for place in self.places for number in range(1 if place.libpcap else asked.workers)]
         self.remembered = Remembered(covered.beside("sessions.state") if covered is not None else None, learning_of(settings, self.identity.identity))
         self.holders = Holders(self.remembered.sessions)
+        if self.watchman is not None:
+            self.watchman.begin(self.name, 0)
         part = self._limits(settings, len(workers))
         self.table_flows = part.flows
         resolutions, lock = Resolutions(), threading.Lock()
@@ -99,7 +102,8 @@ class Probe:
             live = open_source(place, ring_bytes=asked.ring_mb << 20, promiscuous=bool(asked.promiscuous), fanout=fanout,
                                program=programs.get(place.link), words=asked.filter)
             keeper = self.ring.keeper(name, number, live.link) if self.ring is not None else None
-            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed, self.holders.sessions.tap()), resolutions,
+            sightings = Sightings(None if self.watchman is None else self.watchman.hears)
+            shard = Shard(self.rules, part, self._sinks, Intake(part.key_vlan, part.seconds, seed, self.holders.sessions.tap(), sightings), resolutions,
                           OUTPUTS, Behind(), lock, keeper, self.holders)
             shard.number_flows(nth, len(workers))
             shard.identify(self.identity.identity)

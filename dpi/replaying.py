@@ -19,6 +19,7 @@ from dpi.capture.block import Block
 from dpi.capture.inputs import Input, find
 from dpi.capture.intake import Intake
 from dpi.capture.selection import Selection
+from dpi.capture.sighting import Sightings
 from dpi.capture.trace import Trace, open_trace
 from dpi.classify.resolutions import Resolutions
 from dpi.crew import Crew
@@ -138,7 +139,8 @@ class Replay:
             sys.setswitchinterval(SWITCH_SECONDS)
         self.limits = limits(settings, options.max_flows)
         tap = None if self.holders is None else self.holders.sessions.tap()
-        self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds, tap=tap), Resolutions()
+        sightings = Sightings(None if self.watchman is None else self.watchman.hears)
+        self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds, tap=tap, sightings=sightings), Resolutions()
         self.behind = Behind() if self.workers > 1 else None
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind,
                              holders=self.holders)]
@@ -210,6 +212,8 @@ class Replay:
         provenance = self._known(captured, trace) if self.store is not None else None
         # flow numbers begin anew with every replay: the capture's number makes them unique in a store
         origin = Origin(trace.name, captured.capture_id, boot=captured.capture_id & 0xFFFFFF, interfaces=trace.interfaces)
+        if self.watchman is not None:
+            self.watchman.begin(origin.probe, captured.capture_id)
         row, refused_before = self.intake.timeline.row, self.intake.refusals()
         before, bytes_before = int(row.packets), int(row.wire_bytes)
         self.intake.begin(self._numbered)

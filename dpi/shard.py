@@ -8,7 +8,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +198,7 @@ class Shard:
                     self.drain()
             else:
                 self.drain()
+        self.intake.sightings.hand_over()
         if self._lock is not None:
             self.learn()
 
@@ -350,7 +351,7 @@ class Shard:
         batches: list[Batch] = []
         if out.transactions:                            # first: detectors keep of them what rows of flows are counted by
             batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
-                                    boot=origin.boot, stored_time=self.stored_time)
+                                    boot=origin.boot, stored_time=self.stored_time, whose=self._whose(out.outbox, identity, origin))
         if out.rows:
             made = batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                          boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time)
@@ -363,6 +364,14 @@ class Shard:
         for one in batches:
             for sink in self.sinks:
                 sink.write(one)
+
+
+    def _whose(self, outbox: Any, identity: Identity | None, origin: Origin) -> Callable[[int], tuple[str, str]] | None:
+        """What says whose the client of record k is."""
+        stamper = self._stamper
+        if identity is None or stamper is None or not len(identity.bindings):
+            return None
+        return lambda k: stamper.whose(outbox.view(np.ndarray)[k], identity, origin.probe, origin.interfaces)
 
 
 def _naming(rules: RuleSet) -> Naming:

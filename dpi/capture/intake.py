@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture import sighting
 from dpi.capture import tap as taps
 from dpi.capture import timeline as times
 from dpi.capture.block import Block, Bound
@@ -12,6 +13,7 @@ from dpi.capture.decode import decode_batch, new_decoder
 from dpi.capture.fragments import FRAGMENT, fragment_table
 from dpi.capture.frame import FRAME, PACKET, REFUSALS
 from dpi.capture.key import fresh_seed
+from dpi.capture.sighting import Sightings, sight, sightings_of
 from dpi.capture.tap import LISTENER, Listening, listener_of, tell
 from dpi.capture.timeline import Timeline, pass_time, seconds_of, timeline_of
 from dpi.capture.tunnel import DECODER
@@ -20,7 +22,7 @@ from dpi.jit import entry, pointed, records, world, world_dtype
 BATCH = 256                 # packets decoded, hashed and looked up together: their records stay in the first-level caches
 U1, U8, I8 = (np.dtype(name) for name in ("u1", "u8", "i8"))
 OWN = {"decoder": DECODER, "fragments": FRAGMENT, "seed": U8}
-ARRAYS = {**OWN, **times.ARRAYS, **taps.ARRAYS}
+ARRAYS = {**OWN, **times.ARRAYS, **taps.ARRAYS, **sighting.ARRAYS}
 WORLD = world_dtype(tuple(ARRAYS))
 decoder_of, fragments_of, seed_of = (pointed(name, kind) for name, kind in OWN.items())
 
@@ -38,6 +40,8 @@ def deal(data: Any, frames: Any, packets: Any, spare: Any, dealt: Any, worlds: A
         pass_time(timeline_of(w), seconds_of(w), packets, count)
         if listener_of(w).size != 0 and decoder_of(w)[0].telling != 0:
             tell(data, packets, np.int64(count), listener_of(w))
+        if sightings_of(w).size != 0 and decoder_of(w)[0].telling != 0:
+            sight(w, data, packets, count)
         dealt[0] = count
         return 0
     for s in range(shards):
@@ -48,6 +52,8 @@ def deal(data: Any, frames: Any, packets: Any, spare: Any, dealt: Any, worlds: A
         pass_time(timeline_of(w), seconds_of(w), spare, many)
         if listener_of(w).size != 0 and decoder_of(w)[0].telling != 0:
             tell(data, spare, np.int64(many), listener_of(w))
+        if sightings_of(w).size != 0 and decoder_of(w)[0].telling != 0:
+            sight(w, data, spare, many)
         for i in range(many):
             p = spare[i]
             if p.status == 0:
@@ -74,14 +80,16 @@ class Dealt:
 class Intake:
     """Decoder, fragments, clock and the seed of the hash."""
 
-    def __init__(self, key_vlan: bool = True, seconds: int = 1 << 17, seed: Any = None, tap: Listening | None = None) -> None:
-        """tap: who is shown each batch of packets."""
+    def __init__(self, key_vlan: bool = True, seconds: int = 1 << 17, seed: Any = None, tap: Listening | None = None,
+                 sightings: Sightings | None = None) -> None:
+        """tap: who is shown each batch of packets; sightings: where is noted what frames say of the segment."""
         self.seed = fresh_seed() if seed is None else seed
         self.decoder = new_decoder(key_vlan)
         self.fragments = fragment_table()
         self.timeline = Timeline(seconds)
         self.tap = tap
         self.listener = records(0, LISTENER) if tap is None else tap.listener
+        self.sightings = sightings or Sightings()
         self.world = world(WORLD, self.arrays())
         self.before = 0                         # numbers of packets in captures before this one
         self._spare = records(BATCH, PACKET)
@@ -95,7 +103,7 @@ class Intake:
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in a world."""
         return {"decoder": self.decoder, "fragments": self.fragments, "seed": self.seed, "timeline": self.timeline.rows, "seconds": self.timeline.seconds,
-                "listener": self.listener}
+                "listener": self.listener, **self.sightings.arrays()}
 
     def deal(self, block: Block, into: Dealt) -> None:
         """Decode a block (of as many frames as `into` has room for at most) and deal its packets."""
@@ -105,6 +113,7 @@ class Intake:
         self._deal(block.data, block.frames, into.all, self._spare, into.counts, self.world)
         if self.tap is not None:
             self.tap.learn()
+        self.sightings.hand_over()
 
     def refusals(self) -> dict[str, int]:
         """Frames in no flow, by reason."""

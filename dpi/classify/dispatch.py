@@ -38,9 +38,9 @@ from dpi.classify.resolutions import note
 from dpi.classify.signatures import next_row, row_matches
 from dpi.flow.arena import SPAN
 from dpi.flow.facts import clear, keep
-from dpi.flow.memory import arena_of, details_of, facts_of, flows_of, pools_of, shard_of, streams_of
+from dpi.flow.memory import addresses_of, arena_of, details_of, facts_of, flows_of, pools_of, shard_of, streams_of
 from dpi.flow.stream import release_memory
-from dpi.flow.table import DATA_CLIENT, DATA_SERVER, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_GOING, PHASE_SINGLE
+from dpi.flow.table import CLIENT_LOW, DATA_CLIENT, DATA_SERVER, HASHED, MIDSTREAM, PHASE_CANDIDATE, PHASE_COUNT, PHASE_GOING, PHASE_SINGLE
 from dpi.flow.tcp import TCP
 from dpi.jit import kernel
 
@@ -238,6 +238,8 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
     memory = arena_of(w)[begin:begin + size]
     row.parser_calls += 1
     answer = call_parser(parsers_of(w)[parser], data, inspection_of(w), facts_of(w)[facts:facts + 1], outbox_of(w), memory)
+    if np.int64(x.outbox) > row.outbox:
+        address(w, number, row.outbox, np.int64(x.outbox))
     row.outbox = np.int64(x.outbox)
     if answer == NO:
         if fresh:
@@ -264,6 +266,50 @@ def ask(w: Any, data: Any, number: Any, d: Any, seq: Any, parser: Any) -> Any:
         return INSIDE
     follow(w, data, number, d, seq, parser, answer)
     return answer
+
+
+@kernel
+def address(w: Any, number: Any, first: Any, end: Any) -> Any:
+    """Write the flow's ends into rows [first, end) of the outbox."""
+    flow = flows_of(w)[number]
+    detail = details_of(w)[number]
+    client_high = np.uint64(0)
+    client_low = word_v4(np.uint64(flow.key0) >> np.uint64(32) if flow.marks & CLIENT_LOW else np.uint64(flow.key0) & np.uint64(0xFFFFFFFF))
+    server_high = np.uint64(0)
+    server_low = word_v4(np.uint64(flow.key0) & np.uint64(0xFFFFFFFF) if flow.marks & CLIENT_LOW else np.uint64(flow.key0) >> np.uint64(32))
+    if flow.key1 & np.uint64(HASHED):
+        ends = addresses_of(w)[number]
+        client_high = word(ends.client, 0)
+        client_low = word(ends.client, 8)
+        server_high = word(ends.server, 0)
+        server_low = word(ends.server, 8)
+    for k in range(first, end):
+        one = outbox_of(w)[k]
+        one.client[0] = client_high
+        one.client[1] = client_low
+        one.server[0] = server_high
+        one.server[1] = server_low
+        one.vlan = detail.vlan
+        one.inner_vlan = detail.inner_vlan
+    return 0
+
+
+@kernel
+def word_v4(number: Any) -> Any:
+    """The lower word of an IPv4 address that is mapped (RFC 4291 section 2.5.5.2), as it lies in memory."""
+    turned = np.uint64(0)
+    for k in range(4):
+        turned |= (number >> np.uint64(24 - 8 * k) & np.uint64(255)) << np.uint64(32 + 8 * k)
+    return turned | np.uint64(0xFFFF0000)
+
+
+@kernel
+def word(octets: Any, at: Any) -> Any:
+    """Eight octets as they lie in memory."""
+    value = np.uint64(0)
+    for k in range(8):
+        value |= np.uint64(octets[at + k]) << np.uint64(8 * k)
+    return value
 
 
 @kernel

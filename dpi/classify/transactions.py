@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,16 @@ class _Records:
         return (lambda: self.number(column, int(place))) if kind == "number" else (lambda: self.text(int(place)))
 
 
-def transactions(outbox: Any, count: int, *, source: str, capture_id: int, probe: str, boot: int, stored_time: int) -> list[Batch]:
-    """The first `count` records as one Batch for each table that has some; good until the outbox is filled again."""
+def transactions(outbox: Any, count: int, *, source: str, capture_id: int, probe: str, boot: int, stored_time: int,
+                 whose: Callable[[int], tuple[str, str]] | None = None) -> list[Batch]:
+    """The first `count` records as one Batch for each table that has some; good until the outbox is filled again. whose: of each Batch."""
     records = outbox[:count]
     tables = np.ascontiguousarray(records.view(np.ndarray)["table"])
     out: list[Batch] = []
     for number in np.flatnonzero(np.bincount(tables, minlength=len(TRANSACTION_TABLES))[:len(TRANSACTION_TABLES)]).tolist():
         if number:
             mine = _Records(records, TRANSACTION_TABLES[number], np.flatnonzero(tables == number))
-            out.append(_batch(mine, TRANSACTION_TABLES[number], source, capture_id, probe, boot, stored_time))
+            out.append(replace(_batch(mine, TRANSACTION_TABLES[number], source, capture_id, probe, boot, stored_time), whose=whose))
     return out
 
 

@@ -37,19 +37,23 @@ RISKS = ("clear_text_credentials", "obsolete_tls", "weak_cipher", "self_signed_c
 
 TEXT_BYTES = 880        # all texts of a TRANSACTION together
 
-#: One row of dns, tls, http or files on its way out. 1024 bytes. The columns of each table are declared in dpi/schema.py.
+#: One row of dns, tls, http or files on its way out. 1088 bytes. The columns of each table are declared in dpi/schema.py; the flow's ends are for those who
+#: count by them. Addresses are two words as they lie in memory, in the order of the wire, IPv4 mapped.
 TRANSACTION = np.dtype((np.record, [
     ("table", "u1"),                    # index in dpi.schema.TRANSACTION_TABLES, from 1
     ("direction", "u1"),
     ("texts", "u1"),                    # text fields ended so far
-    ("pad", "u1", (5,)),
+    ("pad", "u1"),
+    ("vlan", "u2"), ("inner_vlan", "u2"),
     ("flow", "u8"),
     ("time", "i8"),
+    ("client", "u8", (2,)), ("server", "u8", (2,)),
     ("numbers", "i8", (12,)),
     ("ends", "u2", (12,)),              # end of text field k inside `text`
     ("text", "u1", (TEXT_BYTES,)),
+    ("pad2", "u1", (32,)),
 ]))
-assert TRANSACTION.itemsize == 1024, TRANSACTION.itemsize
+assert TRANSACTION.itemsize == 1088, TRANSACTION.itemsize
 
 
 @kernel

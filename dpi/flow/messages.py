@@ -77,7 +77,7 @@ def place_of(places: Any, k: Any) -> Any:
 
 @kernel
 def ask_for(messages: Any, place: Any) -> Any:
-    """Prefetch a record's first four lines: header, numbers, ends and the first 112 bytes of text."""
+    """Prefetch a record's first four lines: header, addresses, numbers, ends and the first 80 bytes of text."""
     prefetch(messages, place)
     prefetch_second(messages, place)
     prefetch(messages[place].text, 0)

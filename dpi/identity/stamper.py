@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import AnyColumn, Batch, Coded, Made
+from dpi.flow.row import ROW
 from dpi.identity.bindings import Bindings, read
 from dpi.identity.geography import Geography
 from dpi.identity.holders import HELD, Holders
@@ -107,6 +108,17 @@ class Stamper:
             makers |= {name: _made(column) for name, column in columns.items()}
         assert isinstance(batch.columns, Made)
         return Batch(batch.table, count, batch.columns.and_these(makers), rows)
+
+
+    def whose(self, message: Any, identity: Identity, probe: str, interfaces: list[str]) -> tuple[str, str]:
+        """Customer and service of the client of a TRANSACTION; '' where nobody's."""
+        row = records(1, ROW)
+        row[0].client_ip[:], row[0].server_ip[:] = message["client"], message["server"]
+        row[0].interval_start = row[0].interval_end = row[0].flow_start_time = message["time"]
+        row[0].vlan, row[0].inner_vlan = message["vlan"], message["inner_vlan"]
+        columns = Stamper(self._holders).stamped(Batch("flows", 1, Made({}), row), identity, probe, interfaces).columns
+        words = [columns.get(f"client_{what}_id") for what in ("customer", "service")]
+        return ("", "") if words[0] is None or words[1] is None else (str(words[0][0]), str(words[1][0]))
 
 
 def _flag(plain: Any, name: str) -> Callable[[], AnyColumn]:

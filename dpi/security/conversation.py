@@ -13,6 +13,7 @@ from dpi.jit import kernel
 F_FIN, F_SYN, F_RST, F_ACK = 1, 2, 4, 16
 FEW = 3                     # packets of a probe, or of what strays in, at most
 TIMES = 8                   # an answer is amplified that has so many times the bytes of its question
+TALKED = 10                 # packets of each side from which on sizes of pings say something
 TRACE_FIRST, TRACE_LAST = 33434, 33534      # UDP ports of traceroute
 #: Payload bytes of a conversation that holds little more than a log-in: SSH's key exchange, TLS with a chain of certificates; and of one without any of them.
 BRIEF_UP, BRIEF_DOWN, TERSE_UP, TERSE_DOWN = 4096, 8192, 1024, 1024
@@ -22,10 +23,10 @@ UPLOAD = 10                 # times as many bytes sent as got
 
 _NAMES = ("tcp", "udp", "icmp", "six", "opened", "final", "folded", "one_sided", "midstream", "asked", "refused", "unanswered", "answered", "unfinished",
           "empty", "probe", "only_client", "only_server", "stray_to_server", "stray_to_client", "reset_to_server", "reset_to_client", "many_servers", "echo",
-          "amplified_to_client", "amplified_to_server", "clear_text", "any_server", "trickle", "named")
+          "amplified_to_client", "amplified_to_server", "clear_text", "any_server", "trickle", "named", "uneven")
 (TCP, UDP, ICMP, SIX, OPENED, FINAL, FOLDED, ONE_SIDED, MIDSTREAM, ASKED, REFUSED, UNANSWERED, ANSWERED, UNFINISHED, EMPTY,
  PROBE, ONLY_CLIENT, ONLY_SERVER, STRAY_TO_SERVER, STRAY_TO_CLIENT, RESET_TO_SERVER, RESET_TO_CLIENT, MANY_SERVERS, ECHO,
- AMPLIFIED_TO_CLIENT, AMPLIFIED_TO_SERVER, CLEAR_TEXT, ANY_SERVER, TRICKLE, NAMED) = (1 << place for place in range(len(_NAMES)))
+ AMPLIFIED_TO_CLIENT, AMPLIFIED_TO_SERVER, CLEAR_TEXT, ANY_SERVER, TRICKLE, NAMED, UNEVEN) = (1 << place for place in range(len(_NAMES)))
 #: Bits of the port of the server, from bit 32: one for each class of ports; bit 40 of the client's: a reflector's; from bit 48 of the sorts that rules ask for.
 SERVER_AT, CLIENT_AT, MORE_AT, SORT_AT = 32, 40, 41, 48
 SORTS = 16
@@ -118,7 +119,7 @@ def facts(row: Any, ports: Any) -> Any:
         known |= ICMP
         asks = row.icmp_type == 8 or row.icmp_type == 13 or row.icmp_type == 17
         if (row.ip_protocol == 1 and asks) or (row.ip_protocol == 58 and row.icmp_type == 128):
-            known |= ECHO
+            known |= ECHO | (UNEVEN if uneven(row) else 0)
             known |= PROBE if row.server_packets == 0 and np.int64(row.client_packets) <= FEW and row.interval == 0 and not (known & MANY_SERVERS) else 0
     return bits | np.uint64(known)
 
@@ -225,6 +226,18 @@ def stray(row: Any) -> Any:
     if server & F_RST and row.client_packets == 0:
         known |= RESET_TO_CLIENT
     return known
+
+
+@kernel
+def uneven(row: Any) -> Any:
+    """Whether the packets of one side are not all of a size, as their sum tells, or those of one side larger than those of the other."""
+    up = np.int64(row.client_packets)
+    down = np.int64(row.server_packets)
+    sent = np.int64(row.client_bytes)
+    back = np.int64(row.server_bytes)
+    if up < TALKED or down < TALKED or row.fold != 0:
+        return False
+    return sent % up != 0 or back % down != 0 or sent // up != back // down
 
 
 @kernel

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dpi.security.gauge import BOTH, CLIENT, NO_PORT, NOTHING, PAIR
+from dpi.security.gauge import BOTH, CLIENT, NO_PORT, NOTHING, PAIR, TABLES
 from dpi.security.rhythm import Rhythm
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Rule:
     usual: the fixed limits hold as long as what is usual is not known, the learned ones then. rhythm: starts of flows (`of=STARTS`) must keep it.
     acquaint: a key is told in the first slot it has, not in later ones; so many s after the first row keys are only learned; -1: no matter.
     victim: True: the key is the target, False: it is the source. where: the condition of the rows it counts, in SQL, for people.
+    table: of what rows are (dpi.security.gauge.TABLES); bits of messages of DNS are those of names.py, of frames those of segment.py.
+    outweigh: packets must be more than bytes. called: what measures are, in evidence, where they are something else. learn: s from the first server of
+    a segment on in which others are taken as known (segment.py). spared: addresses, networks and domains that are not told.
     """
     all: int
     where: str
@@ -75,10 +78,17 @@ class Rule:
     rhythm: Rhythm | None = None
     acquaint: int = -1
     victim: bool = False
+    table: str = "flows"
+    outweigh: bool = False
+    called: tuple[tuple[str, str], ...] = ()
+    learn: int = 0
+    spared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.limits and not self.floor:
             raise ValueError("a rule without limits never fires")
+        if self.table not in TABLES:
+            raise ValueError(f"rows are of {', '.join(TABLES)}")
 
     @property
     def pair(self) -> bool:
@@ -119,6 +129,16 @@ class Detector:
 def option(default: int, words: str, least: int, most: int) -> Any:
     """A whole number that a person may set in `[detect.KIND]`."""
     return field(default=default, metadata={"words": words, "least": least, "most": most})
+
+
+def listed(words: str, default: str = "") -> Any:
+    """Words separated by commas that a person may set in `[detect.KIND]`."""
+    return field(default=default, metadata={"words": words, "least": None, "most": None})
+
+
+def parts(words: str) -> tuple[str, ...]:
+    """The words of such an option."""
+    return tuple(word.strip().lower().rstrip(".") for word in words.split(",") if word.strip())
 
 
 #: Options of kinds as they were given: kind -> name -> value.

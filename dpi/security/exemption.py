@@ -71,5 +71,8 @@ def _window(word: str, where: str) -> tuple[int, int, Network | None]:
 
 
 def _inside(end: str, network: Network) -> bool:
-    one = ipaddress.ip_network(end)
+    try:
+        one = ipaddress.ip_network(end)
+    except ValueError:          # a domain or a MAC address
+        return False
     return one.version == network.version and one.subnet_of(network)        # type: ignore[arg-type]

@@ -13,6 +13,8 @@ from dpi.batch import Batch, Coded, Texts
 from dpi.security.detector import Detector, Rule
 from dpi.security.gauge import CLIENT_NET, CLIENT_PORT, NO_PORT, SERVER, SERVER_NET
 
+#: Upper word of what stands for a MAC address; as one of an address it would be ff:ff..., which nobody sends from.
+MAC = 0xFFFFFFFFFFFFFFFF
 MANY = ("several addresses", "多个地址")
 
 
@@ -43,6 +45,7 @@ class Firing:
     probe: str
     capture_id: int
     rhythm: tuple[float, float] | None = None       # mean interval of calls, s, and its deviation as a part of it
+    mac: str = ""           # of who sent the frames, of a kind of the segment
 
     @property
     def customer_id(self) -> str:
@@ -67,12 +70,16 @@ class Firing:
         addresses = "1 address" if self.distinct == 1 else f"{self.distinct:,} addresses"
         return words.format(source=self.source or many, target=self.target or many, port=self.port, packets=f"{self.packets:,}", bytes=f"{self.bytes:,}",
                             flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}",
-                            every=f"{self.rhythm[0]:,.0f}" if self.rhythm else "")
+                            every=f"{self.rhythm[0]:,.0f}" if self.rhythm else "", mac=self.mac)
 
     @property
     def condition(self) -> str:
         """The rows of `flows` that it was counted from, in SQL."""
         parts = [self.rule.where]
+        if self.rule.table == "dns":
+            return " AND ".join([*parts, *self._names(), self._span])
+        if self.rule.table == "segment":
+            return " AND ".join([*parts, f"({_at('client_ip', self.whom)} OR {_at('server_ip', self.whom)})", self._span])
         keyed_server = self.rule.key in (SERVER, SERVER_NET)
         own, other = ("server_ip", "client_ip") if keyed_server else ("client_ip", "server_ip")
         whose, whom = (self.target, self.source) if self.rule.victim else (self.source, self.target)
@@ -80,15 +87,31 @@ class Firing:
         parts += [_at(other, whom)] if whom and self.rule.pair else []
         if self.rule.port != NO_PORT:
             parts.append(f"{'client' if self.rule.port == CLIENT_PORT else 'server'}_port = {self.port}")
-        parts.append(f"interval_end >= fromUnixTimestamp64Micro({self.begin}, 'UTC') AND interval_start < fromUnixTimestamp64Micro({self.end}, 'UTC')")
-        return " AND ".join(parts)
+        return " AND ".join([*parts, self._span])
+
+    @property
+    def _span(self) -> str:
+        return f"interval_end >= fromUnixTimestamp64Micro({self.begin}, 'UTC') AND interval_start < fromUnixTimestamp64Micro({self.end}, 'UTC')"
+
+    def _names(self) -> list[str]:
+        """Of messages of DNS the source is an address, the target a domain."""
+        client = [_at("client_ip", self.source)] if self.source else []
+        return client + ([f"(server_name = '{self.target}' OR endsWith(server_name, '.{self.target}'))"] if self.target else [])
+
+    @property
+    def spared(self) -> bool:
+        """Whether a person has named its source or target, or a network or domain that holds it, as not to be told."""
+        return any(within(end, spared) for end in (self.source, self.target, self.mac) if end for spared in self.rule.spared)
 
     @property
     def evidence(self) -> str:
         """What was counted, against which limit, and where the rows are."""
-        counted = [f"{name} {getattr(self, name):,}{_limit(self, name)}" for name in ("distinct", "packets", "bytes", "flows") if getattr(self, name)]
+        called = dict(self.rule.called)
+        shown = ("distinct", "packets", "bytes", "flows") if not called else [name for name in ("distinct", "packets", "bytes") if name in called]
+        counted = [f"{called.get(name, name)} {getattr(self, name):,}{_limit(self, name)}" for name in shown if getattr(self, name)]
         rhythm = f", a call every {self.rhythm[0]:.1f} s with a deviation of {100 * self.rhythm[1]:.0f} %" if self.rhythm else ""
-        return f"{', '.join(counted)} in {self.rule.window} s{rhythm}; rows: {self.condition}"
+        sender = f", from {self.mac}" if self.mac and self.mac not in (self.source, self.target) else ""
+        return f"{', '.join(counted)} in {self.rule.window} s{rhythm}{sender}; rows: {self.condition}"
 
 
 def _limit(firing: Firing, name: str) -> str:
@@ -96,6 +119,17 @@ def _limit(firing: Firing, name: str) -> str:
     if firing.learned is not None and name in firing.learned:
         return f" (usual: at most {round(firing.learned[name]):,})"
     return f" (limit {fixed:,})" if fixed else ""
+
+
+def within(end: str, spared: str) -> bool:
+    """Whether an address is in a network, or a domain is another or below it."""
+    if end == spared or end.endswith("." + spared):
+        return True
+    try:
+        one, network = ipaddress.ip_network(end), ipaddress.ip_network(spared, strict=False)
+    except ValueError:
+        return False
+    return one.version == network.version and one.subnet_of(network)        # type: ignore[arg-type]
 
 
 def _at(column: str, whom: str) -> str:
@@ -107,7 +141,9 @@ def _at(column: str, whom: str) -> str:
 
 @lru_cache(1 << 12)
 def address_of(high: int, low: int, key: int) -> str:
-    """Text of an address of two words as they lie in memory; of a network with its length."""
+    """Text of an address of two words as they lie in memory; of a network with its length; of a MAC address, where the first word is MAC."""
+    if high == MAC and not low >> 48:
+        return low.to_bytes(6, "big").hex(":")
     raw = high.to_bytes(8, "little") + low.to_bytes(8, "little")
     whole = ipaddress.IPv6Address(raw)
     four = whole.ipv4_mapped

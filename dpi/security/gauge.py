@@ -14,6 +14,7 @@ from dpi.capture.prefetch import prefetch
 from dpi.flow.row import ROW
 from dpi.jit import I64, entry, kernel
 from dpi.security.conversation import ANY_SERVER, DENIED, FROM_INSIDE, SORT_AT, TO_INSIDE, facts, mapped
+from dpi.security.crossing import crossed
 from dpi.security.distinct import SEVERAL, mark_of
 from dpi.security.ledger import (
     WORLD,
@@ -43,9 +44,13 @@ MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
 #: What a key is an address of, and what is distinct.
 CLIENT, SERVER, PAIR, CLIENT_NET, SERVER_NET, EVERYBODY = range(6)
-NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES, CONNECTIONS, STARTS = range(7)       # STARTS: ms of flows' beginnings in the slot, the first 64
+NOTHING, CLIENTS, SERVERS, SERVER_PORTS, SERVICES, CONNECTIONS, STARTS, NAMES = range(8)      # STARTS: ms of flows' beginnings in the slot, the first 64
 NO_PORT, SERVER_PORT, CLIENT_PORT = range(3)
 CLIENTS_OWN, SERVERS_OWN, BOTH = range(3)
+#: What rows are of, ROW.named >> 1: flows, or what was made of messages of DNS (names.py) and of frames of the segment (segment.py). The latter two bring
+#: their bits in `risks`.
+TABLES = ("flows", "dns", "segment")
+OF_FLOWS, OF_DNS, OF_SEGMENT = range(len(TABLES))
 
 
 @entry(ROW, I64, I64, WORLD)
@@ -75,12 +80,14 @@ def match(w: Any, row: Any, k: Any, count: Any) -> Any:
     head = head_of(w)[0]
     rules = rules_of(w)
     head.rows += 1
-    head.clock = max(head.clock, row.interval_end)
-    head.first = min(head.first, row.interval_start)
-    bits = facts(row, ports_of(w)) | around(w, row, k)
+    table = np.int64(row.named) >> 1
+    if table != OF_SEGMENT:             # frames are told where they are decoded, ahead of rows
+        head.clock = max(head.clock, row.interval_end)
+        head.first = min(head.first, row.interval_start)
+    bits = facts(row, ports_of(w)) | around(w, row, k) if table == OF_FLOWS else np.uint64(row.risks)
     for number in range(rules.size):
         rule = rules[number]
-        if bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
+        if rule.table == table and bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
             count = meter(w, row, k, number, bits, count)
     return count
 
@@ -120,7 +127,7 @@ def meter(w: Any, row: Any, k: Any, number: Any, bits: Any, count: Any) -> Any:
         packets += bounded(row.server_packets)
         octets += bounded(row.server_bytes)
     flows = np.int64(row.folded) if row.folded != 0 else np.int64(1) if row.interval == 0 else np.int64(0)
-    if rule.all & np.uint64(DENIED):
+    if rule.table == OF_FLOWS and rule.all & np.uint64(DENIED):
         flows = np.int64(beside_of(w)[k]) >> 2
     start = row.interval_start
     slot = start // rule.window
@@ -231,6 +238,8 @@ def share(total: Any, passed: Any, span: Any) -> Any:
 @kernel
 def value_of(row: Any, what: Any) -> Any:
     """The mark of what is distinct in a row; never 0."""
+    if what == NAMES:
+        return mark_of(row.first_packet, np.uint64(0), np.uint64(0))
     if what == SERVER_PORTS:
         return np.int64(row.server_port) + (np.int64(1) << 16)
     high = row.server_ip[0]
@@ -245,23 +254,3 @@ def value_of(row: Any, what: Any) -> Any:
     if mapped(high, low) and low >> np.uint64(32) != 0:
         return np.int64(low >> np.uint64(32))
     return mark_of(high, low, np.uint64(0))
-
-
-@kernel
-def crossed(rule: Any, one: Any, shift: Any) -> Any:
-    """Whether the limits, shifted down so far, are reached: one of them, or with `every` all that there are."""
-    known = np.int64(0)
-    met = np.int64(0)
-    if rule.limit_distinct != 0:
-        known += 1
-        met += 1 if np.int64(one.distinct) >= rule.limit_distinct >> shift else 0
-    if rule.limit_packets != 0:
-        known += 1
-        met += 1 if one.packets >= rule.limit_packets >> shift else 0
-    if rule.limit_bytes != 0:
-        known += 1
-        met += 1 if one.bytes >= rule.limit_bytes >> shift else 0
-    if rule.limit_flows != 0:
-        known += 1
-        met += 1 if one.flows >= rule.limit_flows >> shift else 0
-    return met != 0 and (met == known or rule.every == 0)

@@ -14,6 +14,7 @@ import numpy as np
 from dpi.capture.key import hash_of
 from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.jit import I64, entry, kernel, pointed, world_dtype
+from dpi.security.crossing import floored, outweighed
 from dpi.security.distinct import INLINE, SKETCH, WORDS, estimate, join, spread_out
 
 WAYS = 8
@@ -23,7 +24,9 @@ RULE = np.dtype((np.record, [
     ("all", "u8"), ("any", "u8"), ("none", "u8"), ("window", "i8"),
     ("closed", "i8"),                               # slots below it are closed
     *((f"limit_{name}", "i8") for name in MEASURES), *((f"floor_{name}", "i8") for name in MEASURES),       # floor: a slot is told of when it closes
-    ("key", "u1"), ("distinct_of", "u1"), ("port", "u1"), ("sent", "u1"), ("every", "u1"), ("pad", "u1", (3,)),
+    ("key", "u1"), ("distinct_of", "u1"), ("port", "u1"), ("sent", "u1"), ("every", "u1"), ("table", "u1"),
+    ("outweigh", "u1"),                             # 1: nothing fires unless there are more packets than bytes
+    ("pad", "u1"),
 ]))
 #: 128 bytes. flow_id, peer, peer_port: of the example; few: the first marks.
 ENTRY = np.dtype((np.record, [
@@ -252,7 +255,7 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
             one = entries_of(w)[at]
             rule = rules[one.rule]
             if (one.slot + 1) * rule.window <= moment:
-                if one.fired != 0 or floored(rule, one):
+                if (one.fired != 0 and not outweighed(rule, one)) or floored(rule, one):
                     if head.found + 2 > found_of(w).size:
                         return at
                     tell(w, at, np.int64(-1))
@@ -262,13 +265,6 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
     for number in range(rules.size):
         rules[number].closed = max(rules[number].closed, moment // rules[number].window)
     return at
-
-
-@kernel
-def floored(rule: Any, one: Any) -> Any:
-    """Whether a slot is worth learning from."""
-    return ((rule.floor_packets != 0 and one.packets >= rule.floor_packets) or (rule.floor_bytes != 0 and one.bytes >= rule.floor_bytes)
-            or (rule.floor_flows != 0 and one.flows >= rule.floor_flows) or (rule.floor_distinct != 0 and np.int64(one.distinct) >= rule.floor_distinct))
 
 
 @kernel

@@ -90,6 +90,10 @@ def _checked(one: Detector, name: str, value: Any, where: str) -> Any:
     if name not in known:
         raise UserError(f"{one.kind} has no option {name!r}", _place(where, one.kind, name), f"its options are {', '.join((*COMMON, *known))}")
     rule = known[name].metadata
+    if rule["least"] is None:
+        if not isinstance(value, str):
+            raise UserError(f"{name} of {one.kind} is {value!r}", _place(where, one.kind, name), "write words in quotes, separated by commas")
+        return value
     if isinstance(value, bool) or not isinstance(value, int):
         raise UserError(f"{name} of {one.kind} is {value!r}", _place(where, one.kind, name), f"use a whole number, {rule['least']} to {rule['most']}")
     if not rule["least"] <= value <= rule["most"]:

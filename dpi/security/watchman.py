@@ -1,36 +1,34 @@
-"""The sink behind all shards that looks for attacks and faults: rows of `flows` in, rows of `detections` and `alerts` out, and every alert to who listens."""
+"""The sink behind all shards that looks for attacks and faults: rows of `flows`, `dns` and `coverage` and what the segment says in, rows of `detections` and
+`alerts` out, and every alert to who listens."""
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Sink
-from dpi.capture.key import fresh_seed
 from dpi.flow.row import records_of
-from dpi.jit import LINE, point, records, world
 from dpi.security.acquaintance import Acquaintance
 from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
-from dpi.security.conversation import DENIED, port_classes
-from dpi.security.denials import Denials
+from dpi.security.counting import SECOND, Counting
 from dpi.security.detector import Rule
-from dpi.security.distinct import SEVERAL, WORDS, linear, marks
+from dpi.security.distinct import SEVERAL
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
-from dpi.security.gauge import NO_PORT, PENDINGS, SERVER, SERVER_NET, SLOTS, measure
-from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
+from dpi.security.gauge import NO_PORT, SERVER, SERVER_NET
+from dpi.security.ledger import MEASURES
 from dpi.security.lines import Lines, Places
+from dpi.security.names import Names, read_names
 from dpi.security.registry import Asked
 from dpi.security.seen import Seen
-from dpi.security.sorts import Sorts
+from dpi.security.segment import ROGUE_ROUTER, ROGUE_SERVER, Segment
 from dpi.security.standing import Standing
 
-SECOND = 1_000_000
 FOREVER = 1 << 62
 KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
@@ -45,7 +43,7 @@ class Watchman:
     crossed, not when its slot closes (a probe); without it slots close at `end`, or once the table is half full. sinks: what rows are written to.
     places: what is known of links (dpi.security.lines)."""
 
-    kernels = (measure, close_slots, forget, *Lines.kernels)
+    kernels = (*Counting.kernels, read_names, *Lines.kernels, *Segment.kernels)
 
     def __init__(self, asked: Sequence[Asked], sinks: Sequence[Sink], *, folding: Folding | None = None, exemption: Exemption | None = None, grace: int = 600,
                  prompt: bool = False, keys: int = KEYS, standing: Standing | None = None, places: Places | None = None) -> None:
@@ -69,25 +67,15 @@ class Watchman:
         self.seen.detectors = len(self.asked)
         self.seen.titles |= {one.detector.kind: (one.detector.title.en, one.detector.title.zh) for one in asked}
         self._rules: list[tuple[Asked, Rule]] = [(one, rule) for one in asked for rule in one.rules]
-        if len(self._rules) > 255:
-            raise ValueError("a rule's number has 8 bits")
-        keys = max(WAYS, 1 << (keys - 1).bit_length())
-        self._sorts = Sorts()
-        at_once = PENDINGS + SLOTS * len(self._rules)
-        self._arrays: dict[str, Any] = {
-            "head": records(1, HEAD), "rules": records(len(self._rules), RULE), "tags": _tags(keys), "entries": records(keys, ENTRY),
-            "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * at_once), np.int64),
-            "pending": records(at_once, PENDING), "seed": fresh_seed(), "ports": port_classes(), "linear": linear(), "beside": np.zeros(0, np.uint32),
-            **self._sorts.arrays}
-        for number, (_, rule) in enumerate(self._rules):
-            self._put(number, rule)
-        self._calls = np.array([rule.rhythm is not None for _, rule in self._rules], np.bool_)
-        self._entries = self._arrays["entries"].view(np.ndarray).view(np.dtype(ENTRY.descr))       # whose fields are read at half the cost of a record's
-        self._world = world(WORLD, {name: self._arrays[name] for name in ARRAYS})
-        self._head = self._arrays["head"].view(np.ndarray)[0]
-        self._head["first"], self._head["clock"], self._head["grace"] = 1 << 62, -(1 << 62), self._grace
+        rules = [rule for _, rule in self._rules]
+        self._counting = Counting(rules, keys, self._grace)
+        self._head = self._counting.head
+        self._calls = np.array([rule.rhythm is not None for rule in rules], np.bool_)
+        self._tables = {rule.table for rule in rules}
+        self._names = Names()
+        self._segment = Segment(*(max((rule.learn for rule in rules if rule.table == "segment" and rule.all & bit), default=0)
+                                  for bit in (ROGUE_ROUTER, ROGUE_SERVER)))
         self._baselines, self._acquaintance = Baselines(), Acquaintance()
-        self._denials = Denials() if any(rule.all & DENIED for _, rule in self._rules) else None
         self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
         self._known: dict[tuple[int, ...], tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
@@ -98,42 +86,76 @@ class Watchman:
     # ---- sink
 
     def write(self, batch: Batch) -> None:
-        """Count rows of flows; of http what was denied is kept for them, and rows of coverage are taken in. What is found is written to the sinks before this
-        returns."""
-        if batch.table == "http" and self._denials is not None:
+        """Count rows of flows and of dns; of http what was denied is kept for flows, and rows of coverage are taken in. What is found is written to the sinks
+        before this returns."""
+        if batch.table == "http" and self._counting.denials is not None:
             with self._lock:
-                self._denials.take(batch)
+                self._counting.denials.take(batch)
         if batch.table == "coverage" and self._lines.asked:
             with self._lock:
                 self._lines.cover(batch)
-        if batch.table != "flows" or not batch.count or not self.asked:
+        if not batch.count or not (batch.table == "flows" and self.asked or batch.table == "dns" in self._tables and batch.records is not None):
             return
         with self._lock:
             self._begin(batch)
-            found, place = records_of(batch), 0
-            if int(found["interval_end"].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
+            self._take_seen()
+            found, time_of = (records_of(batch), "interval_end") if batch.table == "flows" else (batch.records, "time")
+            if int(found[time_of].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
                 self.end()
                 self._begin(batch)
-            self._beside(batch, found)
-            fresh: list[Firing] = []
-            if self._lines.asked:
-                self._faults += self._lines.take(batch, found)
-            while place < batch.count:
-                place = measure(found, place, batch.count, self._world)
-                fresh += self._take_found(batch)
-            self._fold(fresh)
+            if batch.table == "flows":
+                self._counting.beside(batch, found)
+                if self._lines.asked:
+                    self._faults += self._lines.take(batch, found)
+                self._count(found, batch)
+            else:
+                for names, first in self._names.read(batch):
+                    self._count(names, batch, first)
             clock = int(self._head["clock"])
-            if clock - self._closed >= _STEP and (
-                    self._prompt or 2 * int(self._head["used"]) > len(self._arrays["tags"]) or len(self._faults) > FAULTS):
+            if clock - self._closed >= _STEP and (self._prompt or self._counting.full or len(self._faults) > FAULTS):
                 self._closed = clock
                 self._close(clock - self._grace)
                 if self._prompt:
                     self.folding.advance(clock - self._grace)
             self._write_alerts()
 
+    def begin(self, probe: str, capture_id: int) -> None:
+        """What comes next is of this probe and capture."""
+        with self._lock:
+            self._probe, self._capture_id = self._probe or probe, self._capture_id or capture_id
+
+    def hear(self, seen: Any) -> None:
+        """Take what was seen of the segment, SIGHTING[n] (dpi/capture/sighting.py), by any intake. A probe's does not wait for who is at work here; a replay's
+        waits for nothing less than LOTS lots (dpi/security/segment.py)."""
+        full = self._segment.put(seen, self._prompt)
+        if (full or self._prompt) and self._lock.acquire(blocking=not self._prompt):
+            try:
+                self._take_seen()
+                self._write_alerts()
+            finally:
+                self._lock.release()
+
+    @property
+    def hears(self) -> Callable[[Any], None] | None:
+        """`hear`, where a detector asks for it."""
+        return self.hear if "segment" in self._tables else None
+
+    def _take_seen(self) -> None:
+        """Count what was seen of the segment and waits."""
+        for said in self._segment.taken():
+            self._count(said, None)
+
+    def _count(self, rows: Any, batch: Batch | None, first: int = 0) -> None:
+        """Count ROW[n]. batch: which they are of, from its row `first` on."""
+        fresh: list[Firing] = []
+        for places, at in self._counting.count(rows):
+            fresh += self._take_found(places, at, batch, rows, first)
+        self._fold(fresh)
+
     def tick(self, now: int) -> None:
         """No row may come for a while: it is `now`, us, all the same (a probe)."""
         with self._lock:
+            self._take_seen()
             if now - self._closed >= _STEP:
                 self._closed = now
                 self._close(now - self._grace)
@@ -145,6 +167,7 @@ class Watchman:
     def end(self) -> None:
         """A capture has ended, or the clock of a probe has gone back: close all slots, and begin anew."""
         with self._lock:
+            self._take_seen()
             clock = int(self._head["clock"])
             self._close(FOREVER)
             if self._prompt:
@@ -152,10 +175,11 @@ class Watchman:
             else:
                 self.folding.finish(clock)
             self._write_alerts()
-            self._arrays["rules"].view(np.ndarray)["closed"] = -(1 << 62)
-            self._head["first"], self._head["clock"] = 1 << 62, -(1 << 62)
+            self._counting.begin()
             self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
             self._acquaintance = Acquaintance()
+            self._segment.forget()
+            self._names.domains.clear()
             self._probe, self._capture_id = "", 0
 
     def stop(self) -> None:
@@ -192,72 +216,36 @@ class Watchman:
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) + self._counted.get(where, 0) for name, where in named.items()} | {
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored,
-            **self._lines.counters()}
-
-    # ---- rules
-
-    def _put(self, number: int, rule: Rule) -> None:
-        """A rule as the kernel knows it."""
-        row = self._arrays["rules"].view(np.ndarray)[number:number + 1]
-        bits, none = rule.all | self._sorts.bit(rule.sort), rule.none | self._sorts.bit(rule.beside)
-        row["all"], row["any"], row["none"], row["window"], row["closed"] = bits, rule.any, none, rule.window * SECOND, -(1 << 62)
-        for name in MEASURES:
-            row[f"limit_{name}"] = getattr(rule.limits, name)
-            row[f"floor_{name}"] = -(-getattr(rule.floor, name) // 4)
-        row["key"], row["distinct_of"], row["port"], row["sent"], row["every"] = rule.key, rule.of, rule.port, rule.sent, rule.every
+            "segment_evicted": int(self._segment.evicted[0]), "segment_unheard": self._segment.unheard, **self._lines.counters()}
 
     def _begin(self, batch: Batch) -> None:
-        """Where rows come from, and the bits of their protocols."""
+        """Where rows come from, and the bits of their sorts."""
         if not self._probe:
             probe, capture = batch.columns.get("probe"), batch.columns.get("capture_id")
             self._probe = str(probe[0]) if probe is not None else ""
             self._capture_id = int(capture[0]) if isinstance(capture, np.ndarray) else 0
-        self._sorts.learn(batch)
-
-    def _beside(self, batch: Batch, found: Any) -> None:
-        """What is known of the rows beside what they say: who is local, how often they were denied."""
-        local = "client_local" in batch.columns
-        denied = self._denials.of(found.view(np.ndarray)["flow_id"]) if self._denials is not None else None
-        if not local and denied is None:
-            if len(self._arrays["beside"]):
-                self._point(np.zeros(0, np.uint32))
-            return
-        held = np.zeros(batch.count, np.uint32) if denied is None else denied << np.uint32(2)
-        if local:
-            client: Any = batch.columns["client_local"]
-            server: Any = batch.columns["server_local"]
-            held |= (np.asarray(client) != 0).astype(np.uint32) | (np.asarray(server) != 0).astype(np.uint32) << np.uint32(1)
-        self._point(held)
-
-    def _point(self, held: Any) -> None:
-        self._arrays["beside"] = held
-        point(self._world, "beside", held)
+        if batch.table == "flows":
+            self._counting.sorts.learn(batch)
 
     # ---- what was found
 
-    def _pairs(self) -> tuple[Any, Any]:
-        """Places of entries and rows that the kernel told of, int64[k] each."""
-        count = int(self._head["found"])
-        pairs = self._arrays["found"][:count].reshape(-1, 2).copy()
-        return pairs[:, 0], pairs[:, 1]
-
-    def _take_found(self, batch: Batch) -> list[Firing]:
+    def _take_found(self, places: Any, at: Any, batch: Batch | None, rows: Any, first: int) -> list[Firing]:
         """Learn whose the rows of what fires, or nearly does, are; with `prompt`, the firings that are new."""
-        places, at = self._pairs()
-        self._head["found"] = 0
         fired: list[Any] = []
-        stamped = "client_customer_id" in batch.columns or "server_customer_id" in batch.columns
+        stamped = batch is not None and (batch.whose is not None or any(f"{side}_customer_id" in batch.columns for side in ("client", "server")))
+        if batch is not None and batch.table == "dns" and len(at):
+            self._names.learn(batch, rows, at, first)
         if not stamped and not self._prompt:
             return []
         for place, row in zip(places.tolist(), at.tolist()):
-            entry = self._entries[place]
+            entry = self._counting.entries[place]
             key = _key(entry)
             if self._prompt and entry["fired"] and key not in self._known:
                 rhythm = self._rhythm(entry)
                 if self._holds(entry, key, rhythm, self._baselines.limits(key[0], self._rules[key[0]][1], key[1:-1], key[-1])):
                     self._known[key] = rhythm
                     fired.append((entry.copy(), rhythm))
-            if not stamped:
+            if batch is None or not stamped:
                 continue
             if len(self._whose) >= KEYS:
                 self._whose.clear()         # of entries that made room for others before they were told
@@ -265,17 +253,17 @@ class Watchman:
             rule = self._rules[int(entry["rule"])][1]
             hit = "server" if (rule.key in (SERVER, SERVER_NET)) == rule.victim else "client"
             for side in (hit, "client" if hit == "server" else "server"):
-                customer = _word(batch, f"{side}_customer_id", row)
+                customer, service = _whose(batch, side, first + row)
                 if customer:
                     if len(customers) < _CUSTOMERS:
-                        customers[customer] = services[_word(batch, f"{side}_service_id", row)] = None
+                        customers[customer] = services[service] = None
                     break
         return [self._firing(entry, None, False, rhythm) for entry, rhythm in fired]
 
     def _rhythm(self, entry: Any) -> tuple[float, float] | None:
         """What an entry's calls keep, where its rule asks for that."""
         rhythm = self._rules[int(entry["rule"])][1].rhythm
-        return rhythm.heard(marks(entry, self._arrays["blocks"])) if rhythm is not None else None
+        return rhythm.heard(self._counting.marks(entry)) if rhythm is not None else None
 
     def _holds(self, entry: Any, key: tuple[int, ...], rhythm: tuple[float, float] | None, most: dict[str, float] | None) -> bool:
         """Whether an entry that has reached its fixed limits is to be told. most: what is usual, as far as it is known."""
@@ -294,18 +282,14 @@ class Watchman:
             self._faults += self._lines.end() if moment == FOREVER else self._lines.close(moment - max(0, COVERED - self._grace))
         closed: list[Any] = []
         rhythms: dict[tuple[int, ...], tuple[float, float] | None] = {}
-        place = 0
         first = int(self._head["first"])
         for number, (_, rule) in enumerate(self._rules):
             if first < 1 << 62:
                 self._baselines.begin(number, first // (rule.window * SECOND))
-        while place < len(self._arrays["tags"]):
-            place = close_slots(place, moment, self._world)
-            places, _ = self._pairs()
-            closed.append(self._entries[places])
-            for entry in closed[-1][self._calls[closed[-1]["rule"]]] if self._calls.any() else ():
+        for some in self._counting.close(moment):
+            closed.append(some)
+            for entry in some[self._calls[some["rule"]]] if self._calls.any() else ():
                 rhythms[_key(entry)] = self._rhythm(entry)          # before their blocks are given back
-            forget(len(places), self._world)
         every = np.concatenate(closed)
         windows = np.array([rule.window for _, rule in self._rules], np.int64)[every["rule"]]
         ends = (every["slot"] + 1) * windows
@@ -342,8 +326,8 @@ class Watchman:
         number, slot = int(entry["rule"]), int(entry["slot"])
         one, rule = self._rules[number]
         window = rule.window * SECOND
-        own = address_of(int(entry["high"]), int(entry["low"]), rule.key)
-        other = "" if int(entry["sketch"]) & SEVERAL else address_of(int(entry["peer"][0]), int(entry["peer"][1]), 0)
+        own, peer = self._ends(entry, rule)
+        other = "" if int(entry["sketch"]) & SEVERAL or rule.table == "segment" and not rule.victim else peer
         source, target = (other, own) if rule.victim else (own, other)
         customers, services = self._whose.get(_key(entry), ({}, {}))
         limits = {name: float(getattr(rule.limits, name)) for name in MEASURES if getattr(rule.limits, name)}
@@ -351,7 +335,16 @@ class Watchman:
         return Firing(one.detector, rule, number, slot, slot * window, (slot + 1) * window, int(entry["first"]), int(entry["last"]), source, target,
                       int(entry["port"]) if rule.port != NO_PORT else 0, int(entry["packets"]), int(entry["bytes"]), int(entry["flows"]),
                       int(entry["distinct"]), int(entry["flow_id"]), tuple(sorted(customers)), min(services, default=""), strength, learned, final,
-                      self._probe, self._capture_id, rhythm)
+                      self._probe, self._capture_id, rhythm, peer if rule.table == "segment" else "")
+
+    def _ends(self, entry: Any, rule: Rule) -> tuple[str, str]:
+        """The key and the peer of its example: addresses, or of messages of DNS a domain in the place of the server."""
+        own, peer = (int(entry["high"]), int(entry["low"])), (int(entry["peer"][0]), int(entry["peer"][1]))
+        if rule.table != "dns":
+            return address_of(*own, rule.key), address_of(*peer, 0)
+        if rule.key == SERVER:
+            return self._names.domains.get(own, ""), address_of(*peer, 0)
+        return address_of(*own, rule.key), self._names.domains.get(peer, "")
 
     # ---- what comes of it
 
@@ -360,7 +353,7 @@ class Watchman:
         told: list[Firing] = []
         ids: list[str] = []
         for firing in firings if not self._prompt else sorted(firings, key=lambda one: bool(one.detector.unless)):
-            if self.exemption.covers(firing):
+            if firing.spared or self.exemption.covers(firing):
                 self.seen.ignored += firing.final
                 continue
             if self._told.covers(firing):
@@ -388,13 +381,6 @@ class Watchman:
                 self._standing.write(self.folding.held)
 
 
-def _tags(count: int) -> Any:
-    """uint64[count] that begins at a cache line: a bucket is one."""
-    raw: Any = np.zeros(count + LINE // 8, np.uint64)
-    begin = -raw.ctypes.data % LINE // 8
-    return raw[begin:begin + count]
-
-
 def _beyond(entry: Any, most: dict[str, float]) -> bool:
     """Whether an entry has more of something."""
     return any(int(entry[name]) > most[name] for name in most)
@@ -403,6 +389,15 @@ def _beyond(entry: Any, most: dict[str, float]) -> bool:
 def _key(entry: Any) -> tuple[int, ...]:
     """Rule, address, what is beside it, port; slot."""
     return tuple(int(entry[name]) for name in ("rule", "high", "low", "beside", "port", "slot"))
+
+
+def _whose(batch: Batch, side: str, row: int) -> tuple[str, str]:
+    """Customer and service of an end of a row."""
+    if batch.table == "flows":
+        return _word(batch, f"{side}_customer_id", row), _word(batch, f"{side}_service_id", row)
+    if batch.whose is None or side != "client":
+        return "", ""
+    return batch.whose(row if batch.places is None else int(batch.places[row]))
 
 
 def _word(batch: Batch, column: str, row: int) -> str:

@@ -7,6 +7,7 @@ from tests.hostile.listening import TARGET as LISTENING
 from tests.hostile.parsers import names
 from tests.hostile.replays import TARGET
 from tests.hostile.seeds import payloads
+from tests.hostile.seeing import TARGET as SEEING
 
 PLACE = "end" if BUILD == "on" else "own"
 
@@ -20,6 +21,12 @@ def test_every_parser_survives_mutations() -> None:
 def test_the_listener_of_sessions_survives_mutations() -> None:
     count = 300 if BUILD == "off" else 8000
     outcome = survive(LISTENING, BUILD, PLACE, count, seed=5)
+    assert (outcome.fault, outcome.done) == ("", count), str(outcome)
+
+
+def test_what_is_seen_of_the_segment_survives_mutations() -> None:
+    count = 300 if BUILD == "off" else 8000
+    outcome = survive(SEEING, BUILD, PLACE, count, seed=6)
     assert (outcome.fault, outcome.done) == ("", count), str(outcome)
 
 

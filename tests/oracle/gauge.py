@@ -81,6 +81,9 @@ def facts(row: Any) -> set[str]:
         out |= {"amplified_to_server"} if a and a >= 8 * b and a >= 200 * up else set()
     if number in (1, 58) and int(row["icmp_type"]) in ((8, 13, 17) if number == 1 else (128,)):
         out |= {"echo", "probe"} if few else {"echo"}
+        sizes = [(int(row[f"{side}_bytes"]), int(row[f"{side}_packets"])) for side in ("client", "server")]
+        if all(packets >= 10 for _, packets in sizes) and not fold and len({divmod(*one) for one in sizes} | {(sizes[0][0] // sizes[0][1], 0)}) > 1:
+            out.add("uneven")
     if number != 6:
         return out
     if not row["midstream"] and opened and client & SYN:

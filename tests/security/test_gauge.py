@@ -51,7 +51,7 @@ def watchman(rules: list[Rule], keys: int = 1 << 12) -> Watchman:
 
 def entries(made: Watchman) -> Any:
     """The entries in use."""
-    return made._arrays["entries"].view(np.ndarray)[made._arrays["tags"] != 0]
+    return made._counting.arrays["entries"].view(np.ndarray)[made._counting.arrays["tags"] != 0]
 
 
 @settings(max_examples=40 if BUILD == "on" else 15, deadline=None)
@@ -119,17 +119,17 @@ def test_what_counts_most_stays_where_there_is_no_room() -> None:
 
 def test_blocks_are_given_back() -> None:
     one = watchman([rule(key=CLIENT, of=SERVERS, window=60)], keys=64)
-    blocks = len(one._arrays["blocks"]) // 64 - 1
+    blocks = len(one._counting.arrays["blocks"]) // 64 - 1
     for minute in range(4):
         one.write(batch([row(f"10.0.0.{k % 20}", f"192.0.2.{k}", at=60 * minute) for k in range(200)]))
         one.end()
-    head = one._arrays["head"][0]
+    head = one._counting.arrays["head"][0]
     assert one.counters()["keys"] == 0 and 0 < int(head["high_block"]) <= min(20, blocks) and one.counters()["values_lost"] == 0
 
 
 def test_more_values_than_blocks_are_counted_as_lost() -> None:
     one = watchman([rule(key=CLIENT, of=SERVERS, window=60)], keys=64)
-    one._arrays["head"]["high_block"] = len(one._arrays["blocks"]) // 64 - 1          # none is left
+    one._counting.arrays["head"]["high_block"] = len(one._counting.arrays["blocks"]) // 64 - 1          # none is left
     one.write(batch([row("10.0.0.1", f"192.0.2.{k}") for k in range(6)]))
     assert int(entries(one)[0]["distinct"]) == 4 and one.counters()["values_lost"] == 2
 
@@ -160,13 +160,13 @@ def test_hostile_rows_do_no_harm() -> None:
 def test_two_million_sources_take_no_more_room() -> None:
     rules = [rule(key=CLIENT, of=SERVERS), rule(key=SERVER, of=CLIENTS, limits=Limits(packets=1000)), rule(key=CLIENT, of=SERVER_PORTS, window=3600)]
     one = watchman(rules, keys=1 << 14)
-    room = sum(array.nbytes for array in one._arrays.values())
+    room = sum(array.nbytes for array in one._counting.arrays.values())
     made = batch([row("10.0.0.1", "192.0.2.1")] * 20_000)
     plain = made.records.view(np.ndarray)
     for k in range(100):
         plain["client_ip"][:, 1] = 0xFFFF0000 | (np.arange(20_000, dtype=np.uint64) + np.uint64(20_000 * k + 1) << np.uint64(32))
         one.write(made)
-    assert sum(array.nbytes for array in one._arrays.values()) == room < 8 << 20
+    assert sum(array.nbytes for array in one._counting.arrays.values()) == room < 8 << 20
     target = [e for e in entries(one) if int(e["rule"]) == 1]
     assert [int(e["packets"]) for e in target] == [2_000_000] and abs(int(target[0]["distinct"]) - 2_000_000) < 600_000
     assert one.counters()["evicted"] > 1_000_000 and len(entries(one)) <= 1 << 14
@@ -175,10 +175,10 @@ def test_two_million_sources_take_no_more_room() -> None:
 def test_the_kernel_stops_where_there_is_no_room_to_tell() -> None:
     one = watchman([rule(limits=Limits(packets=1), key=CLIENT)])
     whole = batch([row(f"10.0.{k >> 8}.{k & 255}", "192.0.2.1") for k in range(1500)])
-    room = 2 * len(one._arrays["pending"])
-    one._arrays["found"].resize(room, refcheck=False)
-    one._world[0]["found_n"] = room
-    stops = [measure(whole.records, 0, 1500, one._world)]
+    room = 2 * len(one._counting.arrays["pending"])
+    one._counting.arrays["found"].resize(room, refcheck=False)
+    one._counting.world[0]["found_n"] = room
+    stops = [measure(whole.records, 0, 1500, one._counting.world)]
     assert 0 < stops[0] < 1500
 
 

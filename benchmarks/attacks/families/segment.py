@@ -47,7 +47,7 @@ def advertised(place: Place) -> None:
 
 
 ATTACKS = (
-    Attack("arp-spoof", ("arp_spoofing",), "", GATEWAY, 60, spoofed, "script", "", "lan"),
-    Attack("dhcp-rogue", ("dhcp_spoofing", "rogue_dhcp"), NEIGHBOUR, "", 60, leases, "dnsmasq, udhcpc", "", "lan"),
-    Attack("ra-rogue", ("rogue_ra",), "fe80::70", "", 60, advertised, "radvd", "", "lan"),
+    Attack("arp-spoof", ("arp_spoofing",), "", GATEWAY, 120, spoofed, "script", "", "lan"),
+    Attack("dhcp-rogue", ("dhcp_spoofing", "rogue_dhcp"), NEIGHBOUR, "", 120, leases, "dnsmasq, udhcpc", "", "lan"),
+    Attack("ra-rogue", ("rogue_ra",), "fe80::70", "", 120, advertised, "radvd", "", "lan"),
 )
