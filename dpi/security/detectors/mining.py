@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dpi.security.conversation import ANY_SERVER, FROM_INSIDE, NAMED, ONLY_CLIENT, ONLY_SERVER, TCP, TO_INSIDE, TRICKLE
 from dpi.security.detector import Detector, Limits, Rule, Sort, Words, option
-from dpi.security.gauge import PAIR, SERVER_PORT
+from dpi.security.gauge import CLIENT, SERVERS
 
 NAMES = Sort(applications=("Mining", "Monero"))
 #: Ports that pools document for Stratum, in clear and with TLS.
@@ -31,14 +31,14 @@ class Options:
 def rules(options: Options) -> list[Rule]:
     """By name; by port."""
     return [Rule(all=TCP, none=ONLY_CLIENT | ONLY_SERVER | ANY_SERVER, where="ip_protocol = 6 AND application IN ('Mining', 'Monero')", window=options.seconds,
-                 limits=Limits(packets=options.packets), sort=NAMES, key=PAIR, port=SERVER_PORT),
+                 limits=Limits(packets=options.packets), sort=NAMES, key=CLIENT, of=SERVERS),
             Rule(all=TCP | TRICKLE | FROM_INSIDE, none=TO_INSIDE | NAMED,
                  where="ip_protocol = 6 AND application = '' AND dateDiff('second', flow_start_time, interval_end) >= 600", window=options.seconds,
-                 limits=Limits(packets=options.quiet_packets), sort=POOLS, key=PAIR, port=SERVER_PORT)]
+                 limits=Limits(packets=options.quiet_packets), sort=POOLS, key=CLIENT, of=SERVERS)]
 
 
 DETECTOR = Detector(
     kind="mining", title=Words("Mining", "挖矿"), severity="medium", technique="T1496", technique_name="Resource Hijacking",
-    summary=Words("{source} seems to mine for the pool {target}, port {port}",
-                  "{source} 疑似为矿池 {target}（端口 {port}）挖矿"),
+    summary=Words("{source} seems to mine for a pool, {target}",
+                  "{source} 疑似为矿池 {target} 挖矿"),
     options=Options, rules=rules)
