@@ -11,7 +11,7 @@ import pytest
 from dpi.replaying import ReplayOptions, run
 from dpi.settings import load
 from tests.hostile.samples import ether, ip4, ip6
-from tests.security.made import Sink
+from tests.security.made import Sink, numbered
 from tests.security.test_replays import Packet, always, write
 
 __all__ = ["always"]
@@ -70,7 +70,7 @@ def found(path: Path, folder: Path, workers: int = 1) -> dict[str, list[dict[str
     sink, options = Sink(), folder / "detect.toml"
     options.write_text(OPTIONS)
     run([str(path)], sinks=[sink], options=ReplayOptions(workers=workers), settings=load(environment={"FULLSPAN_DETECT_OPTIONS": str(options)}))
-    return sink.rows
+    return numbered(sink.rows)
 
 
 @pytest.mark.compiled

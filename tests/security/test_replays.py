@@ -16,7 +16,7 @@ from dpi.settings import load
 from dpi.shard import Limits
 from tests.capture.crafted import pcap
 from tests.hostile.samples import ether, ip4, ip6, udp
-from tests.security.made import Sink
+from tests.security.made import Sink, numbered
 
 SYN, RST, ACK = 2, 4, 16
 VICTIM, SCANNER = bytes((192, 0, 2, 10)), bytes((203, 0, 113, 5))
@@ -73,8 +73,7 @@ def found(path: Path, workers: int = 1) -> dict[str, list[dict[str, Any]]]:
     """What is written; ids of alerts, which have a secret of their own in each replay without a store, as numbers in their order."""
     sink = Sink()
     run([str(path)], sinks=[sink], options=ReplayOptions(workers=workers), settings=load(environment={}))
-    numbers = {number: f"alert {k}" for k, number in enumerate(dict.fromkeys(one["alert_id"] for one in sink.rows["alerts"]))}
-    return {table: [{**one, "alert_id": numbers[one["alert_id"]]} for one in rows] for table, rows in sink.rows.items()}
+    return numbered(sink.rows)
 
 
 @pytest.mark.compiled

@@ -16,7 +16,7 @@ from dpi.security.segment import CLAIMED, FORGET, KNOWN, LOTS, SETTLE, Segment
 from dpi.settings import load
 from tests.capture.crafted import pcap
 from tests.capture.seeing import Eye, expected
-from tests.security.made import BEGIN, SECOND, Sink, watch, words
+from tests.security.made import BEGIN, SECOND, Sink, numbered, watch, words
 from tests.security.said import MACS, advertised, advertisement, arp, offered
 from tests.security.test_replays import always as always
 from tests.security.test_replays import scan
@@ -97,7 +97,7 @@ def replayed(path: Path, frames: list[Timed], workers: int = 1, **options: Any) 
     path.write_bytes(pcap([(1_699_999_200 + int(at), round(at % 1 * 1e6), data, len(data)) for at, data in sorted(frames, key=lambda one: one[0])]))
     sink = Sink()
     run([str(path)], sinks=[sink], options=ReplayOptions(workers=workers), settings=load(environment=options))
-    return sink.rows["alerts"]
+    return numbered(sink.rows)["alerts"]
 
 
 def spoofed(count: int, gap: float = 2.0) -> list[Timed]:
@@ -162,4 +162,5 @@ def test_own_servers_are_named(tmp_path: Path) -> None:
         assert len(replayed(path, frames)) == 1
         (tmp_path / "detectors.toml").write_text(f'[{kind}]\n{option} = "{value}"\n')
         assert replayed(path, frames, FULLSPAN_DETECT_OPTIONS=str(tmp_path / "detectors.toml")) == []
-    assert KNOWN == 16 and {one.detector.kind for one in configured({}) if one.rules[0].table == "segment"} == {"arp_spoofing", "rogue_dhcp", "rogue_ra"}
+    kinds = {one.detector.kind for one in configured({}) if one.rules and one.rules[0].table == "segment"}
+    assert KNOWN == 16 and kinds == {"arp_spoofing", "rogue_dhcp", "rogue_ra"}
