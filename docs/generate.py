@@ -185,7 +185,8 @@ def reports() -> str:
 
 
 def detection() -> str:
-    """Each detector: what its file says, its options; after how detection works."""
+    """Each detector: what its file says, its options; after how detection works. Then the attacks by real tools that are made to try them."""
+    from benchmarks.attacks.attack import attacks
     from dpi.security.registry import every
 
     found = every()
@@ -202,7 +203,11 @@ def detection() -> str:
             rule: Any = each.metadata
             lines.append(_line(f"`{each.name}`", f"`{each.default}`", f"{rule['least']} to {rule['most']}" if rule["least"] is not None else "text", rule["words"]))
         lines.append("")
-    return "\n".join(lines)
+    lines += ["## The attack day\n", "Attacks by real tools in network namespaces (`python -m benchmarks.attacks`), what is to be told of each, and within how many "
+              "seconds of its beginning a probe beside it has to. A replay of what they left must say the same: `make proof` has the raw output.\n",
+              "| attack | tool | any of these kinds | seconds |", "|---|---|---|---|"]
+    lines += [_line(f"`{one.name}`", one.tool, ", ".join(f"`{kind}`" for kind in one.kinds), f"{one.limit:g}") for one in attacks()]
+    return "\n".join([*lines, ""])
 
 
 PAGES = {"commands.md": commands, "dashboards.md": dashboards, "detection.md": detection, "reports.md": reports, "protocols.md": protocols, "schema.md": schema,
