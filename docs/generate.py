@@ -201,10 +201,11 @@ def detection() -> str:
                   f"{one.words}\n", "| option | default | allowed | meaning |", "|---|---|---|---|"]
         for each in fields(one.options):
             rule: Any = each.metadata
-            lines.append(_line(f"`{each.name}`", f"`{each.default}`", f"{rule['least']} to {rule['most']}" if rule["least"] is not None else "text", rule["words"]))
+            bounds = f"{rule['least']} to {rule['most']}" if rule["least"] is not None else "text"
+            lines.append(_line(f"`{each.name}`", f"`{each.default}`", bounds, rule["words"]))
         lines.append("")
-    lines += ["## The attack day\n", "Attacks by real tools in network namespaces (`python -m benchmarks.attacks`), what is to be told of each, and within how many "
-              "seconds of its beginning a probe beside it has to. A replay of what they left must say the same: `make proof` has the raw output.\n",
+    lines += ["## The attack day\n", "Attacks by real tools in network namespaces (`python -m benchmarks.attacks`), what is to be told of each, and within how "
+              "many seconds of its beginning a probe beside it has to. A replay of what they left must say the same: `make proof` has the raw output.\n",
               "| attack | tool | any of these kinds | seconds |", "|---|---|---|---|"]
     lines += [_line(f"`{one.name}`", one.tool, ", ".join(f"`{kind}`" for kind in one.kinds), f"{one.limit:g}") for one in attacks()]
     return "\n".join([*lines, ""])

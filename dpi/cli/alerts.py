@@ -48,7 +48,7 @@ def list_(store_url: str, since: str | None, severity: str, kind: str | None, op
     for one in found:
         said = f" [{one['said']}]" if one["said"] else ""
         click.echo(_clean(f"{one['alert_id']}  {one['severity']:8} {one['state']:8} {one['first_time'][:19]}  {one['kind']}: {_summary(one, lang)}{said}"))
-    click.echo(f"{len(found)} alerts")
+    click.echo(counted(len(found), "alert"))
 
 
 @command.command("show")
@@ -149,7 +149,7 @@ def _print(one: dict[str, Any], detections: list[dict[str, Any]], actions: list[
             click.echo(f"{name:12} {_clean(str(one[name]))}")
     for action in actions:
         click.echo(_clean(f"{action['time'][:19]}  {action['action']} by {action['user']}@{action['host']}: {action['reason'] or action['ticket']}"))
-    click.echo(f"\n{len(detections)} detections")
+    click.echo(f"\n{counted(len(detections), 'detection')}")
     for row in detections[-10:]:
         click.echo(_clean(f"  {row['time'][:26]}  {row['source'] or '*'} > {row['target'] or '*'}  {row['packets']} packets, {row['flows']} flows, {row['distinct_values']} distinct"))
     click.echo(f"\nflows that prove it, {len(flows)} of them:")
@@ -164,3 +164,8 @@ def _write_packets(one: dict[str, Any], flows: list[dict[str, Any]], captured: l
 
     said = packets(one, flows, captured, Path(target))
     click.echo(said, err=as_json)
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -115,11 +115,11 @@ def test_commands_tell_prove_and_note(tmp_path: Path, monkeypatch: pytest.Monkey
     assert fullspan(["alerts", "mute", number, *store, "--reason", "our own scanner"]) == 0
     assert fullspan(["alerts", "list", *store]) == 0 and "0 alerts" in capsys.readouterr().out
     assert fullspan(["alerts", "mute", number, "--off", *store, "--ticket", "7"]) == 0
-    assert fullspan(["alerts", "list", *store]) == 0 and "1 alerts" in capsys.readouterr().out
+    assert fullspan(["alerts", "list", *store]) == 0 and "1 alert\n" in capsys.readouterr().out
     assert fullspan(["alerts", "show", "nothing", *store]) == 2 and "no alert nothing" in capsys.readouterr().err
     assert fullspan(["replay", str(path), *store]) == 0                # the same file once more: its alerts are replaced
     capsys.readouterr()
-    assert fullspan(["alerts", "list", *store, "--muted"]) == 0 and "1 alerts" in capsys.readouterr().out
+    assert fullspan(["alerts", "list", *store, "--muted"]) == 0 and "1 alert\n" in capsys.readouterr().out
 
 
 def test_nothing_found_is_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
