@@ -163,7 +163,6 @@ class Replay:
         if self.store is None:
             return token_bytes()
         from dpi.store import alerts
-
         store: Any = self.store
         return alerts.secret(store)
 
@@ -375,13 +374,14 @@ class Replay:
 
     def _finish(self) -> None:
         outcome = self.outcome
-        outcome.seen = None if self.watchman is None else self.watchman.seen
+        if self.watchman is not None:
+            outcome.seen = self.watchman.seen
+            self.watchman.close()
         outcome.counters = {name: sum(int(shard.counters[name]) for shard in self.shards) for name in COUNTERS}
         outcome.counters |= {name: int(self.intake.timeline.row[name]) for name in CLOCK_COUNTERS}
         outcome.counters |= {name: int(getattr(self.selection, name)) for name in ("filtered", "outside", "duplicates")}
         if self.holders is not None:
             from dpi.identity.sessions import SHOWN
-
             outcome.counters |= {f"sessions_{name}": count for name, count in self.holders.sessions.counters().items() if name in SHOWN}
         decoder = self.intake.decoder[0]
         for name in decoder.dtype.names or ():

@@ -133,6 +133,10 @@ class Folding:
         self._held.clear()
         self._now, self._due = -(1 << 62), 1 << 62
 
+    def forget(self) -> None:
+        """Let go of whoever listens or gave the secret: a hundred megabytes of tables would wait for them in a ring of references."""
+        self.listeners, self._ask = [], bytes
+
     def take_times(self, quiet: int, cooldown: int) -> None:
         """Of now on. quiet, cooldown: s."""
         self.quiet, self.cooldown, self._due = quiet * SECOND, cooldown * SECOND, -(1 << 62)

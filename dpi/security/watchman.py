@@ -58,6 +58,7 @@ class Watchman:
         self._lock = threading.RLock()
         # of a probe that was killed the store may not have what was told last: it gets it again, and one row of a revision counts
         self._alerts: list[Alert] = [] if standing is None else [one.alert() for one in standing.held]
+        self._last: dict[str, int] = {}         # counters when it was closed
         self._counted = dict.fromkeys(("rows", "evicted", "late", "blocks_full"), 0)       # by tables of before
         self._arm(asked, keys)
 
@@ -205,7 +206,11 @@ class Watchman:
                 self._arm(asked, keys)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Give the tables back, and let go of everybody: what was seen and counted can still be asked for."""
+        with self._lock:
+            self._last = self.counters()
+            self.folding.forget()
+            self._rules, self._counting, self._lines = [], None, None           # type: ignore[assignment]
 
     def listen(self, listener: Listener) -> None:
         """Have every new state of every alert told, in order; `listener` must not wait, for rows are held up."""
@@ -213,6 +218,8 @@ class Watchman:
 
     def counters(self) -> dict[str, int]:
         """Counters: rows, keys in use, keys that made room for others, what came after its slot was closed, values that were not told apart."""
+        if self._counting is None:
+            return self._last
         named = {"rows": "rows", "keys": "used", "evicted": "evicted", "late": "late", "values_lost": "blocks_full"}
         return {name: int(self._head[where]) + self._counted.get(where, 0) for name, where in named.items()} | {
             "alerts_open": self.folding.open, "alerts_given_up": self.folding.given_up, "baselines": len(self._baselines), "ignored": self.seen.ignored,
