@@ -70,8 +70,10 @@ def test_by_kind_the_others_and_the_worst_are_beside(ten_weeks: Known) -> None:
 def test_it_is_narrowed_to_a_customer_and_says_that_there_is_nothing(ten_weeks: Known) -> None:
     told = ask(ten_weeks, "alerts", filters={"customer": "c-2"})
     assert told.tables[0].total is not None and told.tables[0].total[1] == len(newest(ten_weeks, customer_id="c-2")) > 5
-    nothing = ask(ten_weeks, "alerts", "2026-09-01", "2026-09-02")
+    nothing = ask(ten_weeks, "alerts", filters={"customer": "nobody"})
     assert nothing.tables == [] and "No attack or fault" in nothing.notes[0].en
+    unseen = ask(ten_weeks, "alerts", "2026-09-01", "2026-09-02")
+    assert unseen.tables == [] and "28 Sep 2026" in unseen.notes[0].en          # nobody looked
 
 
 def test_the_overview_tells_of_them(ten_weeks: Known) -> None:

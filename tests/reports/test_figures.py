@@ -86,4 +86,4 @@ def test_a_span(store: Store) -> None:
 
 def test_nothing_there(store: Store) -> None:
     figures = figures_from_store(store, [999])
-    assert figures.rows == 0 and figures.captures == [] and figures.timeline.total == [] and len(QUESTIONS) == 12
+    assert figures.rows == 0 and figures.captures == [] and figures.timeline.total == [] and len(QUESTIONS) == 13

@@ -4,7 +4,7 @@ from __future__ import annotations
 from dpi.reports.breakdown import DIMENSIONS, Dimension, Measure, breakdown
 from dpi.reports.document import Column, Report, Table, Words
 from dpi.reports.named import Named
-from dpi.reports.request import SLOTS, Request
+from dpi.reports.request import SLOTS, Request, held
 from dpi.reports.sources import Source
 from dpi.sinks.discretion import concealed
 
@@ -62,7 +62,9 @@ def make(ask: Request, out: Report) -> None:
             out.tables.append(table)
             out.sources.append(source.name)
     if not out.tables:
-        out.notes.append(Words("No attack or fault was found in this period.", "该时段内未发现攻击或故障。"))
+        first, end = held(ask.store)
+        if ask.begin < end and first < ask.end:         # else nobody looked
+            out.notes.append(Words("No attack or fault was found in this period.", "该时段内未发现攻击或故障。"))
         return
     total = dict(zip([column.name for column in out.tables[0].columns], out.tables[0].total or (), strict=True))
     out.facts += [(one.column.heading, "count", total[one.column.name]) for one in _MEASURES[:4]]
