@@ -131,6 +131,10 @@ def _words(numbers: Any, lines: Any, words: list[str]) -> Callable[[], AnyColumn
 
 def _in_use(codes: Any, words: list[str]) -> Coded:
     """The words that a batch has, not the hundred thousand of a file: whoever puts batches together looks at each of them."""
+    if 0 < len(codes) < len(words) // 8:        # a small batch does not pay for the whole file either
+        ordered = np.sort(codes)
+        found = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+        return Coded(np.searchsorted(found, codes).astype(np.uint32), [words[number] for number in found.tolist()])
     places = np.zeros(len(words), np.uint32)
     places[codes] = 1
     used = np.flatnonzero(places)
