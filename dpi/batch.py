@@ -147,7 +147,7 @@ class Batch:
     columns: Mapping[str, AnyColumn] = field(default_factory=dict)
     records: Any = None                 # the rows as kernels hold them, where they came that way: ROW (dpi.flow.row) or TRANSACTION (dpi.flow.facts)
     places: Array | None = None         # int64[n]: which of the records the rows are; None: all, in their order
-    whose: Callable[[int], tuple[str, str]] | None = None       # customer and service of the client of record k, of tables without columns for them
+    whose: Callable[[Array], Mapping[str, AnyColumn]] | None = None     # of records int64[n]: columns of the client's owner, where the table has none
 
     def __post_init__(self) -> None:
         if self.records is not None and len(self.records if self.places is None else self.places) != self.count:

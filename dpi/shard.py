@@ -8,13 +8,13 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dpi.batch import Batch, Sink
+from dpi.batch import AnyColumn, Batch, Sink
 from dpi.behind import Behind
 from dpi.capture.block import Block, Bound
 from dpi.capture.frame import FRAME, PACKET
@@ -365,13 +365,12 @@ class Shard:
             for sink in self.sinks:
                 sink.write(one)
 
-
-    def _whose(self, outbox: Any, identity: Identity | None, origin: Origin) -> Callable[[int], tuple[str, str]] | None:
-        """What says whose the client of record k is."""
+    def _whose(self, outbox: Any, identity: Identity | None, origin: Origin) -> Callable[[Any], Mapping[str, AnyColumn]] | None:
+        """What says whose the clients of some records are."""
         stamper = self._stamper
         if identity is None or stamper is None or not len(identity.bindings):
             return None
-        return lambda k: stamper.whose(outbox.view(np.ndarray)[k], identity, origin.probe, origin.interfaces)
+        return lambda places: stamper.whose(outbox.view(np.ndarray)[places], identity, origin.probe, origin.interfaces)
 
 
 def _naming(rules: RuleSet) -> Naming:

@@ -1,7 +1,7 @@
 """TRANSACTION records become Batches of their tables, column by column as dpi/schema.py says (`Column.slot`)."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -78,7 +78,7 @@ class _Records:
 
 
 def transactions(outbox: Any, count: int, *, source: str, capture_id: int, probe: str, boot: int, stored_time: int,
-                 whose: Callable[[int], tuple[str, str]] | None = None) -> list[Batch]:
+                 whose: Callable[[Array], Mapping[str, AnyColumn]] | None = None) -> list[Batch]:
     """The first `count` records as one Batch for each table that has some; good until the outbox is filled again. whose: of each Batch."""
     records = outbox[:count]
     tables = np.ascontiguousarray(records.view(np.ndarray)["table"])

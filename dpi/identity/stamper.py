@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,16 +109,15 @@ class Stamper:
         assert isinstance(batch.columns, Made)
         return Batch(batch.table, count, batch.columns.and_these(makers), rows)
 
-
-    def whose(self, message: Any, identity: Identity, probe: str, interfaces: list[str]) -> tuple[str, str]:
-        """Customer and service of the client of a TRANSACTION; '' where nobody's."""
-        row = records(1, ROW)
-        row[0].client_ip[:], row[0].server_ip[:] = message["client"], message["server"]
-        row[0].interval_start = row[0].interval_end = row[0].flow_start_time = message["time"]
-        row[0].vlan, row[0].inner_vlan = message["vlan"], message["inner_vlan"]
-        columns = Stamper(self._holders).stamped(Batch("flows", 1, Made({}), row), identity, probe, interfaces).columns
-        words = [columns.get(f"client_{what}_id") for what in ("customer", "service")]
-        return ("", "") if words[0] is None or words[1] is None else (str(words[0][0]), str(words[1][0]))
+    def whose(self, messages: Any, identity: Identity, probe: str, interfaces: list[str]) -> Mapping[str, AnyColumn]:
+        """Columns `client_service_id` and `client_customer_id` of TRANSACTION[n], which have none."""
+        rows = records(len(messages), ROW)
+        plain = rows.view(np.ndarray)
+        plain["client_ip"], plain["server_ip"] = messages["client"], messages["server"]
+        plain["interval_start"] = plain["interval_end"] = plain["flow_start_time"] = messages["time"]
+        plain["vlan"], plain["inner_vlan"] = messages["vlan"], messages["inner_vlan"]
+        stamped = Stamper(self._holders).stamped(Batch("flows", len(rows), Made({}), rows), identity, probe, interfaces).columns
+        return {name: stamped[name] for name in ("client_service_id", "client_customer_id") if name in stamped}
 
 
 def _flag(plain: Any, name: str) -> Callable[[], AnyColumn]:

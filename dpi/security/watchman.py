@@ -20,10 +20,11 @@ from dpi.security.distinct import SEVERAL
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
-from dpi.security.gauge import NO_PORT, SERVER, SERVER_NET
+from dpi.security.gauge import NO_PORT, SERVER
 from dpi.security.ledger import MEASURES
 from dpi.security.lines import Lines, Places
 from dpi.security.names import Names, read_names
+from dpi.security.owners import Owners, ends
 from dpi.security.registry import Asked
 from dpi.security.seen import Seen
 from dpi.security.segment import ROGUE_ROUTER, ROGUE_SERVER, Segment
@@ -33,7 +34,6 @@ FOREVER = 1 << 62
 KEYS = 1 << 17              # keys and slots counted at once, 128 bytes each and 8 beside
 _STEP = 5 * SECOND          # of the packet clock, between two looks for slots that are over
 _EPOCH = 7200 * SECOND      # rows that are so much older than the newest one are of another clock
-_CUSTOMERS = 1000           # told apart for a key
 COVERED = 45 * SECOND       # after half a minute's end, in which the minute of coverage that it is part of has come
 FAULTS = 4096               # firings of faults that wait in a replay, until slots are closed
 
@@ -77,7 +77,7 @@ class Watchman:
         self._segment = Segment(*(max((rule.learn for rule in rules if rule.table == "segment" and rule.all & bit), default=0)
                                   for bit in (ROGUE_ROUTER, ROGUE_SERVER)))
         self._baselines, self._acquaintance = Baselines(), Acquaintance()
-        self._whose: dict[tuple[int, ...], tuple[dict[str, None], dict[str, None]]] = {}      # customers and services of what has fired
+        self._owners = Owners()
         self._known: dict[tuple[int, ...], tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
         self._told = Told()
@@ -177,7 +177,7 @@ class Watchman:
                 self.folding.finish(clock)
             self._write_alerts()
             self._counting.begin()
-            self._baselines, self._whose, self._known, self._closed, self._told = Baselines(), {}, {}, -(1 << 62), Told()
+            self._baselines, self._owners, self._known, self._closed, self._told = Baselines(), Owners(), {}, -(1 << 62), Told()
             self._acquaintance = Acquaintance()
             self._segment.forget()
             self._names.domains.clear()
@@ -239,12 +239,13 @@ class Watchman:
     def _take_found(self, places: Any, at: Any, batch: Batch | None, rows: Any, first: int) -> list[Firing]:
         """Learn whose the rows of what fires, or nearly does, are; with `prompt`, the firings that are new."""
         fired: list[Any] = []
-        stamped = batch is not None and (batch.whose is not None or any(f"{side}_customer_id" in batch.columns for side in ("client", "server")))
         if batch is not None and batch.table == "dns" and len(at):
             self._names.learn(batch, rows, at, first)
+        columns, where = ({}, at) if batch is None else ends(batch, at + first)
+        stamped = "client_customer_id" in columns or "server_customer_id" in columns
         if not stamped and not self._prompt:
             return []
-        for place, row in zip(places.tolist(), at.tolist()):
+        for place, row in zip(places.tolist(), where.tolist()):
             entry = self._counting.entries[place]
             key = _key(entry)
             if self._prompt and entry["fired"] and key not in self._known:
@@ -252,19 +253,8 @@ class Watchman:
                 if self._holds(entry, key, rhythm, self._baselines.limits(key[0], self._rules[key[0]][1], key[1:-1], key[-1])):
                     self._known[key] = rhythm
                     fired.append((entry.copy(), rhythm))
-            if batch is None or not stamped:
-                continue
-            if len(self._whose) >= KEYS:
-                self._whose.clear()         # of entries that made room for others before they were told
-            customers, services = self._whose.setdefault(key, ({}, {}))
-            rule = self._rules[int(entry["rule"])][1]
-            hit = "server" if (rule.key in (SERVER, SERVER_NET)) == rule.victim else "client"
-            for side in (hit, "client" if hit == "server" else "server"):
-                customer, service = _whose(batch, side, first + row)
-                if customer:
-                    if len(customers) < _CUSTOMERS:
-                        customers[customer] = services[service] = None
-                    break
+            if stamped:
+                self._owners.learn(key, self._rules[key[0]][1], columns, row)
         return [self._firing(entry, None, False, rhythm) for entry, rhythm in fired]
 
     def _rhythm(self, entry: Any) -> tuple[float, float] | None:
@@ -313,15 +303,17 @@ class Watchman:
                 out.append(self._firing(entry, None if fired else most, True, rhythm))
             if rule.floor:
                 self._baselines.learn(number, rule, key, slot, entry, most if unusual else None)
-            self._whose.pop(whole, None)
+            self._owners.forget(whole)
             self._known.pop(whole, None)
-        if self._known:             # of entries that had fired and made room for others all the same
-            self._known = {key: rhythm for key, rhythm in self._known.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
-        if self._whose:             # what nearly fired
-            self._whose = {key: whose for key, whose in self._whose.items() if (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment}
+        self._known = {key: rhythm for key, rhythm in self._known.items() if self._goes_on(key, moment)}    # not those of entries that made room
+        self._owners.keep(lambda key: self._goes_on(key, moment))                                             # not those of what nearly fired
         out += [one for one in self._faults if one.end <= moment]
         self._faults = [one for one in self._faults if one.end > moment]
         self._fold(sorted(out, key=lambda one: one.end))
+
+    def _goes_on(self, key: tuple[int, ...], moment: int) -> bool:
+        """Whether a key's slot is not over then."""
+        return (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment
 
     def _close_early(self) -> None:
         """Close all slots, also those that are not over: time has not come to their ends, and nothing is cleared by them."""
@@ -336,12 +328,12 @@ class Watchman:
         own, peer = self._ends(entry, rule)
         other = "" if int(entry["sketch"]) & SEVERAL or rule.table == "segment" and not rule.victim else peer
         source, target = (other, own) if rule.victim else (own, other)
-        customers, services = self._whose.get(_key(entry), ({}, {}))
+        customers, service = self._owners.of(_key(entry))
         limits = {name: float(getattr(rule.limits, name)) for name in MEASURES if getattr(rule.limits, name)}
         strength = max((int(entry[name]) / limit for name, limit in (learned or limits).items() if limit), default=1.0)
         return Firing(one.detector, rule, number, slot, slot * window, (slot + 1) * window, int(entry["first"]), int(entry["last"]), source, target,
                       int(entry["port"]) if rule.port != NO_PORT else 0, int(entry["packets"]), int(entry["bytes"]), int(entry["flows"]),
-                      int(entry["distinct"]), int(entry["flow_id"]), tuple(sorted(customers)), min(services, default=""), strength, learned, final,
+                      int(entry["distinct"]), int(entry["flow_id"]), customers, service, strength, learned, final,
                       self._probe, self._capture_id, rhythm, peer if rule.table == "segment" else "")
 
     def _ends(self, entry: Any, rule: Rule) -> tuple[str, str]:
@@ -396,17 +388,3 @@ def _beyond(entry: Any, most: dict[str, float]) -> bool:
 def _key(entry: Any) -> tuple[int, ...]:
     """Rule, address, what is beside it, port; slot."""
     return tuple(int(entry[name]) for name in ("rule", "high", "low", "beside", "port", "slot"))
-
-
-def _whose(batch: Batch, side: str, row: int) -> tuple[str, str]:
-    """Customer and service of an end of a row."""
-    if batch.table == "flows":
-        return _word(batch, f"{side}_customer_id", row), _word(batch, f"{side}_service_id", row)
-    if batch.whose is None or side != "client":
-        return "", ""
-    return batch.whose(row if batch.places is None else int(batch.places[row]))
-
-
-def _word(batch: Batch, column: str, row: int) -> str:
-    found: Any = batch.columns.get(column)
-    return "" if found is None else str(found[row])

@@ -15,6 +15,7 @@ from benchmarks.attacks import callers, families, responders
 from benchmarks.attacks.attack import attacks
 from benchmarks.attacks.judge import judged
 from benchmarks.attacks.place import ADDRESSES, ATTACKER, ATTACKER6, BINDINGS, VICTIM, VICTIM6, Place
+from dpi.security.registry import every
 
 SAID = {"name": "one", "kinds": ["port_scan"], "source": ATTACKER, "target": VICTIM, "customer": "c-1001", "limit": 60, "start": 1_795_949_940.0}
 ALERT = {"kind": "port_scan", "source": ATTACKER, "target": VICTIM, "customer_id": "c-1001", "first_time": 1_795_949_945_000_000}
@@ -42,7 +43,7 @@ def test_both_families_are_on_the_wire_and_nothing_stays(tmp_path: Path) -> None
 @pytest.mark.parametrize("one", attacks(), ids=lambda one: one.name)
 def test_an_attack_says_what_is_to_be_told(one: Any) -> None:
     known = {address.split("/")[0] for _, _, addresses, _ in ADDRESSES for address in addresses}
-    assert one.kinds and all(re.fullmatch(r"[a-z_]+", kind) for kind in one.kinds) and one.limit > 0 and one.tool and one.link in ("wire", "lan")
+    assert one.kinds and set(one.kinds) <= {each.kind for each in every()} and one.limit > 0 and one.tool and one.link in ("wire", "lan")
     assert {one.source, one.target} - {""} <= known and (not one.customer or one.customer in BINDINGS)
 
 

@@ -47,7 +47,7 @@ def silent(place: Place) -> None:
 
 
 ATTACKS = (
-    Attack("link-loss", ("loss", "link_loss"), "", OFFICE, 120, lossy, "nft, curl"),
+    Attack("link-loss", ("loss",), "", OFFICE, 120, lossy, "nft, curl"),
     Attack("link-full", ("congestion", "rtt_degradation"), "", OFFICE, 120, full, "tc tbf, curl"),
     Attack("link-bursts", ("microburst",), "", SERVER, 60, bursts, "script"),
     Attack("service-silent", ("service_silent",), "", VICTIM, 150, silent, "nft, curl"),

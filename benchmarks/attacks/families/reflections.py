@@ -29,11 +29,11 @@ def asked(kind: str, count: int, rate: int) -> Callable[[Place], None]:
 
 
 ATTACKS = (
-    Attack("reflection-dns", ("reflection", "amplification"), "", VICTIM, 120, asked("dns", 4000, 400), "forged script, dnsmasq"),
-    Attack("reflection-ntp", ("reflection", "amplification"), "", VICTIM, 120, asked("ntp", 3000, 300), "forged script, script"),
-    Attack("reflection-ssdp", ("reflection", "amplification"), "", VICTIM, 120, asked("ssdp", 3000, 300), "forged script, script"),
-    Attack("reflection-memcached", ("reflection", "amplification"), "", VICTIM, 120, asked("memcached", 400, 40), "forged script, memcached"),
-    Attack("reflection-cldap", ("reflection", "amplification"), "", VICTIM, 120, asked("cldap", 4000, 400), "forged script, script"),
-    Attack("reflection-chargen", ("reflection", "amplification"), "", VICTIM, 120, asked("chargen", 6000, 600), "forged script, script"),
-    Attack("reflection-snmp", ("reflection", "amplification"), "", VICTIM, 120, asked("snmp", 4000, 400), "forged script, script"),
+    Attack("reflection-dns", ("amplification",), "", VICTIM, 120, asked("dns", 4000, 400), "forged script, dnsmasq"),
+    Attack("reflection-ntp", ("amplification",), "", VICTIM, 120, asked("ntp", 3000, 300), "forged script, script"),
+    Attack("reflection-ssdp", ("amplification",), "", VICTIM, 120, asked("ssdp", 3000, 300), "forged script, script"),
+    Attack("reflection-memcached", ("amplification",), "", VICTIM, 120, asked("memcached", 400, 40), "forged script, memcached"),
+    Attack("reflection-cldap", ("amplification",), "", VICTIM, 120, asked("cldap", 4000, 400), "forged script, script"),
+    Attack("reflection-chargen", ("amplification",), "", VICTIM, 120, asked("chargen", 6000, 600), "forged script, script"),
+    Attack("reflection-snmp", ("amplification",), "", VICTIM, 120, asked("snmp", 4000, 400), "forged script, script"),
 )

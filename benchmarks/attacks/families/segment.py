@@ -48,6 +48,6 @@ def advertised(place: Place) -> None:
 
 ATTACKS = (
     Attack("arp-spoof", ("arp_spoofing",), "", GATEWAY, 120, spoofed, "script", "", "lan"),
-    Attack("dhcp-rogue", ("dhcp_spoofing", "rogue_dhcp"), NEIGHBOUR, "", 120, leases, "dnsmasq, udhcpc", "", "lan"),
+    Attack("dhcp-rogue", ("rogue_dhcp",), NEIGHBOUR, "", 120, leases, "dnsmasq, udhcpc", "", "lan"),
     Attack("ra-rogue", ("rogue_ra",), "fe80::70", "", 120, advertised, "radvd", "", "lan"),
 )
