@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dpi.columns import Column as C
 from dpi.columns import Table
+from dpi.custody import WHO, WHY
 
 _STORED = C("stored_time", "time", "when the row was written; partitions and retention follow it")
 _PROBE = C("probe", "code", "name of the probe that saw it", "", "IPFIX 144 exportingProcessId")
@@ -63,9 +64,7 @@ ACTIONS = (
     C("dedup_key", "text", "its key: a mute holds for alerts to come as well"),
     C("action", "code", "ack, mute or unmute"),
     C("until_time", "time?", "end of a mute; NULL: it has none"),
-    C("reason", "text", "the reason given"), C("ticket", "text", "the ticket's number given"),
-    C("user", "code", "login name of who did it"), C("uid", "u32", "user id, as the system says it"), C("host", "code", "machine on which it was done"),
-    _STORED,
+    *WHY, *WHO, _STORED,
 )
 
 ALERTING = (

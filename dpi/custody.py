@@ -5,20 +5,20 @@ from dpi.columns import Column as C
 from dpi.columns import Table
 
 _STORED = C("stored_time", "time", "when the row was written; partitions and retention follow it")
-_WHO = (
+WHO = (
     C("user", "code", "login name of who did it"),
     C("uid", "u32", "user id, as the system says it"),
     C("host", "code", "machine on which it was done"),
 )
-_WHY = (C("reason", "text", "the reason given"), C("ticket", "text", "the ticket's number given"))
+WHY = (C("reason", "text", "the reason given"), C("ticket", "text", "the ticket's number given"))
 
 AUDIT = (
     C("number", "u64", "one more than the highest number of the rows before"),
     C("previous", "texts", "digests of the rows before that none yet follows: one, or several after writers that did not see each other"),
     C("time", "time", "when it was read"),
-    *_WHO,
+    *WHO,
     C("command", "code", "what was used: query, flow, whois, report, http, hold, retention ..."),
-    *_WHY,
+    *WHY,
     C("target_kind", "code", "flow, service, customer, address, tables, alert, action (on an alert), hold or audit"),
     C("target", "text", "which one"),
     C("sql", "text", "the statement, at most 4096 characters of it"),
@@ -33,7 +33,7 @@ HOLDS = (
     C("customer_id", "text", "customer whose rows stay, or empty"),
     C("from_time", "time", "packets from this time"),
     C("to_time", "time", "packets before this time"),
-    *_WHY, *_WHO,
+    *WHY, *WHO,
     C("begun_time", "time", "when it was added"),
     C("ended_time", "time?", "when it was ended; NULL: it is in force"),
     C("revision", "u32", "1 when it was added, 2 when it was ended; the highest holds"),

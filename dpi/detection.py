@@ -44,9 +44,9 @@ def detectors_of(settings: Settings) -> tuple[list[Asked], Exemption]:
     from dpi.security.registry import configured, every, read
 
     asked = settings.detect
-    named = configured(read(asked.options), asked.options) if asked.options else configured({})
+    told = read(asked.options) if asked.options else {}
+    named = configured(told, asked.options)
     if settings.detectors:
-        told = read(asked.options) if asked.options else {}
         merged = {kind: {**told.get(kind, {}), **settings.detectors.get(kind, {})} for kind in {**told, **settings.detectors}}
         configured(settings.detectors, settings.origin)             # what is wrong with one file is told of that file
         named = configured(merged, settings.origin)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Lists, Sink, Texts
+from dpi.batch import Batch, Coded, Sink
 from dpi.behind import Behind
 from dpi.capture.block import Block
 from dpi.capture.inputs import Input, find
@@ -21,6 +21,7 @@ from dpi.capture.intake import Intake
 from dpi.capture.selection import Selection
 from dpi.capture.sighting import Sightings
 from dpi.capture.trace import Trace, open_trace
+from dpi.captured import Captured, minutes
 from dpi.classify.resolutions import Resolutions
 from dpi.crew import Crew
 from dpi.detection import watchman_of
@@ -70,24 +71,6 @@ class Progress:
     bytes: int = 0
     position: int = 0
     size: int = 0
-
-
-@dataclass
-class Captured:
-    """One capture as it was read. Times us; `refused` counts frames in no flow by reason."""
-    name: str
-    path: str
-    size: int = 0
-    modified_time: int = 0
-    sha256: str = ""
-    link_types: list[str] = field(default_factory=list)
-    first_time: int = 0
-    last_time: int = 0
-    packets: int = 0
-    wire_bytes: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    damage: str = ""
-    capture_id: int = 0
 
 
 @dataclass
@@ -163,6 +146,7 @@ class Replay:
         if self.store is None:
             return token_bytes()
         from dpi.store import alerts
+
         store: Any = self.store
         return alerts.secret(store)
 
@@ -279,9 +263,9 @@ class Replay:
         fresh = timeline.seconds[self._heard:kept].view(np.ndarray).copy()
         over = len(fresh) if ended else int(np.flatnonzero(fresh["second"] // 60 != newest)[-1]) + 1
         self._heard += over
-        minutes = _minutes(fresh[:over])
-        n = len(minutes["time"])
-        self.watchman.write(Batch("coverage", n, {**minutes, "probe": Coded.same("replay", n), "source": Coded.same(name, n)}))
+        told = minutes(fresh[:over])
+        n = len(told["time"])
+        self.watchman.write(Batch("coverage", n, {**told, "probe": Coded.same("replay", n), "source": Coded.same(name, n)}))
 
     def _tell(self, position: int, name: str) -> None:
         """Report the progress to whoever asked, and the minutes that are over."""
@@ -312,17 +296,7 @@ class Replay:
     def _write_capture(self, captured: Captured) -> None:
         """The capture's row, in place of an earlier one."""
         store: Any = self.store
-        reasons = list(captured.refused)
-        store.write(Batch("captures", 1, {
-            "capture_id": np.array([captured.capture_id], np.uint64), "path": Texts.of([captured.path]), "source": Coded.same(captured.name, 1),
-            "size": np.array([captured.size], np.uint64),
-            "modified_time": np.array([captured.modified_time], np.int64), "sha256": Texts.of([captured.sha256]), "link_types": Lists.of([captured.link_types]),
-            "first_time": np.array([captured.first_time], np.int64), "last_time": np.array([captured.last_time], np.int64),
-            "packets": np.array([captured.packets], np.uint64), "wire_bytes": np.array([captured.wire_bytes], np.uint64),
-            "refused": np.array([sum(captured.refused.values())], np.uint64), "refused_reasons": Lists.of([reasons]),
-            "refused_counts": Lists(np.array([0, len(reasons)], np.int64), np.array([captured.refused[r] for r in reasons], np.uint64)),
-            "damage": Texts.of([captured.damage]), "rules_version": Coded.same(self.rules.version, 1),
-            "stored_time": np.array([self.shards[0].stored_time], np.int64)}))
+        store.write(captured.row(self.rules.version, self.shards[0].stored_time))
 
     def _replace(self, captured: Captured, earlier: list[int]) -> None:
         """Take out what earlier replays of it left. Where a legal hold keeps that, this one's rows are taken out: both together would count all twice."""
@@ -346,11 +320,11 @@ class Replay:
                           "both are kept", file=sys.stderr, flush=True)
         seconds, self._heard = self.intake.timeline.take_seconds(), 0
         if len(seconds):
-            minutes = _minutes(seconds)
-            n = len(minutes["time"])
+            told = minutes(seconds)
+            n = len(told["time"])
             short = self._shortages()
             store.write(Batch("coverage", n, {
-                **minutes, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
+                **told, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 **{name: np.array([0] * (n - 1) + [count], np.uint64) for name, count in self._beside().items()},
                 # what has no time of its own is told with the last minute
@@ -382,6 +356,7 @@ class Replay:
         outcome.counters |= {name: int(getattr(self.selection, name)) for name in ("filtered", "outside", "duplicates")}
         if self.holders is not None:
             from dpi.identity.sessions import SHOWN
+
             outcome.counters |= {f"sessions_{name}": count for name, count in self.holders.sessions.counters().items() if name in SHOWN}
         decoder = self.intake.decoder[0]
         for name in decoder.dtype.names or ():
@@ -390,21 +365,6 @@ class Replay:
         self._seconds.append(self.intake.timeline.take_seconds())
         every = np.concatenate(self._seconds)
         outcome.per_second = np.stack([every["second"], every["packets"], every["wire_bytes"]], axis=1) if len(every) else np.zeros((0, 3), np.int64)
-
-
-def _minutes(seconds: Any) -> dict[str, Any]:
-    """Columns of `coverage` of SECOND[k]: the minutes, what was seen in them, and their busiest seconds."""
-    minutes = seconds["second"] // 60
-    minute = np.array(sorted(set(minutes.tolist())), np.int64)
-    at, n = np.searchsorted(minute, minutes), len(minute)
-    # the last of each minute when sorted by bytes; of equals the first second
-    order = np.lexsort((-seconds["second"], seconds["wire_bytes"], at))
-    busiest = seconds[order[np.flatnonzero(np.diff(at[order], append=n))]]
-    frames = np.zeros(n, np.uint64)
-    np.maximum.at(frames, at, seconds["packets"].astype(np.uint64))
-    return {"time": minute * 60_000_000, "frames": np.bincount(at, seconds["packets"], n).astype(np.uint64),
-            "wire_bytes": np.bincount(at, seconds["wire_bytes"], n).astype(np.uint64), "busiest_second": busiest["second"] * 1_000_000,
-            "busiest_bytes": busiest["wire_bytes"].astype(np.uint64), "busiest_frames": frames}
 
 
 def run(arguments: Sequence[str], *, sinks: Sequence[Sink], options: ReplayOptions | None = None, progress: Callable[[Progress], None] | None = None,

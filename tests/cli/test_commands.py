@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dpi.batch import Batch, Coded, Texts
+from dpi.captured import Captured
 from dpi.cli.flow import command as flow
 from dpi.cli.flow import display_filter
 from dpi.cli.replay import command as replay
 from dpi.cli.report import command as report
 from dpi.errors import UserError
-from dpi.replaying import Captured, Outcome, Progress
+from dpi.replaying import Outcome, Progress
 from dpi.store import open_store
 from tests.reports import rows
 
