@@ -1,8 +1,8 @@
 """What an operator says of detection ([detect] of the settings) as the sink that does it. Nothing of dpi/security is imported where it is off."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from dpi.batch import Sink
@@ -19,7 +19,7 @@ SLACK = 120                 # s of the packet clock that rows of one shard may b
 
 
 def watchman_of(settings: Settings, sinks: Sequence[Sink], live: bool = False, standing: Standing | None = None,
-                secret: Callable[[], bytes] = token_bytes) -> Watchman | None:
+                secret: Callable[[], bytes] = lambda: os.urandom(32)) -> Watchman | None:
     """The detectors that are on; None where none is. sinks: take rows of `detections` and `alerts`. live: rows of a probe, not of a replay.
     standing: where the alerts of a probe outlive it, with the secret of their ids; secret: gives that of others, a
     fresh one where nobody says.

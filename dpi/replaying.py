@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
-from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +143,7 @@ class Replay:
     def _secret(self) -> bytes:
         """What ids of alerts are keyed with: replays of one store have the same, those without a store each its own."""
         if self.store is None:
-            return token_bytes()
+            return os.urandom(32)
         from dpi.store import alerts
 
         store: Any = self.store

@@ -4,7 +4,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class Firing:
                             flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}",
                             every=f"{self.rhythm[0]:,.0f}" if self.rhythm else "", mac=self.mac)
 
-    @property
+    @cached_property
     def condition(self) -> str:
         """The rows of `flows` that it was counted from, in SQL."""
         parts = [self.rule.where]
@@ -103,7 +103,7 @@ class Firing:
         """Whether a person has named its source or target, or a network or domain that holds it, as not to be told."""
         return any(within(end, spared) for end in (self.source, self.target, self.mac) if end for spared in self.rule.spared)
 
-    @property
+    @cached_property
     def evidence(self) -> str:
         """What was counted, against which limit, and where the rows are."""
         called = dict(self.rule.called)

@@ -63,6 +63,7 @@ class Folding:
         self.advance(min(firing.end if firing.final else firing.last, self.until))
         key = f"{firing.detector.kind}:{firing.about}:{firing.probe}"
         held = self._held.pop(key, None)
+        fresh = held is None
         if held is None:
             held = self._make(key, firing)
         self._held[key] = held
@@ -74,7 +75,7 @@ class Folding:
                 del held.slots[next(iter(held.slots))]
         held.several_sources |= firing.source != held.best.source
         held.several_targets |= firing.target != held.best.target
-        if (firing.strength, firing.final) >= (held.best.strength, held.best.final):
+        if not fresh and (firing.strength, firing.final) >= (held.best.strength, held.best.final):
             held.best = Best.of(firing)
         held.first, held.last, held.until = min(held.first, firing.first), max(held.last, firing.last), max(held.until, firing.end)
         for customer in firing.customers[:SHARED - len(held.customers)]:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -101,7 +100,7 @@ class Standing:
     def __init__(self, path: Path) -> None:
         """Reads it, where it is there."""
         self._path, self._written, self._trouble, self._told = path, time.monotonic(), False, False
-        self.secret = secrets.token_bytes(SECRET)
+        self.secret = os.urandom(SECRET)
         self.held: list[Held] = []              # as it was found
         self.muted: dict[str, int] = {}         # key of alerts -> until, us; 0: for ever
         try:
