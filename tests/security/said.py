@@ -27,7 +27,7 @@ def answered(name: str, code: int = 3, at: float = 0, client: str = CLIENT, kind
     return {**asked(name, at, client, kind), "code": code}
 
 
-def batch(messages: Iterable[Message], whose: Callable[[int], tuple[str, str]] | None = None) -> Batch:
+def batch(messages: Iterable[Message], whose: Callable[[Any], Any] | None = None) -> Batch:
     """A batch of `dns`; between the records lie others, of another table."""
     every = list(messages)
     made = records(2 * len(every), TRANSACTION)

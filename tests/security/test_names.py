@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dpi.batch import Coded
 from dpi.jit import BUILD
 from dpi.security import names
 from dpi.security.gauge import OF_DNS
@@ -152,11 +154,16 @@ def test_a_share_is_judged_over_the_whole_slot(order: int) -> None:
 
 
 def test_the_customer_of_the_client_is_named_at_once() -> None:
-    asked_for: list[int] = []
+    asked_for: list[list[int]] = []
+
+    def whose(places: Any) -> dict[str, Any]:
+        asked_for.append(places.tolist())
+        return {"client_customer_id": Coded.same("c-1", len(places)), "client_service_id": Coded.same("s-1", len(places))}
+
     watchman, _, heard = watch(prompt=True)
-    watchman.write(batch(spelled(60), lambda k: asked_for.append(k) or ("c-1", "s-1")))        # type: ignore[func-returns-value]
+    watchman.write(batch(spelled(60), whose))
     assert [(one.kind, one.customer_id, one.service_id, one.state) for one in heard] == [("dns_tunnel", "c-1", "s-1", "raised")]
-    assert asked_for and all(k % 2 == 0 for k in asked_for)         # of the record, not of the row
+    assert len(asked_for) == 1 and len(asked_for[0]) > 1 and all(k % 2 == 0 for k in asked_for[0])          # all at once, of records, not of rows
 
 
 def test_hostile_names_are_told_without_what_they_say() -> None:
