@@ -5,11 +5,14 @@ All are thin covers over numpy arrays; making one copies nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import field
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
+
+from dpi.dataclass import dataclass
+from dpi.grouping import groups
 
 Array = np.ndarray[Any, Any]
 
@@ -48,13 +51,15 @@ class Coded:
     words: Sequence[str]
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self.lookup[1])
 
     def __getitem__(self, row: int) -> str:
-        return self.words[int(self.codes[row])]
+        words, codes = self.lookup
+        return words[int(codes[row])]
 
     def __iter__(self) -> Iterator[str]:
-        return (self.words[code] for code in self.codes.tolist())
+        words, codes = self.lookup
+        return (words[code] for code in codes.tolist())
 
     @staticmethod
     def of(words: Iterable[str]) -> Coded:
@@ -62,6 +67,12 @@ class Coded:
         numbers: dict[str, int] = {}
         codes = [numbers.setdefault(word, len(numbers)) for word in words]
         return Coded(np.array(codes, np.uint32), list(numbers) or [""])
+
+    @property
+    def lookup(self) -> tuple[Sequence[str], Array]:
+        """Words, and which of them each row has: for who looks at few rows, or at the same words with every batch. Whoever goes through all words asks for
+        `words`, which may be fewer."""
+        return self.words, self.codes
 
     def compact(self) -> Coded:
         """The same with the words in use alone, where there are more words than rows: for who goes through all of them."""
@@ -76,6 +87,52 @@ class Coded:
     def same(word: str, count: int) -> Coded:
         """The same string in every row."""
         return Coded(np.zeros(count, np.uint16), [word])
+
+
+class Named(Coded):
+    """n strings out of a vocabulary that many batches share: `numbers` uint32[n] index `vocabulary`, a list that is never changed.
+
+    As Coded it has the words in use alone, made when they are first asked for: whoever puts batches together looks at each word of each, and a vocabulary has
+    a hundred thousand. Who keeps something by number, for as long as the list is the same object, goes by these and looks at no word."""
+
+    numbers: Array
+    vocabulary: Sequence[str]
+
+    def __init__(self, numbers: Array, vocabulary: Sequence[str]) -> None:
+        vars(self).update(numbers=numbers, vocabulary=vocabulary)
+
+    @property
+    def lookup(self) -> tuple[Sequence[str], Array]:
+        """The vocabulary, and numbers in it."""
+        return self.vocabulary, self.numbers
+
+    @cached_property
+    def codes(self) -> Array:       # type: ignore[override]
+        """uint32[n]: which of `words` rows have."""
+        return self._used[0]
+
+    @cached_property
+    def words(self) -> Sequence[str]:       # type: ignore[override]
+        """Those that rows have, in the order of their numbers."""
+        return self._used[1]
+
+    @cached_property
+    def _used(self) -> tuple[Array, list[str]]:
+        numbers, words = self.numbers, self.vocabulary
+        if 0 < len(numbers) < len(words) // 8:      # a small batch does not pay for the whole vocabulary
+            ordered = np.sort(numbers)
+            found = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+            return np.searchsorted(found, numbers).astype(np.uint32), [words[number] for number in found.tolist()]
+        places = np.zeros(len(words), np.uint32)
+        places[numbers] = 1
+        used = np.flatnonzero(places)
+        places[used] = np.arange(len(used))
+        return places[numbers], [words[number] for number in used.tolist()] or [""]
+
+
+def coded(column: Any) -> Coded:
+    """A column of strings as Coded."""
+    return column if isinstance(column, Coded) else Coded.of(column)
 
 
 @dataclass(frozen=True)
@@ -178,8 +235,9 @@ class Sink(Protocol):
 
 def macs(values: Array) -> Coded:
     """MAC addresses uint64[n] (the first byte of the wire is the highest of 48 bits; 0 none) as text."""
-    distinct, codes = np.unique(np.ascontiguousarray(values), return_inverse=True)
-    return Coded(codes.astype(np.uint32).ravel(), [mac(value) for value in distinct.tolist()] or [""])
+    whole = np.ascontiguousarray(values)
+    first, codes = groups(whole)
+    return Coded(codes.astype(np.uint32), [mac(value) for value in whole[first].tolist()] or [""])
 
 
 @lru_cache(1 << 14)

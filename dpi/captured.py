@@ -1,12 +1,13 @@
 """One capture as a replay read it: its row in `captures`, and its minutes in `coverage`."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Texts
+from dpi.dataclass import dataclass
 
 
 @dataclass

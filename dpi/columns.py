@@ -1,7 +1,7 @@
 """What a table and its columns are: names, kinds, meaning. The tables themselves are in dpi/schema.py and dpi/rollups.py."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dpi.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ The caller's thread reads and decodes blocks and deals their packets; each shard
 export. Blocks go round: a shard that falls behind holds the others up once AHEAD blocks wait for it.
 
 Rows are named by what clients were told (dpi/classify/resolutions.py), whichever shard saw the answer. So rows wait until every shard has passed the
-packet at which they were exported, and those that wait the longest are written first: the result is that of one thread.
+packet at which they were exported, and those that wait the longest are written first; before them the answers up to that packet are learned, in the
+order of their packets: the result is that of one thread.
 """
 from __future__ import annotations
 
@@ -14,12 +15,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from dpi.behind import EVERYTHING, Behind
 from dpi.capture.block import Block
 from dpi.capture.intake import Dealt, Intake
+from dpi.classify.resolutions import ANSWER
 from dpi.shard import Output, Shard
 
 AHEAD = 6                   # blocks that are read before all shards have taken the first of them
+ANSWERS_KEPT = 1 << 13      # that wait for rows to be written; beyond it they are learned as soon as all shards have passed them
 
 #: Makes a generator of blocks that writes each block's frames into the array it is handed by the function.
 Blocks = Callable[[Callable[[], Any]], Iterator[Block]]
@@ -34,6 +39,7 @@ class Crew:
         self.rows = Behind(len(shards))
         self._free: queue.SimpleQueue[Dealt] = queue.SimpleQueue()
         self._counting = threading.Lock()
+        self._noted: list[tuple[Any, Any]] = []     # packets' numbers and the answers they held, not learned yet; `rows.table` is held for it
         self._stopped: BaseException | None = None
         for _ in range(AHEAD):
             self._free.put(Dealt(room, len(shards)))
@@ -74,8 +80,9 @@ class Crew:
 
     def _follow(self, number: int, way: queue.SimpleQueue[Dealt | None], keep: bool) -> None:
         """A shard's thread."""
-        shard = self.shards[number]
+        shard, begin = self.shards[number], 0
         while (dealt := way.get()) is not None:
+            begin = dealt.begin
             try:
                 if self._stopped is None:
                     self._take(number, shard, dealt)
@@ -89,42 +96,60 @@ class Crew:
                 self._free.put(dealt)
         try:
             if self._stopped is None:
-                self._end(number, shard, keep)
+                self._end(number, shard, keep, begin)
         except BaseException as error:
             self._stopped = error
         self.rows.beyond(number, EVERYTHING)
 
     def _take(self, number: int, shard: Shard, dealt: Dealt) -> None:
         while not shard.take(dealt, number):
-            self._drain(number, shard, shard.at(dealt, number))
-        self._learn(shard)
+            self._drain(number, shard, shard.at(dealt, number), dealt.begin)
+        self._note(shard, dealt.begin)
         self.rows.beyond(number, dealt.end)
         if shard.told and not number:
-            self._drain(number, shard, dealt.end)
+            self._drain(number, shard, dealt.end, dealt.begin)
 
-    def _drain(self, number: int, shard: Shard, position: int) -> None:
-        """Hand over what was exported up to here."""
-        self._learn(shard)
+    def _drain(self, number: int, shard: Shard, position: int, begin: int) -> None:
+        """Hand over what was exported up to here. begin: the number of the block's first packet."""
+        self._note(shard, begin)
         self.rows.beyond(number, position)
         out = shard.drained()
-        self.rows.put(position, lambda: self._write(shard, out), out.free)
+        self.rows.put(position, lambda: self._write(shard, out, position), out.free)
         shard.output.free.wait()
 
-    def _write(self, shard: Shard, out: Output) -> None:
+    def _write(self, shard: Shard, out: Output, position: int) -> None:
         with self.rows.table:
+            self._learn(shard, position)
             out.settle()
         shard.write(out)
 
-    def _learn(self, shard: Shard) -> None:
-        if shard.counters.answers:
-            with self.rows.table:
-                shard.learn()
+    def _note(self, shard: Shard, begin: int) -> None:
+        """Keep the answers that a shard noted in a block until it is their turn to be learned."""
+        if not shard.counters.answers:
+            return
+        answers = shard.noted()
+        numbers = begin + (answers["number"].astype(np.int64) - begin & 0xFFFFFFFF)
+        with self.rows.table:
+            self._noted.append((numbers, answers))
+            if sum(len(some) for some, _ in self._noted) > ANSWERS_KEPT:
+                self._learn(shard, min(self.rows.passed))
 
-    def _end(self, number: int, shard: Shard, keep: bool) -> None:
+    def _learn(self, shard: Shard, position: int) -> None:
+        """Learn, by the order of their packets, the answers before this one. Every shard has passed it."""
+        if not self._noted:
+            return
+        numbers, answers = np.concatenate([some for some, _ in self._noted]), np.concatenate([some for _, some in self._noted])
+        order = np.argsort(numbers, kind="stable")
+        numbers, answers = numbers[order], answers[order]
+        many = int(np.searchsorted(numbers, position))
+        shard.given(answers[:many].view(ANSWER))
+        self._noted = [(numbers[many:], answers[many:])] if many < len(numbers) else []
+
+    def _end(self, number: int, shard: Shard, keep: bool, begin: int) -> None:
         """The last packet is behind us: end all flows, unless they live on."""
         if not keep:
             shard.set_clock(int(self.intake.timeline.row.clock))
             while not shard.flush():
-                self._drain(number, shard, EVERYTHING)
-        self._drain(number, shard, EVERYTHING)
+                self._drain(number, shard, EVERYTHING, begin)
+        self._drain(number, shard, EVERYTHING, begin)
         shard.forget()

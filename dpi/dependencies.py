@@ -11,9 +11,9 @@ import functools
 import hashlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from dpi.dataclass import dataclass
 from dpi.jit import ENTRIES, Entry
 
 _PACKAGE = Path(__file__).resolve().parent

@@ -41,7 +41,7 @@ def watchman_of(settings: Settings, sinks: Sequence[Sink], live: bool = False, s
 def detectors_of(settings: Settings) -> tuple[list[Asked], Exemption]:
     """The detectors with their options, and what a person has excepted. UserError: a wrong option, with file and line."""
     from dpi.security.exemption import exemption
-    from dpi.security.registry import configured, every, read
+    from dpi.security.registry import configured, kinds, read
 
     asked = settings.detect
     told = read(asked.options) if asked.options else {}
@@ -51,7 +51,7 @@ def detectors_of(settings: Settings) -> tuple[list[Asked], Exemption]:
         configured(settings.detectors, settings.origin)             # what is wrong with one file is told of that file
         named = configured(merged, settings.origin)
     where = f"{settings.origin}: [detect]" if settings.origin else "[detect]"
-    return named, exemption(asked.ignore_networks, asked.ignore_ports, asked.ignore_kinds, asked.maintenance, frozenset(one.kind for one in every()), where)
+    return named, exemption(asked.ignore_networks, asked.ignore_ports, asked.ignore_kinds, asked.maintenance, kinds(), where)
 
 
 def _place(settings: Settings, probe: str, interface: str) -> tuple[str, int]:

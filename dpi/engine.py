@@ -22,7 +22,7 @@ from dpi.classify import memory as classify_memory
 from dpi.classify.dispatch import inspect, last_words
 from dpi.classify.memory import answers_of, outbox_of, resolution_head_of, resolution_text_of, resolutions_of
 from dpi.classify.renumber import renumber
-from dpi.classify.resolutions import learn
+from dpi.classify.resolutions import ANSWER, learn
 from dpi.classify.settle import settle
 from dpi.classify.transactions import find_text
 from dpi.flow import memory as flow_memory
@@ -134,6 +134,13 @@ def learn_all(worlds: Any) -> Any:
     return learn_noted(worlds[0])
 
 
+@entry(WORLD, ANSWER)
+def learn_given(worlds: Any, answers: Any) -> Any:
+    """Learn these answers, in their order."""
+    w = worlds[0]
+    return learn(resolutions_of(w), resolution_text_of(w), resolution_head_of(w), seed_of(w), answers, answers.size)
+
+
 @entry(WORLD, I64)
 def clock_at(worlds: Any, time: Any) -> Any:
     """Set the shard's clock, us."""
@@ -190,8 +197,8 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     """Every kernel a replay calls, for `dpi.native.warm`."""
     from dpi.capture import pcap, pcapng
 
-    found: list[Entry | str] = [pipeline, keep, flush_all, flow_ends, settle_rows, learn_all, clock_at, change_all, pass_idle, renumber, deal, unpack, identify,
-                                gather, spell, find_text, decode_any, *rules.parser_labels]
+    found: list[Entry | str] = [pipeline, keep, flush_all, flow_ends, settle_rows, learn_all, learn_given, clock_at, change_all, pass_idle, renumber, deal,
+                                unpack, identify, gather, spell, find_text, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

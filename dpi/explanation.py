@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from dpi.classify.names import agent_reason, name_reason
 from dpi.classify.networks import network_reason
 from dpi.classify.ports import TRANSPORTS, port_reason
 from dpi.classify.signatures import find_row
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.jit import records
 from dpi.rules import RuleSet

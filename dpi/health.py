@@ -5,7 +5,9 @@ Counts run since the probe began; `lost` of a worker names where packets were lo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from dpi.dataclass import dataclass
 
 #: Where something is lost: the card, the kernel's queues, the ring, the flow table (evicted), first bytes and facts (no room).
 LOSSES = ("nic", "kernel", "ring", "table", "arena")

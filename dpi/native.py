@@ -1,7 +1,8 @@
 """Compiled kernels on disk: found, loaded, and compiled in child processes where they are missing.
 
 An object is kept under the hash of all it depends on (`dpi/dependencies.py`), in a folder for this processor and these versions of numba, llvmlite
-and numpy. An index of file times spares a warm start the hashing. Objects are loaded with llvmlite alone; the symbol of an entry is its label.
+and numpy. An index of file times spares a warm start the hashing. Objects are loaded as one library (dpi/linking.py), without a linker by llvmlite, never with
+numba; the symbol of an entry is its label.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from dpi.cache import cache_directory
 from dpi.jit import BUILD, ENTRIES, Entry
+from dpi.linking import UNTAKEN, linked
 
 _PROCESSES = 8                  # more would find nothing to do
 _SECONDS_PER_BYTE = 2e-5        # of source, where an entry was never compiled before: a guess, to begin with what takes longest
@@ -169,28 +171,40 @@ class ObjectCache:
 
     def addresses(self, labels: Sequence[str]) -> list[int]:
         """The native addresses of entries: what is not loaded is loaded with what it calls, all in one go, and compiled where it is missing."""
-        codes: dict[str, bytes] = {}
+        wanted: dict[str, Known | bytes] = {}
         todo = list(labels)
         while todo:
             label = todo.pop()
-            if label not in self._loaded and label not in codes:
-                codes[label], calls = self._code(label)
+            if label not in self._loaded and label not in wanted:
+                known = self.find(label)
+                wanted[label], calls = (known, known.calls) if known else self.compile(label)
                 todo += calls
-        if codes:
-            self._load(codes)
+        if wanted and not self._link(wanted):
+            self._load({label: self._code(label, one) for label, one in wanted.items()})
         return [self._loaded[label] for label in labels]
 
     def is_loaded(self, label: str) -> bool:
         """Whether its code is in this process."""
         return label in self._loaded
 
-    def _code(self, label: str) -> tuple[bytes, Sequence[str]]:
-        """Object code and labels of the entries called; compiled here if need be."""
-        known = self.find(label)
+    def _code(self, label: str, one: Known | bytes) -> bytes:
+        """Object code; compiled here where the object is not whole."""
+        if isinstance(one, bytes):
+            return one
         with contextlib.suppress(OSError):
-            if known and len(code := self._object(known.key).read_bytes()) == known.size:
-                return code, known.calls
-        return self.compile(label)
+            if len(code := self._object(one.key).read_bytes()) == one.size:
+                return code
+        return self.compile(label)[0]
+
+    def _link(self, wanted: Mapping[str, Known | bytes]) -> bool:
+        """Load objects as a library. Not what was compiled a moment ago and not kept, nor in a process that numba or llvmlite loads kernels in."""
+        kept = {label: self._object(one.key) for label, one in wanted.items() if isinstance(one, Known)}
+        if BUILD != "on" or self._engine or "numba" in sys.modules or len(kept) < len(wanted):
+            return False
+        found = linked(self.folder, kept)
+        self._loaded |= found or {}
+        self.save()
+        return found is not None
 
     def _load(self, codes: dict[str, bytes]) -> None:
         import llvmlite.binding as llvm
@@ -217,14 +231,12 @@ class ObjectCache:
         return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
     def _stub_symbols(self, llvm: Any) -> None:
-        """numba's runtime names that unchecked kernels mention on paths they never take."""
+        """Names that nobody gets to: a process that does ends."""
         def unreachable() -> None:
             os.abort()
         self._stub = ctypes.CFUNCTYPE(None)(unreachable)
         address = ctypes.cast(self._stub, ctypes.c_void_p).value
-        for name in ("numba_unpickle", "numba_gil_ensure", "numba_gil_release", "numba_do_raise", "NRT_MemInfo_call_dtor", "NRT_incref",
-                     "NRT_decref", "NRT_Allocate", "NRT_Free", "numba_recreate_record", "numba_attempt_nocopy_reshape",
-                     "numba_runtime_build_excinfo_struct"):
+        for name in UNTAKEN:
             llvm.add_symbol(name, address)
 
 

@@ -8,13 +8,13 @@ import os
 import smtplib
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.reports.period import local
 from dpi.settings import Mail

@@ -11,11 +11,12 @@ import statistics
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from dpi.batch import NULLS, Batch, Coded, Sink
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.settings import Ping
 

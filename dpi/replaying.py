@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from dpi.capture.trace import Trace, open_trace
 from dpi.captured import Captured, minutes
 from dpi.classify.resolutions import Resolutions
 from dpi.crew import Crew
+from dpi.dataclass import dataclass
 from dpi.detection import watchman_of
 from dpi.engine import entries
 from dpi.identification import holders_of, identity_of
@@ -252,15 +253,16 @@ class Replay:
 
     def _hear(self, name: str, ended: bool = False) -> None:
         """Let detectors know of the minutes that are over: they ask how full a link is while its rows are on their way."""
-        timeline = self.intake.timeline
-        kept = int(timeline.row.seconds)
-        if self.watchman is None or kept <= self._heard:
+        if self.watchman is None:
             return
-        newest = int(timeline.seconds[kept - 1].second) // 60
-        if not ended and newest == int(timeline.seconds[self._heard].second) // 60:
+        fresh = self.intake.timeline.kept[self._heard:]
+        if not len(fresh):
             return
-        fresh = timeline.seconds[self._heard:kept].view(np.ndarray).copy()
-        over = len(fresh) if ended else int(np.flatnonzero(fresh["second"] // 60 != newest)[-1]) + 1
+        seconds = fresh["second"]
+        newest = int(seconds[-1]) // 60
+        if not ended and newest == int(seconds[0]) // 60:
+            return
+        over = len(fresh) if ended else int(np.flatnonzero(seconds // 60 != newest)[-1]) + 1
         self._heard += over
         told = minutes(fresh[:over])
         n = len(told["time"])

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from dpi.cache import cache_directory
 from dpi.classify.verdict import CONFIDENCE, WORDS
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.jit import BUILD, Entry
 

@@ -12,11 +12,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.outbox import Attachment, Outbox
 from dpi.reports.asking import make_asked, zone_of

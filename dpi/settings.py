@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 
 _RESERVED = ("FULLSPAN_CONFIG", "FULLSPAN_CACHE", "FULLSPAN_JIT")

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,25 @@ from dpi.classify.inspection import INSPECTION, ROOM, TRANSACTION
 from dpi.classify.renumber import moved, renumber
 from dpi.classify.resolutions import ANSWER, Resolutions
 from dpi.classify.transactions import transactions
-from dpi.engine import ANSWERS, AT, DONE, DRAIN, END, HEARD, WORLD, change_all, clock_at, flow_ends, flush_all, learn_all, pass_idle, pipeline, settle_rows
+from dpi.dataclass import dataclass
+from dpi.engine import (
+    ANSWERS,
+    AT,
+    DONE,
+    DRAIN,
+    END,
+    HEARD,
+    WORLD,
+    change_all,
+    clock_at,
+    flow_ends,
+    flush_all,
+    learn_all,
+    learn_given,
+    pass_idle,
+    pipeline,
+    settle_rows,
+)
 from dpi.flow.arena import Arena
 from dpi.flow.changes import KEPT, PENDING, TOUCHED
 from dpi.flow.export import Exports
@@ -160,7 +178,7 @@ class Shard:
             "parser_reason": r.parser_reason, "reasons": r.reason_table, "reason_dns": r.reason_dns, "carriers": r.carriers,
             "names": r.names, "certificate_names": r.certificate_names, "alpns": r.alpns, "agents": r.agents, "agent_bytes": r.agent_bytes,
             "networks4": r.networks4, "networks6": r.networks6, "ports": r.ports,
-            "answers": records(ANSWERS, ANSWER), "resolutions": d.entries, "resolution_text": d.text, "resolution_head": d.head,
+            "answers": records(ANSWERS, ANSWER), "resolutions": d.buckets, "resolution_text": d.text, "resolution_head": d.head,
         }
 
     @property
@@ -332,6 +350,15 @@ class Shard:
         if self.counters.answers:
             with self._lock or contextlib.nullcontext():
                 learn_all(self.output.world)
+
+    def noted(self) -> Any:
+        """The answers noted and not learned, ANSWER[] of its own, which somebody else sees to from now on."""
+        some, self.counters.answers = self._own["answers"][:int(self.counters.answers)].copy(), 0
+        return some
+
+    def given(self, answers: Any) -> None:
+        """Put these answers into the table of all, in their order. Whoever calls holds the table."""
+        learn_given(self.output.world, answers)
 
     def drained(self) -> Output:
         """What was exported so far, to be settled and written; the next output is filled from now on, once it is free."""

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,8 @@ from dpi.capture.packet_socket import card_drops, queue_drops
 from dpi.capture.ring import Keeper
 from dpi.capture.source import Source
 from dpi.capture.timeline import SECOND
+from dpi.dataclass import dataclass
+from dpi.grouping import groups
 from dpi.health import WorkerHealth
 from dpi.rules import RuleSet
 from dpi.shard import Limits, Shard
@@ -260,9 +261,9 @@ class Worker:
 
 def _joined(seconds: Any) -> Any:
     """SECOND[k] with one record for each second, in their order."""
-    distinct, places = np.unique(seconds["second"], return_inverse=True)
-    joined = np.zeros(len(distinct), SECOND)
-    joined["second"] = distinct
+    first, places = groups(seconds["second"])
+    joined = np.zeros(len(first), SECOND)
+    joined["second"] = seconds["second"][first]
     for name in ("packets", "wire_bytes"):
         np.add.at(joined[name], places, seconds[name])
     return joined

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.jit import Entry
 
 #: Captured bytes above this are no packet but a broken header (libpcap's MAXIMUM_SNAPLEN).
@@ -54,7 +54,7 @@ def words_of(state: Any) -> memoryview:
     return state.view(np.ndarray).view(np.uint64).data  # type: ignore[no-any-return]
 
 
-@dataclass(slots=True)
+@dataclass
 class Block:
     """Frames and the bytes they lie in.
 

@@ -7,7 +7,6 @@ runs; the frames are hostile: a load beyond the captured bytes and a division by
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from typing import Any
 
 import numpy as np
@@ -233,18 +232,24 @@ class Program(ctypes.Structure):
 _library: Any = None
 
 
+def _other_name() -> str:
+    """What the system's library is called. OSError: there is none."""
+    from ctypes.util import find_library
+
+    if name := find_library("pcap"):
+        return name
+    raise OSError
+
+
 def library() -> Any:
     """libpcap. UserError where it is not installed."""
     global _library
     if _library is not None:
         return _library
-    for name in ("libpcap.so.0.8", "libpcap.so.1", None):       # find_library asks the compiler and takes its time
-        name = name or ctypes.util.find_library("pcap")
+    for name in ("libpcap.so.0.8", "libpcap.so.1", ""):         # what has another name is asked for: that takes its time
         try:
-            found = ctypes.CDLL(name) if name else None
+            found = ctypes.CDLL(name or _other_name())
         except OSError:
-            continue
-        if found is None:
             continue
         found.pcap_open_dead.argtypes, found.pcap_open_dead.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_void_p
         found.pcap_compile.argtypes = (ctypes.c_void_p, ctypes.POINTER(Program), ctypes.c_char_p, ctypes.c_int, ctypes.c_uint32)

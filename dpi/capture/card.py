@@ -9,8 +9,10 @@ import fcntl
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from dpi.dataclass import dataclass
 
 SIOCETHTOOL = 0x8946
 DRIVER, RINGS, STRINGS, QUEUES, SET_SIZE, FEATURES = 0x03, 0x10, 0x1B, 0x2D, 0x37, 0x3A     # ETHTOOL_G*

@@ -15,9 +15,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ import numpy as np
 
 from dpi.capture.bpf import INSTRUCTION, BadFilter, accepts, assemble
 from dpi.capture.octets import be32, be64
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.jit import kernel, records
 
@@ -141,6 +140,8 @@ class Tables:
 
 def read(path: str | os.PathLike[str], now: float | None = None) -> tuple[Case, ...]:
     """The cases of a file that are not over; none where there is no file. UserError: what is wrong with it; then nothing of it holds."""
+    import tomllib
+
     now = time.time() if now is None else now
     file = Path(path)
     try:

@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from dpi.capture.ring import RECORD, record
 from dpi.capture.segments import Segment, listed
 from dpi.capture.trace import open_trace
 from dpi.capture.transport import DCCP, SCTP, TCP, UDP, UDP_LITE
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.jit import I64, entry, kernel, records
 

@@ -6,11 +6,11 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from dpi.capture import pcap, pcapng
 from dpi.capture.compressed import Feed, compression, opened
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 
 STANDARD_INPUT = "-"
@@ -18,7 +18,7 @@ KNOWN = "pcap or pcapng, also packed with gzip or zstd"
 _HEAD = 12
 
 
-@dataclass(slots=True)
+@dataclass
 class Input:
     """One capture to read."""
     path: str                           # as the system knows it; '-' for standard input

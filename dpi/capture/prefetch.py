@@ -33,8 +33,10 @@ def _line(octets: int) -> Any:
     return make
 
 
-#: Called in kernels as `prefetch(data, position)`: data any array, position any integer (of an element); `prefetch_second` asks for the
-#: element's second line. The position need not lie inside the array: a prefetch of an address that is not mapped is ignored by the
+#: Called in kernels as `prefetch(data, position)`: data any array, position any integer (of an element); `prefetch_second`, `_third`
+#: and `_fourth` ask for further lines of the element. The position need not lie inside the array: a prefetch of an address that is not mapped is ignored by the
 #: processor, never a fault.
 prefetch: Any = intrinsic(_plain)(_line(0))
 prefetch_second: Any = intrinsic(_plain)(_line(64))
+prefetch_third: Any = intrinsic(_plain)(_line(128))
+prefetch_fourth: Any = intrinsic(_plain)(_line(192))

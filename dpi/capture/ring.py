@@ -15,7 +15,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from dpi.capture.bpf import INSTRUCTION, MEMORY
 from dpi.capture.cases import CASE, PREFIX, Case, Tables, case_of
 from dpi.capture.frame import PACKET
 from dpi.capture.segments import Segments
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.jit import I64, entry, kernel, pointed, records, world, world_dtype
 

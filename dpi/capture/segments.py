@@ -14,11 +14,11 @@ import os
 import re
 import stat
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dpi.capture.block import LARGEST_CAPTURED
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 
 HEADER = 24                     # bytes of a file's header

@@ -43,7 +43,7 @@ class Sightings:
         self._told, self._waiting = told, records(ROOM if on else 0, SIGHTING)
         self._hearing, self._recent = records(1, HEARING), records(REMEMBERED if on else 0, RECENT)
         self._recent.view(np.ndarray)["time"] = -(1 << 62)
-        self.head = self._hearing.view(np.ndarray)[0]
+        self.head, self._plain = self._hearing.view(np.ndarray)[0], self._waiting.view(np.ndarray)
 
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in a world."""
@@ -53,7 +53,7 @@ class Sightings:
         """Tell what was noted, and empty the ring."""
         count = int(self.head["waiting"])
         if count and self._told is not None:
-            self._told(self._waiting[:count])
+            self._told(self._plain[:count])
             self.head["waiting"] = 0
 
 

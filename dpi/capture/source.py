@@ -1,11 +1,11 @@
 """Where a probe's frames come from: the kernel's ring, or libpcap for what the ring can't read."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dpi.capture.block import Block
 from dpi.capture.packet_socket import LINKS, kind_of, ring_missing
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 
 PREFIX = "pcap:"            # of an interface that is to be read through libpcap

@@ -36,6 +36,8 @@ class Timeline:
         self.rows = records(1, TIMELINE)
         self.row = self.rows[0]
         self.seconds = records(seconds, SECOND)
+        # a record array takes 50 us to be looked at from another side, and some are asked for at each block
+        self._plain_row, self._plain_seconds = self.rows.view(np.ndarray), self.seconds.view(np.ndarray)
         self.begin()
 
     def begin(self) -> None:
@@ -48,11 +50,16 @@ class Timeline:
         first, last = int(self.row.first_time), int(self.row.last_time)
         return (first, last) if first <= last else (0, 0)
 
+    @property
+    def kept(self) -> Any:
+        """The per-second counts so far, SECOND[k], where they lie."""
+        return self._plain_seconds[:int(self._plain_row["seconds"][0])]
+
     def take_seconds(self) -> Any:
         """The per-second counts so far, SECOND[k], and forget them."""
-        taken = self.seconds[:int(self.row.seconds)].copy()
+        taken = self.kept.copy()
         self.row.seconds = 0
-        return taken.view(np.ndarray)
+        return taken
 
 
 @kernel

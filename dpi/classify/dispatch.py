@@ -65,6 +65,7 @@ def inspect(w: Any, data: Any, p: Any, number: Any, told: Any) -> Any:
     flow.phase = np.uint8((np.int64(flow.phase) & ~PHASE_COUNT) | seen)
     x = inspection_of(w)[0]
     x.time = row.clock
+    x.number = p.number
     x.flow = detail.serial
     x.ip_protocol = p.ip_protocol
     x.direction = np.uint8(d)

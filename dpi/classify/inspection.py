@@ -24,11 +24,12 @@ Every byte is hostile: a parser checks each offset against n, bounds each loop, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.flow.arena import CLEAN as CLEAN
 from dpi.flow.arena import LARGE as LARGE
 from dpi.flow.arena import SMALL as SMALL
@@ -50,6 +51,7 @@ NAMES_MAX = 16                  # addresses one answer can teach
 INSPECTION = np.dtype((np.record, [
     ("time", "i8"),             # us
     ("flow", "u8"),             # flow number, copied into transactions
+    ("number", "u4"),           # of the packet, as in PACKET
     ("ip_protocol", "u1"),
     ("direction", "u1"),        # CLIENT or SERVER sent `data`
     ("start", "u1"),            # 1: data begins at the stream's first byte (always 1 for datagrams)

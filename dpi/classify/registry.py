@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from dpi.classify import protocols
 from dpi.classify.inspection import Protocol
+from dpi.dataclass import dataclass
 from dpi.jit import Entry
 
 ALSO_MAX = 16           # further names one parser can give

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from dpi.classify.verdict import (
     UNDER,
     WHOLE,
 )
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.jit import records
 

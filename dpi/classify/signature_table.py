@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from dpi.classify.signatures import (
     TCP,
     UDP,
 )
+from dpi.dataclass import dataclass
 from dpi.jit import records
 
 LENGTH_MAX = 65535

@@ -1,7 +1,7 @@
 """What `fullspan doctor` finds."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dpi.dataclass import dataclass
 
 GOOD, NOTE, BAD = "ok", "note", "bad"
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from dpi.dataclass import dataclass
 
 TOP = 20                    # lines kept of each ranking
 SERIES = 8                  # applications drawn apart in the timeline; the rest are one

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Texts
+from dpi.batch import Batch, Texts, coded
 from dpi.flow.facts import RISKS
 from dpi.jit import records
 
@@ -48,7 +48,7 @@ def records_of(batch: Batch) -> Any:
         if column is None or name in INNER:
             continue
         if name in CODED:
-            column = (column if isinstance(column, Coded) else Coded.of(column)).codes
+            column = coded(column).codes
         elif name in ENDS:
             column = np.ascontiguousarray(column, np.uint8).view(np.uint64).reshape(-1, 2)
         plain[name] = column

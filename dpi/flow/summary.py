@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import Array, Batch
+from dpi.batch import Array, Batch, coded
 from dpi.capture.key import fresh_seed
 from dpi.flow.facts import RISKS
 from dpi.flow.figures import BINS, BOUNDS, CONFIDENCES, TOP, CaptureLine, Delays, Figures, Host, Share, address, counted, merged, ranked, transport
@@ -17,7 +17,7 @@ from dpi.flow.fold import ARRAYS, KEYS, LABELS, NAME, OUTLINE, STRIDE, SUMS, TAL
 from dpi.flow.lines import Lines
 from dpi.flow.messages import fold_messages
 from dpi.flow.row import records_of
-from dpi.flow.tally import KEPT, UNMET, Distinct, Registry, Tally, coded, index_again
+from dpi.flow.tally import KEPT, UNMET, Distinct, Registry, Tally, index_again
 from dpi.flow.times import Times
 from dpi.flow.transactions import Transactions
 from dpi.flow.words import pack_words
@@ -89,8 +89,8 @@ class Summary:
     def _fold(self, batch: Batch) -> None:
         rows = records_of(batch)
         for name, registry in self._registries.items():
-            column = coded(batch.columns.get(name))
-            registry.begin(_NOTHING if column is None else column.words)
+            column = batch.columns.get(name)
+            registry.begin(_NOTHING if column is None else coded(column).words)
         plain, sums = rows.view(np.ndarray), self._sums[0]
         row = 0
         while row < batch.count:

@@ -172,11 +172,6 @@ class Registry:
         return self.numbers[column.codes].astype(np.int64)
 
 
-def coded(column: Any) -> Coded | None:
-    """A column of strings as Coded; None for None."""
-    return column if column is None or isinstance(column, Coded) else Coded.of(column)
-
-
 def largest(rows: Array, count: int) -> Array:
     """The `count` records with most bytes, and their equals."""
     if len(rows) > count:

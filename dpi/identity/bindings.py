@@ -10,13 +10,14 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.flow.table import ANY_VLAN
 from dpi.jit import records

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Coded
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 
 _CACHED = 1 << 16           # addresses whose answers are kept

@@ -3,7 +3,7 @@
 A *key* (a prefix in its VLANs, a MAC address, a VLAN) has a NODE: its lines in the order of time. Prefixes of one scope (a VLAN, or anywhere) nest or are
 apart; their ends cut the addresses into SEGMENTs, each with the node of its innermost prefix, from which the way leads outwards (`parent`) until a line
 holds at the time. For IPv4 outside of VLANs `starts` says where the segments of each /16 begin, and of one that has many
-(`dense`) those of each /24.
+(`dense`) those of each /24; of a /24 that has many (`direct`) the node of each address lies in `hosts`, which is one place in memory to look at and not five.
 """
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from dpi.jit import kernel, pointed, records
 U4 = np.dtype("u4")
 _WORD = (1 << 64) - 1
 _MANY = 32                      # segments of a /16 beyond which it is dense
+_CROWDED = 8                    # segments of a /24 from which on it is direct: its 256 hosts take a kilobyte
+_BLOCKS = (1 << 16) + 1         # places in `starts` of the /16; those of each /24 come behind
 _ANY_INNER = 0xFFFF             # in a scope's key: whatever the inner VLAN is
 
 #: Lines of one key: lines[first:stop]; parent: the node of the next larger prefix, 0 none.
@@ -33,7 +35,8 @@ KEYED = np.dtype((np.record, [("key", "u8"), ("node", "u4"), ("pad", "u4")]))
 #: Addresses from `low` to `high`, each (high word, low word).
 RANGE = np.dtype((np.record, [("low", "u8", (2,)), ("high", "u8", (2,))]))
 
-ARRAYS = {"lines": BINDING, "nodes": NODE, "segments": SEGMENT, "scopes": SCOPE, "macs": KEYED, "starts": U4, "dense": U4, "locals": RANGE}
+ARRAYS = {"lines": BINDING, "nodes": NODE, "segments": SEGMENT, "scopes": SCOPE, "macs": KEYED, "starts": U4, "dense": U4, "direct": U4,
+          "hosts": U4, "locals": RANGE}
 lines_of = pointed("lines", BINDING)
 nodes_of = pointed("nodes", NODE)
 segments_of = pointed("segments", SEGMENT)
@@ -41,6 +44,8 @@ scopes_of = pointed("scopes", SCOPE)
 macs_of = pointed("macs", KEYED)
 starts_of = pointed("starts", U4)
 dense_of = pointed("dense", U4)
+direct_of = pointed("direct", U4)
+hosts_of = pointed("hosts", U4)
 locals_of = pointed("locals", RANGE)
 
 
@@ -63,6 +68,18 @@ def line_at(w: Any, node: Any, time: Any) -> Any:
 @kernel
 def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any, most: Any) -> Any:
     """The line of the longest prefix of a scope, of `most` bits at most, that holds the address (its high and its low word) at `time`; 0: none."""
+    node = np.int64(node_of_address(w, scope, high, low))
+    while node != 0:
+        line = np.int64(line_at(w, node, time))
+        if line != 0 and np.int64(lines_of(w)[line].length) <= most:
+            return line
+        node = np.int64(nodes_of(w)[node].parent)
+    return np.int64(0)
+
+
+@kernel
+def node_of_address(w: Any, scope: Any, high: Any, low: Any) -> Any:
+    """The node of the longest prefix of a scope that holds the address; 0: none."""
     segments = segments_of(w)
     first, stop = np.int64(scopes_of(w)[scope].first), np.int64(scopes_of(w)[scope].stop)
     if first == stop:
@@ -71,6 +88,9 @@ def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any, most: An
         block = np.int64((low >> np.uint64(16)) & np.uint64(0xFFFF))
         if dense_of(w)[block] != 0:
             block = np.int64(dense_of(w)[block]) + np.int64((low >> np.uint64(8)) & np.uint64(0xFF))
+            place = np.int64(direct_of(w)[block - _BLOCKS])
+            if place != 0:
+                return np.int64(hosts_of(w)[(place - 1) << 8 | np.int64(low & np.uint64(0xFF))])
         first, size = np.int64(starts_of(w)[block]), np.int64(starts_of(w)[block + 1]) + 1
         size -= first
         while size > 1:                 # as below; the high words are all 0, and there is no branch to be guessed
@@ -85,13 +105,7 @@ def line_of_address(w: Any, scope: Any, high: Any, low: Any, time: Any, most: An
             first = middle
         else:
             stop = middle
-    node = np.int64(segments[first].node)
-    while node != 0:
-        line = np.int64(line_at(w, node, time))
-        if line != 0 and np.int64(lines_of(w)[line].length) <= most:
-            return line
-        node = np.int64(nodes_of(w)[node].parent)
-    return np.int64(0)
+    return np.int64(segments[first].node)
 
 
 @kernel
@@ -112,16 +126,14 @@ def scope_of(w: Any, vlan: Any, inner: Any) -> Any:
 @kernel
 def node_of_key(keyed: Any, key: Any) -> Any:
     """The node of a key in KEYED[]; 0: none."""
-    low, high = np.int64(0), np.int64(keyed.size)
-    while low < high:
-        middle = (low + high) >> 1
-        if keyed[middle].key == key:
-            return np.int64(keyed[middle].node)
-        if keyed[middle].key < key:
-            low = middle + 1
-        else:
-            high = middle
-    return np.int64(0)
+    first, size = np.int64(0), np.int64(keyed.size)
+    if size == 0:
+        return np.int64(0)
+    while size > 1:                     # the last that is not greater; there is no branch to be guessed
+        half = size >> 1
+        first += half if keyed[first + half].key <= key else np.int64(0)
+        size -= half
+    return np.int64(keyed[first].node) if keyed[first].key == key else np.int64(0)
 
 
 @kernel
@@ -167,7 +179,7 @@ def keyed(keys: Any, nodes: Any) -> Any:
 
 
 def _prefixes(head: Any, nodes: Any) -> dict[str, Any]:
-    """`segments`, `scopes` and `starts`; the parents of nodes are set."""
+    """`segments`, `scopes` and what finds those of IPv4; the parents of nodes are set."""
     inner = np.where(head["inner_vlan"] == ANY_VLAN, _ANY_INNER, head["inner_vlan"])
     keys = np.where(head["vlan"] == ANY_VLAN, 0, head["vlan"].astype(np.int64) << 16 | inner)
     distinct = sorted({0, *keys[head["kind"] == PREFIX].tolist(), *keys[head["kind"] == VLAN].tolist()})
@@ -188,7 +200,8 @@ def _prefixes(head: Any, nodes: Any) -> dict[str, Any]:
         scopes[int(np.searchsorted(scopes["key"], keys[place]))].node = place + 1
     segments = records(begin, SEGMENT)
     segments[:] = np.concatenate(parts) if parts else np.zeros(0, segments.dtype)
-    starts, dense = np.zeros((1 << 16) + 1, np.uint32), np.zeros(1 << 16, np.uint32)
+    starts, dense = np.zeros(_BLOCKS, np.uint32), np.zeros(1 << 16, np.uint32)
+    direct, hosts = np.zeros(0, np.uint32), np.zeros(0, np.uint32)
     mine = segments[:int(scopes[0].stop)].view(np.ndarray)
     if len(mine):
         mapped = (mine["high"] == 0) & (mine["low"] >> np.uint64(32) == 0xFFFF)
@@ -199,12 +212,17 @@ def _prefixes(head: Any, nodes: Any) -> dict[str, Any]:
             """Of addresses the segment that each is in."""
             return (before + np.searchsorted(lows, np.uint64(0xFFFF << 32) + first, "right") - 1).astype(np.uint32)
 
-        starts = within(np.arange((1 << 16) + 1, dtype=np.uint64) << np.uint64(16))
+        starts = within(np.arange(_BLOCKS, dtype=np.uint64) << np.uint64(16))
         many = np.flatnonzero(np.diff(starts.astype(np.int64)) > _MANY)
         dense[many] = len(starts) + 257 * np.arange(len(many))
         fine = (many.astype(np.uint64)[:, None] << np.uint64(16)) + (np.arange(257, dtype=np.uint64) << np.uint64(8))
-        starts = np.concatenate([starts, within(fine.ravel())])
-    return {"segments": segments, "scopes": scopes, "starts": starts, "dense": dense}
+        finer = within(fine.ravel())
+        crowded = np.diff(finer.astype(np.int64), append=0) >= _CROWDED
+        crowded[256::257] = False               # the ends of the /16
+        direct = np.where(crowded, np.cumsum(crowded), 0).astype(np.uint32)
+        hosts = mine["node"][within((fine.ravel()[crowded][:, None] + np.arange(256, dtype=np.uint64)).ravel())]
+        starts = np.concatenate([starts, finer])
+    return {"segments": segments, "scopes": scopes, "starts": starts, "dense": dense, "direct": direct, "hosts": hosts}
 
 
 def _segments(head: Any, numbers: Any, nodes: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import deque
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from dpi.batch import Batch, Coded
 from dpi.capture.tap import LISTENER, TAP
+from dpi.dataclass import dataclass
 from dpi.flow.table import ANY_VLAN, CHANGE
 from dpi.identity.event import ANYWHERE, DHCP, EVENT, FOR_EVER, NETWORK, NO_ADDRESS, RADIUS, RESTART, SOURCES, START, STOP
 from dpi.identity.lease import LEASE, LEASES, PEER, REASONS, STATE, TOLD

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.prefetch import prefetch, prefetch_fourth, prefetch_second, prefetch_third
 from dpi.flow.row import ROW
 from dpi.flow.table import ANY_CLIENT, ANY_SERVER, PREFIX_24, PREFIX_48
 from dpi.identity import index
@@ -20,6 +21,7 @@ from dpi.jit import I64, entry, kernel, world_dtype
 
 U4 = np.dtype("u4")
 ANY_INNER = 0xFFFF
+AHEAD = 8                   # rows that are asked for ahead
 #: Of a row: its lines (places in BINDING[], 0 none) and flags.
 STAMP = np.dtype((np.record, [("client", "u4"), ("server", "u4"), ("client_local", "u1"), ("server_local", "u1"),
                               ("client_duplicate", "u1"), ("server_duplicate", "u1")]))
@@ -30,10 +32,9 @@ WORLD = world_dtype(tuple(ARRAYS))
 @kernel
 def turned(word: Any) -> Any:
     """Eight octets in the order of the wire as a number."""
-    value = np.uint64(0)
-    for k in range(8):
-        value = value << np.uint64(8) | (word >> np.uint64(8 * k)) & np.uint64(255)
-    return value
+    word = (word & np.uint64(0x00FF00FF00FF00FF)) << np.uint64(8) | (word >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
+    word = (word & np.uint64(0x0000FFFF0000FFFF)) << np.uint64(16) | (word >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
+    return word << np.uint64(32) | word >> np.uint64(32)
 
 
 @kernel
@@ -100,6 +101,10 @@ def stamp(rows: Any, stamps: Any, interfaces: Any, worlds: Any, held: Any, count
     bound = nodes_of(w).size > 1
     scoped = scopes_of(w).size > 1
     for k in range(count):
+        prefetch(rows, k + AHEAD)
+        prefetch_second(rows, k + AHEAD)
+        prefetch_third(rows, k + AHEAD)
+        prefetch_fourth(rows, k + AHEAD)
         row = rows[k]
         out = stamps[k]
         client_high, client_low = turned(row.client_ip[0]), turned(row.client_ip[1])

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dpi.batch import AnyColumn, Batch, Coded, Made
+from dpi.batch import AnyColumn, Batch, Made, Named
+from dpi.dataclass import dataclass
 from dpi.flow.row import ROW
 from dpi.identity.bindings import Bindings, read
 from dpi.identity.geography import Geography
@@ -125,20 +125,7 @@ def _flag(plain: Any, name: str) -> Callable[[], AnyColumn]:
 
 
 def _words(numbers: Any, lines: Any, words: list[str]) -> Callable[[], AnyColumn]:
-    return lambda: _in_use(numbers[lines], words)
-
-
-def _in_use(codes: Any, words: list[str]) -> Coded:
-    """The words that a batch has, not the hundred thousand of a file: whoever puts batches together looks at each of them."""
-    if 0 < len(codes) < len(words) // 8:        # a small batch does not pay for the whole file either
-        ordered = np.sort(codes)
-        found = ordered[np.append(True, ordered[1:] != ordered[:-1])]
-        return Coded(np.searchsorted(found, codes).astype(np.uint32), [words[number] for number in found.tolist()])
-    places = np.zeros(len(words), np.uint32)
-    places[codes] = 1
-    used = np.flatnonzero(places)
-    places[used] = np.arange(len(used))
-    return Coded(places[codes], [words[number] for number in used.tolist()] or [""])
+    return lambda: Named(numbers[lines], words)
 
 
 def _made(column: AnyColumn) -> Callable[[], AnyColumn]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.reports.document import Column, Table, Words
 from dpi.reports.request import SLOTS, Request, quoted
 from dpi.reports.sources import SOURCES, Source, choose
+from dpi.reports.walk import walked
 
 #: What is worked out of a line: its figures by name, seconds it covers, figures of the total.
 Derive = Callable[[dict[str, Any], float, dict[str, Any]], Any]
@@ -78,32 +80,26 @@ def breakdown(ask: Request, name: str, title: Words, by: str, measures: Sequence
         return _FIELD.sub(lambda found: fields[found[1]], sql)
 
     relation, where = source.rows(ask), source.where(ask) + (f" AND ({filled(more)})" if more else "")
-    select = ", ".join(f"{filled(one.sql)} AS m_{one.column.name}" for one in asked)
-    key = source.key(by, ask)
-    timed = by in SLOTS
-    order = "key" if timed else f"m_{rank} DESC, key"
-    limit = MOST_SLOTS if timed else ask.top
-    found = ask.store.query(f"SELECT {key} AS key, {select}, count() OVER () AS every FROM {relation} WHERE {where} "
-                            f"GROUP BY key ORDER BY {order} LIMIT {limit}").rows
+    key, timed, names = source.key(by, ask), by in SLOTS, [one.column.name for one in asked]
     table = Table(name, title, (key_column(by, dimensions), *(one.column for one in measures)), bar=bar,
                   empty=dimensions[by].empty)
-    if not found:
-        return table, source
-    # a row with several tags is in several lines: the total counts it once
-    names = [one.column.name for one in asked]
 
-    def figures(row: tuple[Any, ...]) -> dict[str, Any]:
+    def figures(row: Sequence[Any]) -> dict[str, Any]:
         return {name: _plain(value) for name, value in zip(names, row, strict=True)}
 
-    left_out = max(0, int(found[0][-1]) - len(found))
-    keys = ", ".join(quoted(str(row[0])) for row in found)
-    outside = f"notEmpty(tags) AND NOT hasAny(tags, [{keys}])" if by == "tag" else f"toString({key}) NOT IN ({keys})"
-    if left_out:        # the rest and the whole at once: each is a walk over all rows
-        sets = ask.store.query(f"SELECT grouping(outside) AS every, {outside} AS outside, {select} FROM {relation} WHERE {where} "
-                               f"GROUP BY GROUPING SETS ((outside), ())").rows
-    else:
-        sets = [(1, 0, *ask.store.query(f"SELECT {select} FROM {relation} WHERE {where}").rows[0])]
-    whole = next(figures(row[2:]) for row in sets if int(row[0]))
+    sums = [filled(one.sql) for one in asked]
+    rows = ask.store.query(walked(relation, where, key, sums, None if timed else names.index(rank), MOST_SLOTS if timed else ask.top)).rows
+    lines, others = [row for row in rows if not row[0] and row[1]], [row for row in rows if not row[0] and not row[1]]
+    if not lines:
+        return table, source
+    whole = figures(next(row for row in rows if row[0])[4:])
+    rest = figures(others[0][4:]) if others else None
+    if by == "tag":             # a row with several tags is in several lines: the total and the others count it once
+        shown = ", ".join(quoted(str(row[2])) for row in lines)
+        every = ask.store.query(f"SELECT grouping(outside) AS every, notEmpty(tags) AND NOT hasAny(tags, [{shown}]) AS outside, {', '.join(sums)} "
+                                f"FROM {relation} WHERE {where} GROUP BY GROUPING SETS ((outside), ())").rows
+        whole = next(figures(row[2:]) for row in every if int(row[0]))
+        rest = next((figures(row[2:]) for row in every if others and not int(row[0]) and int(row[1])), None)
 
     def line(first: Any, values: dict[str, Any], seconds: float) -> tuple[Any, ...]:
         for one in measures:
@@ -111,12 +107,12 @@ def breakdown(ask: Request, name: str, title: Words, by: str, measures: Sequence
                 values[one.column.name] = one.derive(values, seconds, whole)
         return (first, *(values[one.column.name] for one in measures))
 
-    table.left_out = left_out
-    for row in found:
-        seconds = ask.slot(int(row[0]), by) if timed else ask.seconds
-        table.rows.append(line(int(row[0]) if timed else str(row[0]), figures(row[1:-1]), seconds))
-    if left_out:
-        table.rest = line("", next(figures(row[2:]) for row in sets if not int(row[0]) and int(row[1])), ask.seconds)
+    table.left_out = int(lines[0][3]) - len(lines)
+    for row in lines:
+        seconds = ask.slot(int(row[2]), by) if timed else ask.seconds
+        table.rows.append(line(int(row[2]) if timed else str(row[2]), figures(row[4:]), seconds))
+    if rest is not None:
+        table.rest = line("", rest, ask.seconds)
     table.total = line("", whole, ask.seconds)
     return table, source
 

@@ -1,8 +1,7 @@
 """What a report says of its coverage, in sentences: what was lost, not read or given up; that nothing was; that it is not known."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.flow.figures import Coverage, Figures
 from dpi.reports.language import Language
 

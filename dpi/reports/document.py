@@ -5,9 +5,10 @@ Every format (dpi/reports/formats) writes the same object, so that a figure is t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.reports.language import Language
 
 #: Kind of a cell -> the unit of its raw value ('' none). JSON, CSV and XLSX hold raw values, the others words.

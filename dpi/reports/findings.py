@@ -1,8 +1,7 @@
 """What an engineer should look at first: plain thresholds over the figures, each said in one sentence."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.flow.figures import Figures
 from dpi.reports.language import Language
 

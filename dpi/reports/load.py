@@ -6,11 +6,12 @@ is no link that is missing before and after it: of captures together a minute is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.reports.document import Words
 from dpi.reports.percentile import Ranked, percentile

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.flow.figures import BOUNDS, Delays, Share, counted
 from dpi.store import Store
 

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from zoneinfo import ZoneInfo
 
+from dpi.dataclass import dataclass
 from dpi.reports.period import local, microseconds, start_of
 from dpi.store import Store
 

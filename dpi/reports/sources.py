@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.reports.request import SLOTS, Place, Request, quoted
 from dpi.rollups import ADDRESSED, DEVICES, OBSOLETE

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from dpi.dataclass import dataclass
 from dpi.flow.figures import Delays, Figures, Host, Share
 from dpi.reports.completeness import sentences, verdict
 from dpi.reports.findings import findings

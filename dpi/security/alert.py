@@ -1,11 +1,35 @@
 """An alert: detections folded into one thing that a person acts on."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from dpi.dataclass import dataclass
+
+Word = Callable[[str], str]
+
+
+class Worded:
+    """What has texts, as fields, that are made when one is first asked for: of most alerts of a replay none ever is."""
+    TEXTS = frozenset({"summary", "summary_zh", "evidence"})
+
+    @classmethod
+    def worded(cls, word: Word, **given: Any) -> Any:
+        """One with all fields given but TEXTS, which `word` makes of their names."""
+        made = cls.__new__(cls)
+        vars(made).update(given, _word=word)
+        return made
+
+    if not TYPE_CHECKING:
+        def __getattr__(self, name):
+            if name not in Worded.TEXTS:
+                raise AttributeError(f"{type(self).__name__} has no {name}")
+            text = vars(self)[name] = vars(self)["_word"](name)
+            return text
 
 
 @dataclass(frozen=True)
-class Alert:
+class Alert(Worded):
     """One state of an alert. Times us; `revision` grows with every state of one alert."""
     alert_id: str
     dedup_key: str

@@ -6,9 +6,9 @@ can fire. Keys are bounded: beyond, the one not heard of the longest is given up
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any
 
+from dpi.dataclass import dataclass
+from dpi.security.counted import Counted
 from dpi.security.detector import Rule
 from dpi.security.ledger import MEASURES
 
@@ -53,7 +53,7 @@ class Baselines:
                 out[name] = max(float(floor), mean * rule.times, mean + DEVIATIONS * deviation)
         return out
 
-    def learn(self, number: int, rule: Rule, key: tuple[int, ...], slot: int, counted: Any, most: dict[str, float] | None) -> None:
+    def learn(self, number: int, rule: Rule, key: tuple[int, ...], slot: int, counted: Counted, most: dict[str, float] | None) -> None:
         """Take a slot as usual; of one that is not, no more than `most`, so that an attack does not teach that it is usual."""
         whole = (number, *key)
         usual = self._usual.pop(whole, None) or _Usual({}, {}, slot)
@@ -61,7 +61,8 @@ class Baselines:
             if not getattr(rule.floor, name):
                 continue
             mean, deviation = _aged(usual, name, slot)
-            value = min(float(counted[name]), most[name] if most is not None else float(counted[name]))
+            here = float(getattr(counted, name))
+            value = here if most is None else min(here, most[name])
             usual.deviation[name] = deviation + WEIGHT * (abs(value - mean) - deviation)
             usual.mean[name] = mean + WEIGHT * (value - mean)
         usual.slot = max(usual.slot, slot)

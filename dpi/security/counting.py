@@ -10,11 +10,12 @@ from dpi.batch import Batch
 from dpi.capture.key import fresh_seed
 from dpi.jit import LINE, point, records, world
 from dpi.security.conversation import DENIED, port_classes
+from dpi.security.counted import KEY, Counted, Key, counted
 from dpi.security.denials import Denials
 from dpi.security.detector import Rule
-from dpi.security.distinct import WORDS, linear, marks
+from dpi.security.distinct import WORDS, linear
 from dpi.security.gauge import PENDINGS, SLOTS, TABLES, measure
-from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
+from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MATCH, MATCHES, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
 from dpi.security.sorts import Sorts
 
 SECOND = 1_000_000
@@ -36,10 +37,11 @@ class Counting:
             "head": records(1, HEAD), "rules": records(len(rules), RULE), "tags": _tags(keys), "entries": records(keys, ENTRY),
             "blocks": np.zeros((keys // 2 + 1) * WORDS, np.uint32), "found": np.zeros(max(1 << 13, 8 * at_once), np.int64),
             "pending": records(at_once, PENDING), "seed": fresh_seed(), "ports": port_classes(), "linear": linear(), "beside": np.zeros(0, np.uint32),
+            "matches": records(MATCHES, MATCH),
             **self.sorts.arrays}
         for number, rule in enumerate(rules):
             self._put(number, rule)
-        self.entries = self.arrays["entries"].view(np.ndarray).view(np.dtype(ENTRY.descr))         # whose fields are read at half the cost of a record's
+        self.entries = self.arrays["entries"].view(np.ndarray).view(np.dtype(ENTRY.descr))      # as `tolist` wants it
         self.world = world(WORLD, {name: self.arrays[name] for name in ARRAYS})
         self.head = self.arrays["head"].view(np.ndarray)[0]
         self.head["first"], self.head["clock"], self.head["grace"] = 1 << 62, NEVER, grace
@@ -55,9 +57,22 @@ class Counting:
         """More than half of the places are taken."""
         return 2 * int(self.head["used"]) > len(self.arrays["tags"])
 
-    def marks(self, entry: Any) -> Any:
+    def marks(self, entry: Counted) -> Any:
         """What of an entry is distinct, as far as it is kept."""
-        return marks(entry, self.arrays["blocks"])
+        return entry.marks(self.arrays["blocks"])
+
+    def counted(self, places: Any) -> list[Counted]:
+        """The entries at places int64[n]."""
+        return counted(self.entries[places])
+
+    def fired(self, places: Any) -> list[Counted]:
+        """Those of them that fired."""
+        return self.counted(places[self.entries["fired"][places] != 0])
+
+    def keys(self, places: Any) -> list[Key]:
+        """The keys of the entries at places int64[n]."""
+        held = self.entries[places]
+        return list(zip(*(held[name].tolist() for name in KEY)))
 
     def beside(self, batch: Batch, found: Any) -> None:
         """What is known of rows of flows beside what they say: who is local, how often they were denied."""
@@ -82,13 +97,13 @@ class Counting:
             yield self._found()
             self.head["found"] = 0
 
-    def close(self, moment: int) -> Iterator[Any]:
+    def close(self, moment: int) -> Iterator[list[Counted]]:
         """Close the slots that ended before `moment`: entries that fired or passed a floor, in lots, whose blocks are given back when the next is asked."""
         place = 0
         while place < len(self.arrays["tags"]):
             place = close_slots(place, moment, self.world)
             places, _ = self._found()
-            yield self.entries[places]
+            yield self.counted(places)
             forget(len(places), self.world)
 
     def _put(self, number: int, rule: Rule) -> None:

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from dpi.dataclass import dataclass
 from dpi.security.gauge import BOTH, CLIENT, NO_PORT, NOTHING, PAIR, TABLES
 from dpi.security.rhythm import Rhythm
 

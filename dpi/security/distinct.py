@@ -76,11 +76,3 @@ def spread_out(blocks: Any, at: Any) -> Any:
     for k in range(WORDS):
         join(blocks, at, np.int64(blocks[k]))
     return 0
-
-
-def marks(entry: Any, blocks: Any) -> Any:
-    """int64[n]: the marks that an entry still holds one by one, in rising order; none where they are a sketch."""
-    count = 0 if int(entry["sketch"]) & SKETCH else int(entry["distinct"])
-    at = int(entry["block"]) * WORDS
-    held = blocks[at:at + count] if at else entry["few"][:count]
-    return np.sort(held.astype(np.int64))

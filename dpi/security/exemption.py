@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.security.firing import Firing
 
@@ -22,6 +22,8 @@ class Exemption:
 
     def covers(self, firing: Firing) -> bool:
         """Whether a firing is not told."""
+        if not (self.kinds or self.ports or self.networks or self.windows):
+            return False
         if firing.detector.kind in self.kinds or firing.port in self.ports:
             return True
         ends = [end for end in (firing.source, firing.target) if end]

@@ -1,34 +1,41 @@
 """What a detector of faults is given and says: the lines of one slot as arrays in, those that have the fault out; and the firing that becomes of it."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Limits, Rule
 from dpi.security.firing import Firing
-from dpi.security.metering import SLOT, UNIT
+from dpi.security.metering import METER, SLOT, UNIT
 from dpi.security.usual import DEVIATIONS, Usual
 
 SECONDS = SLOT // 1_000_000
 LINK, VLAN, SERVICE, NET = range(4)
 EARLY = 10                  # slots of what is usual at which a change must be twice as great as later on
+_NONE: Any = np.zeros(0, np.int64)
+_NO_VALUES: Any = np.zeros(0)
 _RULE = Rule(all=0, where="", window=SECONDS, limits=Limits(packets=1), victim=True)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Look:
-    """Lines in one slot; arrays of n, one for each line.
+    """Lines in one slot; of all of them, arrays of n, what is about silence; the rest of those alone that have it: there may be a hundred thousand, and few are
+    heard of in a slot.
 
-    now METER; kind uint8: LINK, VLAN, SERVICE, NET (what of a local network no service has: silence only); link int64: number of the line's link, -1 none;
-    live bool: its link has traffic.
-    covered bool: a minute of the link ends here of which coverage tells, all of it read: minute float64[4, n] of it: octets, those of the busiest second, those
-    of the busier direction (-1: not to be told), frames. capacity float64: bits a second in each direction, 0 not known.
-    spoken, silent int64: slots in which it said something one after the other before it fell silent, and those since; asked: what it left unanswered since.
-    partial: the capture ends within the slot. kept: numbers that detectors keep from slot to slot.
+    met int64[k]: lines with rows, rising; now METER[k] of them.
+    kind uint8[n]: LINK, VLAN, SERVICE, NET (what of a local network no service has: silence only); link int64[n]: number of the line's link, -1 none;
+    live bool[n]: its link has traffic.
+    covered int64[c]: links of which a minute ends here that coverage tells of, all of it read: minute float64[4, c] of it: octets, those of the busiest second,
+    those of the busier direction (-1: not to be told), frames; capacity float64[c]: bits a second in each direction, 0 not known.
+    spoken, silent int64[n]: slots in which it said something one after the other before it fell silent, and those since; asked: what it left unanswered since.
+    partial: the capture ends within the slot. kept: numbers that the detector at work keeps from slot to slot.
     """
     slot: int
+    met: Any
     now: Any
     usual: Usual
     kind: Any
@@ -46,42 +53,62 @@ class Look:
     @property
     def n(self) -> int:
         """How many lines there are."""
-        return len(self.now)
+        return len(self.kind)
 
-    def share(self, side: str) -> tuple[Any, Any]:
-        """Of the TCP packets that a side sent: the share that was lost, float64[n], and how many they were."""
-        packets = self.now[f"{side}_tcp"].astype(np.float64)
-        return np.minimum(self.now[f"{side}_lost"] / np.maximum(packets, 1.0), 1.0), packets
+    def meter(self, line: int) -> Any:
+        """What is measured of a line, METER; of one without rows zeros."""
+        at = int(np.searchsorted(self.met, line))
+        return self.now[at] if at < len(self.met) and int(self.met[at]) == line else np.zeros(1, METER)[0]
 
-    def middle(self, name: str) -> tuple[Any, Any]:
-        """Logarithm to the base of 2 of the geometric mean, us, float64[n], of near_rtt, far_rtt or response, and of how many."""
-        count = self.now[f"{name}s"].astype(np.float64)
-        return self.now[name] / np.maximum(count, 1.0) / UNIT, count
+    def share(self, side: str, packets: int) -> tuple[Any, Any]:
+        """Lines of which a side sent so many TCP packets or more, int64[m]; the share of these that was lost, float64[m]."""
+        enough = (self.now[f"{side}_tcp"] >= packets).nonzero()[0]
+        if not len(enough):
+            return _NONE, _NO_VALUES
+        sent = np.maximum(self.now[f"{side}_tcp"][enough].astype(np.float64), 1.0)
+        return self.met[enough], np.minimum(self.now[f"{side}_lost"][enough] / sent, 1.0)
+
+    def middle(self, name: str, samples: int) -> tuple[Any, Any]:
+        """Lines with so many samples of near_rtt, far_rtt or response or more, int64[m]; logarithm to the base of 2 of the geometric mean, us, float64[m]."""
+        enough = (self.now[f"{name}s"] >= samples).nonzero()[0]
+        if not len(enough):
+            return _NONE, _NO_VALUES
+        count = np.maximum(self.now[f"{name}s"][enough].astype(np.float64), 1.0)
+        return self.met[enough], self.now[name][enough] / count / UNIT
 
     def slower(self, name: str, times: float, rise: float, samples: int) -> tuple[Any, Any, Any]:
-        """Where the mean of a measure is more than `times` what is usual and `rise` us above it, of so many samples: bool[n]; it, and what is usual, us."""
-        value, count = self.middle(name)
-        mean, deviation, known = self.usual.of(name, self.n)
+        """Lines of which the mean of a measure is more than `times` what is usual and `rise` us above it, of so many samples: int64[m], rising; it, and what
+        is usual, float64[m] us."""
+        lines, value = self.middle(name, samples)
+        if not len(lines):
+            return lines, value, value
+        mean, deviation, known = self.usual.of(name, lines)
         wanted = np.log2(times * (1.0 + EARLY / np.maximum(known, 1)))
         over = (value > mean + np.maximum(wanted, DEVIATIONS * deviation)) & (np.exp2(value) - np.exp2(mean) >= rise)
-        return over & (count >= samples) & (known >= 2) & (self.kind != NET), np.exp2(value), np.exp2(mean)
+        over &= (known >= 2) & (self.kind[lines] != NET)
+        return lines[over], np.exp2(value[over]), np.exp2(mean[over])
 
     def lossy(self, side: str, percent: float, floor: float, times: float, packets: int) -> tuple[Any, Any, Any]:
-        """Where more than `percent` of what a side sent is lost, or, once what is usual is known, more than `floor` % and `times` that; share and limit, %."""
-        value, count = self.share(side)
-        mean, deviation, known = self.usual.of(f"{side}_lost", self.n)
+        """Lines where more than `percent` of what a side sent is lost, or, once what is usual is known, more than `floor` % and `times` that: int64[m], rising;
+        share and limit, float64[m] %."""
+        lines, value = self.share(side, packets)
+        if not len(lines):
+            return lines, value, value
+        mean, deviation, known = self.usual.of(f"{side}_lost", lines)
         limit = np.where(known >= 2 * EARLY, np.maximum(np.maximum(floor / 100, times * mean), mean + DEVIATIONS * deviation), percent / 100)
-        return (value >= limit) & (count >= packets) & (self.kind != NET), value * 100, limit * 100
+        over = (value >= limit) & (self.kind[lines] != NET)
+        return lines[over], value[over] * 100, limit[over] * 100
 
-    def lasting(self, name: str, over: Any, far: Any) -> tuple[Any, Any]:
-        """Where something is over its limit for the second slot running, or `far` over it at once: bool[n]; and for how many slots before, int64[n]."""
-        newest = self.keep(name)[:self.n]
-        before = newest == self.slot - 1
-        newest[over] = self.slot
-        return over & (before | far), (over & before).astype(np.int64)
+    def lasting(self, name: str, lines: Any, far: Any) -> tuple[Any, Any]:
+        """Of lines int64[m] that are over a limit: which are so for the second slot running, or `far` over it at once, bool[m]; for how many slots before,
+        int64[m]."""
+        newest = self.keep(name)
+        before = newest[lines] == self.slot - 1
+        newest[lines] = self.slot
+        return before | far, before.astype(np.int64)
 
     def keep(self, name: str) -> Any:
-        """int64[n] that is the same array at the next slot, 0 at first."""
+        """int64[n or more] that is the same array at the next slot, 0 at first."""
         held = self.kept.get(name)
         if held is None or len(held) < self.n:
             held = np.concatenate([np.zeros(0, np.int64) if held is None else held, np.zeros(self.n - (0 if held is None else len(held)), np.int64)])
@@ -91,14 +118,36 @@ class Look:
 
 @dataclass(frozen=True)
 class Found:
-    """Lines that have the fault: mask bool[n]; value and limit float64[n] as the summary says them; since int64[n]: for how many slots before this one.
+    """Lines that have the fault: int64[m], rising; value and limit float64[m] as the summary says them; since int64[m]: for how many slots before this one.
 
-    doubtful bool[n]: lines of which it is not told yet, and which teach as little as those that have it."""
-    mask: Any
+    doubtful int64[]: lines of which it is not told yet, and which teach as little as those that have it; these may be among them."""
+    lines: Any
     value: Any
     limit: Any
-    since: Any = None
-    doubtful: Any = None
+    since: Any
+    doubtful: Any = field(default_factory=lambda: _NONE)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @staticmethod
+    def worst(parts: Sequence[Found], by: Sequence[Any]) -> Found:
+        """Of each line the part of which `by`, float64[m] of each, is greatest, of such the first; `since` of the longest, and what any of them doubts."""
+        if not any(len(one) or len(one.doubtful) for one in parts):
+            return NOTHING
+        lines, value, limit, since, doubtful = (np.concatenate([getattr(one, name) for one in parts]) for name in _FOUND)
+        order = np.lexsort((-np.concatenate(by), lines))
+        begins = np.flatnonzero(np.diff(lines[order], prepend=-1))
+        first = order[begins]
+        return Found(lines[first], value[first], limit[first], np.maximum.reduceat(since[order], begins) if len(begins) else since, doubtful)
+
+    def only(self, kept: Any) -> Found:
+        """Those of them where `kept` bool[m]."""
+        return Found(self.lines[kept], self.value[kept], self.limit[kept], self.since[kept], self.doubtful)
+
+
+_FOUND = ("lines", "value", "limit", "since", "doubtful")
+NOTHING = Found(_NONE, _NO_VALUES, _NO_VALUES, _NONE)       # no line has it
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Texts
+from dpi.batch import AnyColumn, Batch, Coded, Made, Texts
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Rule
 from dpi.security.gauge import CLIENT_NET, CLIENT_PORT, NO_PORT, SERVER, SERVER_NET
 
 #: Upper word of what stands for a MAC address; as one of an address it would be ff:ff..., which nobody sends from.
 MAC = 0xFFFFFFFFFFFFFFFF
+_MAPPED = bytes(10) + b"\xff\xff"
 MANY = ("several addresses", "多个地址")
 
 
@@ -64,13 +65,21 @@ class Firing:
 
     def summary(self, chinese: bool = False) -> str:
         """A sentence that a person understands."""
-        seconds = self.rule.window
         words = self.detector.summary.zh if chinese else self.detector.summary.en
         many = MANY[chinese]
-        addresses = "1 address" if self.distinct == 1 else f"{self.distinct:,} addresses"
-        return words.format(source=self.source or many, target=self.target or many, port=self.port, packets=f"{self.packets:,}", bytes=f"{self.bytes:,}",
-                            flows=f"{self.flows:,}", distinct=f"{self.distinct:,}", addresses=addresses, seconds=f"{seconds:,}",
-                            every=f"{self.rhythm[0]:,.0f}" if self.rhythm else "", mac=self.mac)
+        return words.format(source=self.source or many, target=self.target or many, **self._numbers)
+
+    def word(self, name: str) -> str:
+        """A text of an alert by its name."""
+        return self.evidence if name == "evidence" else self.summary(chinese=name == "summary_zh")
+
+    @cached_property
+    def _numbers(self) -> dict[str, str]:
+        """The other places of a summary, the same in each language."""
+        distinct = f"{self.distinct:,}"
+        return {"port": str(self.port), "packets": f"{self.packets:,}", "bytes": f"{self.bytes:,}", "flows": f"{self.flows:,}", "distinct": distinct,
+                "addresses": "1 address" if self.distinct == 1 else f"{distinct} addresses", "seconds": f"{self.rule.window:,}",
+                "every": f"{self.rhythm[0]:,.0f}" if self.rhythm else "", "mac": self.mac}
 
     @cached_property
     def condition(self) -> str:
@@ -106,12 +115,19 @@ class Firing:
     @cached_property
     def evidence(self) -> str:
         """What was counted, against which limit, and where the rows are."""
-        called = dict(self.rule.called)
-        shown = ("distinct", "packets", "bytes", "flows") if not called else [name for name in ("distinct", "packets", "bytes") if name in called]
-        counted = [f"{called.get(name, name)} {getattr(self, name):,}{_limit(self, name)}" for name in shown if getattr(self, name)]
+        counted = [f"{called} {value:,}{_limit(self, name)}" for name, called in _measures(self.rule.called) if (value := getattr(self, name))]
         rhythm = f", a call every {self.rhythm[0]:.1f} s with a deviation of {100 * self.rhythm[1]:.0f} %" if self.rhythm else ""
         sender = f", from {self.mac}" if self.mac and self.mac not in (self.source, self.target) else ""
         return f"{', '.join(counted)} in {self.rule.window} s{rhythm}{sender}; rows: {self.condition}"
+
+
+@lru_cache(64)
+def _measures(called: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Which measures are told, and what they are called."""
+    named = dict(called)
+    if not named:
+        return tuple((name, name) for name in ("distinct", "packets", "bytes", "flows"))
+    return tuple((name, named[name]) for name in ("distinct", "packets", "bytes") if name in named)
 
 
 def _limit(firing: Firing, name: str) -> str:
@@ -145,9 +161,8 @@ def address_of(high: int, low: int, key: int) -> str:
     if high == MAC and not low >> 48:
         return low.to_bytes(6, "big").hex(":")
     raw = high.to_bytes(8, "little") + low.to_bytes(8, "little")
-    whole = ipaddress.IPv6Address(raw)
-    four = whole.ipv4_mapped
-    text = str(four or whole)
+    four = raw[:12] == _MAPPED
+    text = ".".join(map(str, raw[12:])) if four else str(ipaddress.IPv6Address(raw))
     return f"{text}/{24 if four else 48}" if key in (CLIENT_NET, SERVER_NET) else text
 
 
@@ -155,20 +170,26 @@ def detections(firings: Sequence[Firing], alert_ids: Sequence[str], stored_time:
     """Rows of `detections`."""
     count = len(firings)
 
-    def number(kind: Any, values: Any) -> Any:
-        return np.array(list(values), kind)
+    def number(kind: Any, value: Callable[[Firing], Any]) -> Callable[[], AnyColumn]:
+        return lambda: np.array([value(one) for one in firings], kind)
 
-    return Batch("detections", count, {
-        "time": number(np.int64, (one.first for one in firings)), "kind": Coded.of(one.detector.kind for one in firings),
-        "signature_id": np.zeros(count, np.uint32), "severity": Coded.of(one.detector.severity for one in firings),
-        "technique": Coded.of(one.detector.technique for one in firings), "flow_id": number(np.uint64, (one.flow_id for one in firings)),
-        "packet_number": number(np.uint64, (one.flow_id & (1 << 40) - 1 if one.capture_id or one.probe == "replay" else 0 for one in firings)),
-        "source": Texts.of(one.source for one in firings), "target": Texts.of(one.target for one in firings),
-        "port": number(np.uint16, (one.port for one in firings)), "slot_begin": number(np.int64, (one.begin for one in firings)),
-        "slot_end": number(np.int64, (one.end for one in firings)), "last_time": number(np.int64, (one.last for one in firings)),
-        "packets": number(np.uint64, (one.packets for one in firings)), "bytes": number(np.uint64, (one.bytes for one in firings)),
-        "flows": number(np.uint64, (one.flows for one in firings)), "distinct_values": number(np.uint64, (one.distinct for one in firings)),
-        "learned": number(np.uint8, (one.learned is not None for one in firings)), "customer_id": Coded.of(one.customer_id for one in firings),
-        "service_id": Coded.of(one.service_id for one in firings), "shared_by": number(np.uint32, (len(one.customers) for one in firings)),
-        "alert_id": Texts.of(alert_ids), "evidence": Texts.of(one.evidence for one in firings), "probe": Coded.of(one.probe for one in firings),
-        "capture_id": number(np.uint64, (one.capture_id for one in firings)), "stored_time": np.full(count, stored_time, np.int64)})
+    def words(value: Callable[[Firing], str]) -> Callable[[], AnyColumn]:
+        return lambda: Coded.of(map(value, firings))
+
+    def text(value: Callable[[Firing], str]) -> Callable[[], AnyColumn]:
+        return lambda: Texts.of(map(value, firings))
+
+    return Batch("detections", count, Made({
+        "time": number(np.int64, lambda one: one.first), "kind": words(lambda one: one.detector.kind), "signature_id": lambda: np.zeros(count, np.uint32),
+        "severity": words(lambda one: one.detector.severity), "technique": words(lambda one: one.detector.technique),
+        "flow_id": number(np.uint64, lambda one: one.flow_id),
+        "packet_number": number(np.uint64, lambda one: one.flow_id & (1 << 40) - 1 if one.capture_id or one.probe == "replay" else 0),
+        "source": text(lambda one: one.source), "target": text(lambda one: one.target), "port": number(np.uint16, lambda one: one.port),
+        "slot_begin": number(np.int64, lambda one: one.begin), "slot_end": number(np.int64, lambda one: one.end),
+        "last_time": number(np.int64, lambda one: one.last), "packets": number(np.uint64, lambda one: one.packets),
+        "bytes": number(np.uint64, lambda one: one.bytes), "flows": number(np.uint64, lambda one: one.flows),
+        "distinct_values": number(np.uint64, lambda one: one.distinct), "learned": number(np.uint8, lambda one: one.learned is not None),
+        "customer_id": words(lambda one: one.customer_id), "service_id": words(lambda one: one.service_id),
+        "shared_by": number(np.uint32, lambda one: len(one.customers)), "alert_id": lambda: Texts.of(alert_ids), "evidence": text(lambda one: one.evidence),
+        "probe": words(lambda one: one.probe), "capture_id": number(np.uint64, lambda one: one.capture_id),
+        "stored_time": lambda: np.full(count, stored_time, np.int64)}))

@@ -1,8 +1,7 @@
 """What the flood detectors have in common: packets, bits and flows a second to one target, over short slots, against a fixed and a learned limit."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Limits, Rule, option
 from dpi.security.gauge import CLIENT, CLIENTS, CLIENTS_OWN, NO_PORT, SERVER, SERVERS, SERVERS_OWN
 

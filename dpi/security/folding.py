@@ -5,11 +5,11 @@ All by the time of the packets, in the order of slots: the same detections give 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from dpi.batch import Batch, Coded, Texts
+from dpi.batch import AnyColumn, Batch, Coded, Made, Texts
 from dpi.security.alert import Alert
 from dpi.security.firing import Firing
 from dpi.security.standing import Best, Held
@@ -182,16 +182,19 @@ class Folding:
 
 def rows(alerts: list[Alert], stored_time: int) -> Batch:
     """Rows of `alerts`."""
-    def texts(name: str) -> Iterator[str]:
-        return (getattr(one, name) for one in alerts)
+    def text(name: str) -> Callable[[], AnyColumn]:
+        return lambda: Texts.of(getattr(one, name) for one in alerts)
 
-    def number(kind: type, name: str) -> np.ndarray:        # type: ignore[type-arg]
-        return np.array([getattr(one, name) for one in alerts], kind)
+    def words(name: str) -> Callable[[], AnyColumn]:
+        return lambda: Coded.of(getattr(one, name) for one in alerts)
 
-    return Batch("alerts", len(alerts), {
-        **{name: Texts.of(texts(name)) for name in ("alert_id", "dedup_key", "source", "target", "summary", "summary_zh", "evidence")},
-        **{name: Coded.of(texts(name)) for name in ("kind", "severity", "state", "customer_id", "service_id", "technique", "probe")},
+    def number(kind: type, name: str) -> Callable[[], AnyColumn]:
+        return lambda: np.array([getattr(one, name) for one in alerts], kind)
+
+    return Batch("alerts", len(alerts), Made({
+        **{name: text(name) for name in ("alert_id", "dedup_key", "source", "target", "summary", "summary_zh", "evidence")},
+        **{name: words(name) for name in ("kind", "severity", "state", "customer_id", "service_id", "technique", "probe")},
         **{name: number(np.int64, name) for name in ("first_time", "last_time")},
         **{name: number(np.uint32, name) for name in ("signature_id", "shared_by", "revision")},
         "count": number(np.uint64, "count"), "capture_id": number(np.uint64, "capture_id"),
-        "stored_time": np.full(len(alerts), stored_time, np.int64)})
+        "stored_time": lambda: np.full(len(alerts), stored_time, np.int64)}))

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 
 from dpi.capture.key import fold
-from dpi.capture.prefetch import prefetch
+from dpi.capture.prefetch import prefetch, prefetch_fourth, prefetch_second, prefetch_third
 from dpi.flow.row import ROW
 from dpi.jit import I64, entry, kernel
 from dpi.security.conversation import ANY_SERVER, DENIED, FROM_INSIDE, SORT_AT, TO_INSIDE, facts, mapped
 from dpi.security.crossing import crossed
 from dpi.security.distinct import SEVERAL, mark_of
 from dpi.security.ledger import (
+    MANY,
+    MATCHES,
+    NUMBERS,
     WORLD,
     applications_of,
     ask_for,
@@ -27,6 +30,7 @@ from dpi.security.ledger import (
     entries_of,
     found_of,
     head_of,
+    matches_of,
     pending_of,
     place_of,
     ports_of,
@@ -39,6 +43,7 @@ from dpi.security.ledger import (
 )
 
 SLOTS = 13                  # slots that one row is spread over at most: those of a minute in windows of 5 s, the shortest there are
+AHEAD = 8                   # rows, which others wrote and lie in memory
 PENDINGS = 512              # what is looked up at once, beside what one row may add
 MOST = 1 << 44              # packets or bytes of a row
 TOLD = 128                  # rows of an entry from half its limit on that Python is shown: whose they are
@@ -65,6 +70,10 @@ def measure(rows: Any, begin: Any, end: Any, worlds: Any) -> Any:
             return k
         count = np.int64(0)
         while k < end and count <= room:
+            prefetch(rows, k + AHEAD)
+            prefetch_second(rows, k + AHEAD)
+            prefetch_third(rows, k + AHEAD)
+            prefetch_fourth(rows, k + AHEAD)
             count = match(w, rows[k], k, count)
             k += 1
         for place in range(count):
@@ -78,18 +87,47 @@ def measure(rows: Any, begin: Any, end: Any, worlds: Any) -> Any:
 def match(w: Any, row: Any, k: Any, count: Any) -> Any:
     """Put what a row adds for each rule behind the first `count` of `pending`; how many there are then."""
     head = head_of(w)[0]
-    rules = rules_of(w)
     head.rows += 1
     table = np.int64(row.named) >> 1
     if table != OF_SEGMENT:             # frames are told where they are decoded, ahead of rows
         head.clock = max(head.clock, row.interval_end)
         head.first = min(head.first, row.interval_start)
     bits = facts(row, ports_of(w)) | around(w, row, k) if table == OF_FLOWS else np.uint64(row.risks)
-    for number in range(rules.size):
-        rule = rules[number]
-        if rule.table == table and bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0):
+    known = matches_of(w)[matching(w, bits, table)]
+    if known.count != MANY:
+        for place in range(np.int64(known.count)):
+            count = meter(w, row, k, np.int64(known.numbers[place]), bits, count)
+        return count
+    for number in range(rules_of(w).size):
+        if fits(rules_of(w)[number], bits, table):
             count = meter(w, row, k, number, bits, count)
     return count
+
+
+@kernel
+def matching(w: Any, bits: Any, table: Any) -> Any:
+    """The place in `matches` that has the rules for rows of these bits; rows have some hundreds of different ones."""
+    mixed = (bits ^ np.uint64(table)) * np.uint64(0x9E3779B97F4A7C15)
+    place = np.int64(mixed >> np.uint64(32)) & (MATCHES - 1)
+    one = matches_of(w)[place]
+    if one.bits == bits and one.table == table + 1:
+        return place
+    one.bits = bits
+    one.table = np.uint8(table + 1)
+    count = np.int64(0)
+    for number in range(rules_of(w).size):
+        if fits(rules_of(w)[number], bits, table):
+            if count < NUMBERS:
+                one.numbers[count] = np.uint8(number)
+            count += 1
+    one.count = np.uint8(count if count <= NUMBERS else MANY)
+    return place
+
+
+@kernel
+def fits(rule: Any, bits: Any, table: Any) -> Any:
+    """Whether a rule counts rows of these bits."""
+    return rule.table == table and bits & rule.all == rule.all and bits & rule.none == 0 and (rule.any == 0 or bits & rule.any != 0)
 
 
 @kernel

@@ -44,15 +44,19 @@ PENDING = np.dtype((np.record, [
     ("row", "i8"), ("number", "i8"), ("slot", "i8"), ("packets", "i8"), ("bytes", "i8"), ("flows", "i8"), ("high", "u8"), ("low", "u8"), ("beside", "u8"),
     ("tag", "u8"), ("port", "i8"), ("pad", "u8"),
 ]))
+#: Rules that rows of the same bits are counted by, a cache line. table: that of the rows + 1, 0 none yet; count: of numbers, MANY more than those.
+MATCHES, MANY, NUMBERS = 512, 255, 54
+MATCH = np.dtype((np.record, [("bits", "u8"), ("table", "u1"), ("count", "u1"), ("numbers", "u1", (NUMBERS,))]))
+assert MATCH.itemsize == 64, MATCH.itemsize
 U1, U2, U4, U8, I8, F8 = (np.dtype(kind) for kind in ("u1", "u2", "u4", "u8", "i8", "f8"))
 #: found int64[]: pairs of an entry's place and a row, or of a place and -1 (closed). protocols, applications, categories uint16[]: sorts by a row's codes, a
 #: bit each; services uint16[65536]: by its server port; beside uint32[]: of each row of a batch 1 its client is local, 2 its server is, from 4 on how often it
 #: was denied; empty where nothing is known.
 ARRAYS = {"head": HEAD, "rules": RULE, "tags": U8, "entries": ENTRY, "blocks": U4, "found": I8, "pending": PENDING, "seed": U8, "ports": U1,
-          "protocols": U2, "linear": F8, "applications": U2, "categories": U2, "services": U2, "beside": U4}
+          "protocols": U2, "linear": F8, "applications": U2, "categories": U2, "services": U2, "beside": U4, "matches": MATCH}
 WORLD = world_dtype(tuple(ARRAYS))
 (head_of, rules_of, tags_of, entries_of, blocks_of, found_of, pending_of, seed_of, ports_of, protocols_of, linear_of, applications_of,
- categories_of, services_of, beside_of) = (pointed(name, kind) for name, kind in ARRAYS.items())
+ categories_of, services_of, beside_of, matches_of) = (pointed(name, kind) for name, kind in ARRAYS.items())
 
 
 @kernel

@@ -31,24 +31,30 @@ METER = np.dtype((np.record, [
     ("near_lost", "u4"), ("far_lost", "u4"), ("near_rtts", "u4"), ("far_rtts", "u4"), ("responses", "u4"), ("asked", "u4"), ("link", "u4"), ("spoke", "u4"),
 ]))
 assert METER.itemsize == 136, METER.itemsize
-#: closed: the newest slot that is closed. lines: of a place. wanted: the slot that has no place. late: shares of rows whose slot was closed.
-HEAD = np.dtype((np.record, [("closed", "i8"), ("lines", "i8"), ("wanted", "i8"), ("late", "i8"), ("clock", "i8")]))
+#: closed: the newest slot that is closed. lines: a place has so many. wanted: the slot that has no place. late: shares of rows whose slot was closed.
+#: free: so many meters are nobody's.
+HEAD = np.dtype((np.record, [("closed", "i8"), ("lines", "i8"), ("wanted", "i8"), ("late", "i8"), ("clock", "i8"), ("free", "i8")]))
 FREE = -(1 << 62)
+NEEDED = 5 * SPAN           # meters that a row may take: of five lines in each of its slots
 U1, U4, I8 = (np.dtype(kind) for kind in ("u1", "u4", "i8"))
-#: slots int64[PLACES], FREE: nobody's; meters METER[PLACES * lines].
-ARRAYS = {"head": HEAD, "slots": I8, "meters": METER}
+#: slots int64[PLACES], FREE: nobody's; own uint32[PLACES * lines]: number of a line's meter in the slot of that place, 0 it has none yet; meters METER[]: the
+#: first is nobody's ever; free uint32[]: HEAD.free numbers of meters, the last is taken first.
+ARRAYS = {"head": HEAD, "slots": I8, "own": U4, "meters": METER, "free": U4}
 WORLD = world_dtype(tuple(ARRAYS))
-head_of, slots_of, meters_of = (pointed(name, kind) for name, kind in ARRAYS.items())
+head_of, slots_of, own_of, meters_of, free_of = (pointed(name, kind) for name, kind in ARRAYS.items())
 
 
 @entry(ROW, U4, U4, U4, U4, U1, I64, I64, I64, WORLD)
 def gather(rows: Any, clients: Any, servers: Any, vlans: Any, nets: Any, local: Any, link: Any, begin: Any, end: Any, worlds: Any) -> Any:
     """Add rows [begin, end) to their lines. clients, servers, vlans, nets uint32[n]: number of the line + 1 of each, 0 none; link: likewise.
 
-    local uint8[n]: bit 0 the client is local, bit 1 the server. Returns `end`, or the row that has a slot without a place (HEAD.wanted)."""
+    local uint8[n]: bit 0 the client is local, bit 1 the server. Returns `end`, or the row that more meters (HEAD.free < NEEDED) or a place (of the slot
+    HEAD.wanted) are needed for."""
     w = worlds[0]
     head = head_of(w)[0]
     for k in range(begin, end):
+        if head.free < NEEDED:
+            return k
         row = rows[k]
         slot = row.interval_start // SLOT
         last = min(max(row.interval_end // SLOT, slot), slot + SPAN - 1)
@@ -70,15 +76,15 @@ def gather(rows: Any, clients: Any, servers: Any, vlans: Any, nets: Any, local: 
                 near_server = local[k] == 2
                 told = local[k] == 1 or local[k] == 2
                 if link != 0:
-                    add(meters_of(w)[at + link], row, near_server, told, True, once, before, upto, span, link)
+                    add(meters_of(w)[meter_of(w, at + link)], row, near_server, told, True, once, before, upto, span, link)
                 if vlans[k] != 0:
-                    add(meters_of(w)[at + np.int64(vlans[k])], row, near_server, told, True, once, before, upto, span, link)
+                    add(meters_of(w)[meter_of(w, at + np.int64(vlans[k]))], row, near_server, told, True, once, before, upto, span, link)
                 if nets[k] != 0:
-                    add(meters_of(w)[at + np.int64(nets[k])], row, near_server, told, False, once, before, upto, span, link)
+                    add(meters_of(w)[meter_of(w, at + np.int64(nets[k]))], row, near_server, told, False, once, before, upto, span, link)
                 if clients[k] != 0:
-                    add(meters_of(w)[at + np.int64(clients[k])], row, False, True, False, once, before, upto, span, link)
+                    add(meters_of(w)[meter_of(w, at + np.int64(clients[k]))], row, False, True, False, once, before, upto, span, link)
                 if servers[k] != 0 and servers[k] != clients[k]:
-                    add(meters_of(w)[at + np.int64(servers[k])], row, True, True, False, once, before, upto, span, link)
+                    add(meters_of(w)[meter_of(w, at + np.int64(servers[k]))], row, True, True, False, once, before, upto, span, link)
             before = upto
     return end
 
@@ -96,6 +102,17 @@ def place_of(w: Any, slot: Any) -> Any:
     if free >= 0:
         slots[free] = slot
     return free
+
+
+@kernel
+def meter_of(w: Any, at: Any) -> Any:
+    """The number of the meter at a place of `own`, given one where it has none: HEAD.free is not 0."""
+    own = own_of(w)
+    if own[at] == 0:
+        head = head_of(w)[0]
+        head.free -= 1
+        own[at] = free_of(w)[head.free]
+    return np.int64(own[at])
 
 
 @kernel

@@ -20,6 +20,7 @@ from dpi.capture.key import fold
 from dpi.flow.facts import TRANSACTION, text_begin, text_length
 from dpi.flow.messages import DNS, DNS_CODE, DNS_NAME, DNS_RESPONSE, DNS_TYPE
 from dpi.flow.row import ROW
+from dpi.grouping import groups
 from dpi.jit import I64, entry, kernel, records
 from dpi.security.conversation import many
 from dpi.security.gauge import OF_DNS
@@ -96,7 +97,7 @@ class Names:
     def learn(self, batch: Batch, rows: Any, at: Any, first: int) -> None:
         """Remember what the domains of rows `at` are called."""
         ends = rows.view(np.ndarray)["server_ip"][at]
-        _, firsts = np.unique(ends[:, 0], return_index=True)
+        firsts, _ = groups(ends[:, 0])
         for (high, low), row in zip(ends[firsts].tolist(), at[firsts].tolist()):
             if (high, low) not in self.domains and len(self.domains) < DOMAINS:
                 self.domains[high, low] = self.domain(batch, first + row)

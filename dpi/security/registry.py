@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import importlib
 import re
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.security import detectors
 from dpi.security.detector import SEVERITIES, Detector, Given, Rule
@@ -25,6 +26,11 @@ class Asked:
 def sources() -> list[Path]:
     """The detector files, by name."""
     return sorted(path for folder in detectors.__path__ for path in Path(folder).glob("*.py") if not path.name.startswith("_"))
+
+
+def kinds() -> frozenset[str]:
+    """What they are called: as their files."""
+    return frozenset(path.stem for path in sources())
 
 
 def every() -> list[Detector]:
@@ -56,7 +62,7 @@ def configured(given: Given, where: str = "") -> list[Asked]:
             continue
         severity = str(_among("severity", told.pop("severity", one.severity), SEVERITIES, where, kind))
         options = one.options(**{name: _checked(one, name, value, where) for name, value in told.items()})
-        out.append(Asked(replace(one, severity=severity), options, tuple(one.rules(options))))
+        out.append(Asked(one if severity == one.severity else replace(one, severity=severity), options, tuple(one.rules(options))))
     return out
 
 

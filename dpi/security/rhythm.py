@@ -1,10 +1,11 @@
 """Whether calls came at even intervals, give or take: what programs do, and people do not."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from dpi.dataclass import dataclass
 
 TOGETHER = 8                # calls nearer than this part of the mean interval are one: a second try, or two connections of one call
 

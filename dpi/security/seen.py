@@ -1,8 +1,9 @@
 """What detection has seen so far, for people: how many detections and alerts of each kind, and the worst alerts."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dpi.dataclass import dataclass
 from dpi.flow.figures import AlertLine, Detected
 from dpi.security.alert import Alert
 from dpi.security.detector import SEVERITIES

@@ -47,6 +47,7 @@ class Segment:
         self._rows = records(SIGHTINGS, ROW)
         self._rows.view(np.ndarray)["named"] = 2 * OF_SEGMENT
         self.evicted = np.zeros(1, np.int64)
+        self._lots = records(SIGHTINGS, SIGHTING).view(np.ndarray)
         self.unheard = 0            # sightings that were given up
         self._waiting: deque[Any] = deque()
         self.forget()
@@ -56,13 +57,19 @@ class Segment:
         full = len(self._waiting) >= LOTS
         if full and dropping:
             self.unheard += len(self._waiting.popleft())
-        self._waiting.append(seen.copy())
+        for begin in range(0, len(seen), SIGHTINGS):
+            self._waiting.append(seen[begin:begin + SIGHTINGS].copy())
         return full
 
     def taken(self) -> Iterator[Any]:
-        """ROW[] of what contradicts, for each lot that waits; good until the next."""
+        """ROW[] of what contradicts, of the lots that wait, as many at once as there is room for; good until the next."""
         while self._waiting:
-            rows = self.learn(self._waiting.popleft())
+            count = 0
+            while self._waiting and count + len(self._waiting[0]) <= SIGHTINGS:
+                lot = self._waiting.popleft()
+                self._lots[count:count + len(lot)] = lot
+                count += len(lot)
+            rows = self.learn(self._lots[:count])
             if len(rows):
                 yield rows
 

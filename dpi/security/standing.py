@@ -12,11 +12,12 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
-from dpi.security.alert import Alert
+from dpi.dataclass import dataclass
+from dpi.security.alert import Alert, Worded
 from dpi.security.firing import Firing
 
 FORM = "fullspan alerts 1"
@@ -27,7 +28,7 @@ log = logging.getLogger("dpi.alerts")
 
 
 @dataclass(frozen=True)
-class Best:
+class Best(Worded):
     """What is told of an alert: the words of its strongest firing."""
     kind: str
     severity: str
@@ -47,8 +48,9 @@ class Best:
     def of(firing: Firing) -> Best:
         """Of a firing."""
         one = firing.detector
-        return Best(one.kind, one.severity, one.technique, firing.source, firing.target, firing.service_id, firing.summary(), firing.summary(True),
-                    firing.evidence, firing.probe, firing.capture_id, firing.strength, firing.final)
+        made: Best = Best.worded(firing.word, kind=one.kind, severity=one.severity, technique=one.technique, source=firing.source, target=firing.target,
+                                 service_id=firing.service_id, probe=firing.probe, capture_id=firing.capture_id, strength=firing.strength, final=firing.final)
+        return made
 
 
 @dataclass
@@ -73,10 +75,13 @@ class Held:
     def alert(self) -> Alert:
         """Its state now."""
         best, customers = self.best, list(self.customers)
-        return Alert(self.alert_id, self.dedup_key, best.kind, 0, best.severity, self.state, self.first, self.last, self.count,
-                     "" if self.several_sources else best.source, "" if self.several_targets else best.target,
-                     customers[0] if len(customers) == 1 else "", best.service_id if len(customers) == 1 else "", len(customers),
-                     best.technique, best.summary, best.summary_zh, best.evidence, best.probe, best.capture_id, self.revision)
+        made: Alert = Alert.worded(
+            lambda name: str(getattr(best, name)), alert_id=self.alert_id, dedup_key=self.dedup_key, kind=best.kind, signature_id=0,
+            severity=best.severity, state=self.state, first_time=self.first, last_time=self.last, count=self.count,
+            source="" if self.several_sources else best.source, target="" if self.several_targets else best.target,
+            customer_id=customers[0] if len(customers) == 1 else "", service_id=best.service_id if len(customers) == 1 else "",
+            shared_by=len(customers), technique=best.technique, probe=best.probe, capture_id=best.capture_id, revision=self.revision)
+        return made
 
     def json(self) -> dict[str, Any]:
         """As JSON has it. Slots are left out: they are numbered by rules, which a restart may change."""

@@ -30,19 +30,20 @@ class Usual:
         wider = ((0, 0), (0, lines - self.mean.shape[1]))
         self.mean, self.deviation, self.known = (np.pad(one, wider) for one in (self.mean, self.deviation, self.known))
 
-    def learn(self, name: str, values: Any, measured: Any, faulty: Any) -> None:
-        """Take a slot. values float64[n] where `measured` bool[n]; faulty bool[n]: it teaches little."""
+    def learn(self, name: str, lines: Any, values: Any, faulty: Any) -> None:
+        """Take a slot of lines int64[m], none of them twice: values float64[m]; faulty bool[m]: it teaches little."""
+        if not len(lines):
+            return
         at = MEASURES.index(name)
-        n = len(values)
-        mean, deviation, known = self.mean[at, :n], self.deviation[at, :n], self.known[at, :n]
+        mean, deviation, known = (one[at].take(lines) for one in (self.mean, self.deviation, self.known))
         weight = np.maximum(WEIGHT, 1.0 / (known + 1.0))
-        weight = np.where(faulty & (known > 0), WEIGHT / SLOWER, weight) * measured
+        weight = np.where(faulty & (known > 0), WEIGHT / SLOWER, weight)
         apart = np.where(known > 0, np.abs(values - mean), 0.0)
         deviation += weight * (apart - deviation)
-        mean += weight * np.where(measured, values - mean, 0.0)
-        known += measured
+        mean += weight * (values - mean)
+        self.mean[at][lines], self.deviation[at][lines], self.known[at][lines] = mean, deviation, known + 1
 
-    def of(self, name: str, n: int) -> tuple[Any, Any, Any]:
-        """mean, deviation float64[n], known int32[n]."""
+    def of(self, name: str, lines: Any) -> tuple[Any, Any, Any]:
+        """Of lines int64[m]: mean, deviation float64[m], known int32[m]."""
         at = MEASURES.index(name)
-        return self.mean[at, :n].astype(np.float64), self.deviation[at, :n].astype(np.float64), self.known[at, :n]
+        return self.mean[at].take(lines).astype(np.float64), self.deviation[at].take(lines).astype(np.float64), self.known[at].take(lines)

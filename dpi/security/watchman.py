@@ -11,12 +11,13 @@ import numpy as np
 
 from dpi.batch import Batch, Sink
 from dpi.flow.row import records_of
+from dpi.grouping import groups
 from dpi.security.acquaintance import Acquaintance
 from dpi.security.alert import Alert
 from dpi.security.baseline import Baselines
+from dpi.security.counted import Counted, Key
 from dpi.security.counting import SECOND, Counting
 from dpi.security.detector import Rule
-from dpi.security.distinct import SEVERAL
 from dpi.security.exemption import Exemption
 from dpi.security.firing import Firing, address_of, detections
 from dpi.security.folding import Folding, Listener, Told, rows
@@ -24,7 +25,7 @@ from dpi.security.gauge import NO_PORT, SERVER
 from dpi.security.ledger import MEASURES
 from dpi.security.lines import Lines, Places
 from dpi.security.names import Names, read_names
-from dpi.security.owners import Owners, ends
+from dpi.security.owners import Owners, ends, hit_at_server
 from dpi.security.registry import Asked
 from dpi.security.seen import Seen
 from dpi.security.segment import ROGUE_ROUTER, ROGUE_SERVER, Segment
@@ -71,14 +72,18 @@ class Watchman:
         rules = [rule for _, rule in self._rules]
         self._counting = Counting(rules, keys, self._grace)
         self._head = self._counting.head
-        self._calls = np.array([rule.rhythm is not None for rule in rules], np.bool_)
+        self._calls = {number for number, rule in enumerate(rules) if rule.rhythm is not None}
+        self._windows = [rule.window * SECOND for rule in rules]
+        self._at_server = [hit_at_server(rule) for rule in rules]
+        self._yields = [bool(one.detector.unless) for one, _ in self._rules]        # they ask what the others have told
+        self._limits = [{name: float(most) for name in MEASURES if (most := getattr(rule.limits, name))} for rule in rules]
         self._tables = {rule.table for rule in rules}
         self._names = Names()
         self._segment = Segment(*(max((rule.learn for rule in rules if rule.table == "segment" and rule.all & bit), default=0)
                                   for bit in (ROGUE_ROUTER, ROGUE_SERVER)))
         self._baselines, self._acquaintance = Baselines(), Acquaintance()
         self._owners = Owners()
-        self._known: dict[tuple[int, ...], tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
+        self._known: dict[Key, tuple[float, float] | None] = {}      # what was told when it fired, and its rhythm
         self._probe, self._capture_id, self._closed = "", 0, -(1 << 62)
         self._told = Told()
         self._lines = Lines(asked, self._places)
@@ -101,7 +106,7 @@ class Watchman:
             self._begin(batch)
             self._take_seen()
             found, time_of = (records_of(batch), "interval_end") if batch.table == "flows" else (batch.records, "time")
-            if int(found[time_of].max()) < int(self._head["clock"]) - _EPOCH - self._grace:
+            if self._of_another_clock(found.view(np.ndarray)[time_of]):
                 self.end()
                 self._begin(batch)
             if batch.table == "flows":
@@ -119,6 +124,11 @@ class Watchman:
                 if self._prompt:
                     self.folding.advance(clock - self._grace)
             self._write_alerts()
+
+    def _of_another_clock(self, times: Any) -> bool:
+        """Whether all rows are much older than the newest one so far; one that is not says that others need not be looked at."""
+        least = int(self._head["clock"]) - _EPOCH - self._grace
+        return int(times[-1]) < least and int(times.max()) < least
 
     def begin(self, probe: str, capture_id: int) -> None:
         """What comes next is of this probe and capture."""
@@ -238,31 +248,33 @@ class Watchman:
 
     def _take_found(self, places: Any, at: Any, batch: Batch | None, rows: Any, first: int) -> list[Firing]:
         """Learn whose the rows of what fires, or nearly does, are; with `prompt`, the firings that are new."""
-        fired: list[Any] = []
+        fired: list[tuple[Counted, tuple[float, float] | None]] = []
         if batch is not None and batch.table == "dns" and len(at):
             self._names.learn(batch, rows, at, first)
         columns, where = ({}, at) if batch is None else ends(batch, at + first)
         stamped = "client_customer_id" in columns or "server_customer_id" in columns
         if not stamped and not self._prompt:
             return []
-        for place, row in zip(places.tolist(), where.tolist()):
-            entry = self._counting.entries[place]
-            key = _key(entry)
-            if self._prompt and entry["fired"] and key not in self._known:
+        first_of, which = groups(places)
+        told = places[first_of]
+        for entry in self._counting.fired(told[np.argsort(first_of)]) if self._prompt else ():      # as they came
+            key = entry.key
+            if key not in self._known:
                 rhythm = self._rhythm(entry)
-                if self._holds(entry, key, rhythm, self._baselines.limits(key[0], self._rules[key[0]][1], key[1:-1], key[-1])):
+                if self._holds(entry, key, rhythm, self._baselines.limits(entry.rule, self._rules[entry.rule][1], key[1:-1], entry.slot)):
                     self._known[key] = rhythm
-                    fired.append((entry.copy(), rhythm))
-            if stamped:
-                self._owners.learn(key, self._rules[key[0]][1], columns, row)
+                    fired.append((entry, rhythm))
+        if stamped:
+            keys = self._counting.keys(told)
+            self._owners.learn(keys, np.array([self._at_server[key[0]] for key in keys], np.bool_)[which], which, columns, where)
         return [self._firing(entry, None, False, rhythm) for entry, rhythm in fired]
 
-    def _rhythm(self, entry: Any) -> tuple[float, float] | None:
+    def _rhythm(self, entry: Counted) -> tuple[float, float] | None:
         """What an entry's calls keep, where its rule asks for that."""
-        rhythm = self._rules[int(entry["rule"])][1].rhythm
+        rhythm = self._rules[entry.rule][1].rhythm
         return rhythm.heard(self._counting.marks(entry)) if rhythm is not None else None
 
-    def _holds(self, entry: Any, key: tuple[int, ...], rhythm: tuple[float, float] | None, most: dict[str, float] | None) -> bool:
+    def _holds(self, entry: Counted, key: Key, rhythm: tuple[float, float] | None, most: dict[str, float] | None) -> bool:
         """Whether an entry that has reached its fixed limits is to be told. most: what is usual, as far as it is known."""
         rule = self._rules[key[0]][1]
         if rule.rhythm is not None and rhythm is None:
@@ -271,33 +283,29 @@ class Watchman:
             return False
         if rule.acquaint < 0:
             return True
-        return self._acquaintance.meets(key[:-1], key[-1]) and int(entry["first"]) >= int(self._head["first"]) + rule.acquaint * SECOND
+        return self._acquaintance.meets(key[:-1], key[-1]) and entry.first >= int(self._head["first"]) + rule.acquaint * SECOND
 
     def _close(self, moment: int) -> None:
         """Close the slots that ended before `moment`, in their order."""
         if self._lines.asked:
             self._faults += self._lines.end() if moment == FOREVER else self._lines.close(moment - max(0, COVERED - self._grace))
-        closed: list[Any] = []
-        rhythms: dict[tuple[int, ...], tuple[float, float] | None] = {}
+        closed: list[Counted] = []
+        rhythms: dict[Key, tuple[float, float] | None] = {}
         first = int(self._head["first"])
-        for number, (_, rule) in enumerate(self._rules):
-            if first < 1 << 62:
-                self._baselines.begin(number, first // (rule.window * SECOND))
+        for number, window in enumerate(self._windows) if first < 1 << 62 else ():
+            self._baselines.begin(number, first // window)
         for some in self._counting.close(moment):
-            closed.append(some)
-            for entry in some[self._calls[some["rule"]]] if self._calls.any() else ():
-                rhythms[_key(entry)] = self._rhythm(entry)          # before their blocks are given back
-        every = np.concatenate(closed)
-        windows = np.array([rule.window for _, rule in self._rules], np.int64)[every["rule"]]
-        ends = (every["slot"] + 1) * windows
-        yielding = np.array([bool(one.detector.unless) for one, _ in self._rules], np.bool_)[every["rule"]]     # they ask what the others have told
-        order = np.lexsort((every["beside"], every["port"], every["low"], every["high"], every["rule"], yielding, ends))
+            closed += some
+            for entry in some:
+                if entry.rule in self._calls:
+                    rhythms[entry.key] = self._rhythm(entry)        # before its block is given back
+        closed.sort(key=self._order)
         out: list[Firing] = []
-        for entry in every[order]:
-            number, whole = int(entry["rule"]), _key(entry)
-            rule, key, slot = self._rules[number][1], whole[1:-1], whole[-1]
+        for entry in closed:
+            number, whole, slot = entry.rule, entry.key, entry.slot
+            rule, key = self._rules[number][1], whole[1:-1]
             most, rhythm = self._baselines.limits(number, rule, key, slot), rhythms.get(whole) or self._known.get(whole)
-            fired = bool(entry["fired"]) and (whole in self._known or self._holds(entry, whole, rhythm, most))
+            fired = bool(entry.fired) and (whole in self._known or self._holds(entry, whole, rhythm, most))
             unusual = most is not None and _beyond(entry, most)
             if fired or unusual:
                 out.append(self._firing(entry, None if fired else most, True, rhythm))
@@ -311,9 +319,13 @@ class Watchman:
         self._faults = [one for one in self._faults if one.end > moment]
         self._fold(sorted(out, key=lambda one: one.end))
 
-    def _goes_on(self, key: tuple[int, ...], moment: int) -> bool:
+    def _order(self, entry: Counted) -> tuple[int, ...]:
+        """What slots that are over are looked at by: their ends first."""
+        return ((entry.slot + 1) * self._windows[entry.rule], self._yields[entry.rule], entry.rule, entry.high, entry.low, entry.port, entry.beside)
+
+    def _goes_on(self, key: Key, moment: int) -> bool:
         """Whether a key's slot is not over then."""
-        return (key[-1] + 1) * self._rules[key[0]][1].window * SECOND > moment
+        return (key[-1] + 1) * self._windows[key[0]] > moment
 
     def _close_early(self) -> None:
         """Close all slots, also those that are not over: time has not come to their ends, and nothing is cleared by them."""
@@ -321,24 +333,22 @@ class Watchman:
         self._close(FOREVER)
         self.folding.until = FOREVER
 
-    def _firing(self, entry: Any, learned: dict[str, float] | None, final: bool, rhythm: tuple[float, float] | None) -> Firing:
-        number, slot = int(entry["rule"]), int(entry["slot"])
+    def _firing(self, entry: Counted, learned: dict[str, float] | None, final: bool, rhythm: tuple[float, float] | None) -> Firing:
+        number, slot = entry.rule, entry.slot
         one, rule = self._rules[number]
-        window = rule.window * SECOND
+        window = self._windows[number]
         own, peer = self._ends(entry, rule)
-        other = "" if int(entry["sketch"]) & SEVERAL or rule.table == "segment" and not rule.victim else peer
+        other = "" if entry.several or rule.table == "segment" and not rule.victim else peer
         source, target = (other, own) if rule.victim else (own, other)
-        customers, service = self._owners.of(_key(entry))
-        limits = {name: float(getattr(rule.limits, name)) for name in MEASURES if getattr(rule.limits, name)}
-        strength = max((int(entry[name]) / limit for name, limit in (learned or limits).items() if limit), default=1.0)
-        return Firing(one.detector, rule, number, slot, slot * window, (slot + 1) * window, int(entry["first"]), int(entry["last"]), source, target,
-                      int(entry["port"]) if rule.port != NO_PORT else 0, int(entry["packets"]), int(entry["bytes"]), int(entry["flows"]),
-                      int(entry["distinct"]), int(entry["flow_id"]), customers, service, strength, learned, final,
-                      self._probe, self._capture_id, rhythm, peer if rule.table == "segment" else "")
+        customers, service = self._owners.of(entry.key)
+        strength = max((getattr(entry, name) / limit for name, limit in (learned or self._limits[number]).items() if limit), default=1.0)
+        return Firing(one.detector, rule, number, slot, slot * window, (slot + 1) * window, entry.first, entry.last, source, target,
+                      entry.port if rule.port != NO_PORT else 0, entry.packets, entry.bytes, entry.flows, entry.distinct, entry.flow_id, customers, service,
+                      strength, learned, final, self._probe, self._capture_id, rhythm, peer if rule.table == "segment" else "")
 
-    def _ends(self, entry: Any, rule: Rule) -> tuple[str, str]:
+    def _ends(self, entry: Counted, rule: Rule) -> tuple[str, str]:
         """The key and the peer of its example: addresses, or of messages of DNS a domain in the place of the server."""
-        own, peer = (int(entry["high"]), int(entry["low"])), (int(entry["peer"][0]), int(entry["peer"][1]))
+        own, peer = (entry.high, entry.low), (int(entry.peer[0]), int(entry.peer[1]))
         if rule.table != "dns":
             return address_of(*own, rule.key), address_of(*peer, 0)
         if rule.key == SERVER:
@@ -380,11 +390,6 @@ class Watchman:
                 self._standing.write(self.folding.held)
 
 
-def _beyond(entry: Any, most: dict[str, float]) -> bool:
+def _beyond(entry: Counted, most: dict[str, float]) -> bool:
     """Whether an entry has more of something."""
-    return any(int(entry[name]) > most[name] for name in most)
-
-
-def _key(entry: Any) -> tuple[int, ...]:
-    """Rule, address, what is beside it, port; slot."""
-    return tuple(int(entry[name]) for name in ("rule", "high", "low", "beside", "port", "slot"))
+    return any(getattr(entry, name) > most[name] for name in most)

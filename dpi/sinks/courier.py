@@ -13,9 +13,10 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.health import ReceiverHealth
 from dpi.security.alert import Alert

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import tzinfo
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.reports.language import LANGUAGES
 from dpi.security.alert import Alert

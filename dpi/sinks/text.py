@@ -13,6 +13,7 @@ import numpy as np
 
 from dpi.arrow import strings
 from dpi.batch import NULLS, Array, Coded, Lists, Texts, macs
+from dpi.grouping import groups
 from dpi.schema import KINDS, Column
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def addresses(values: Array) -> Texts:
     if mapped.all():
         np.cumsum(lengths, out=offsets[1:])
         return Texts(letters[kept], offsets)
-    distinct, places = np.unique(np.ascontiguousarray(values[~mapped]).view("V16").ravel(), return_inverse=True)
-    words = [socket.inet_ntop(socket.AF_INET6, one.tobytes()).encode() for one in distinct]
+    six = np.ascontiguousarray(values[~mapped]).view("V16").ravel()
+    first, places = groups(six)
+    words = [socket.inet_ntop(socket.AF_INET6, one.tobytes()).encode() for one in six[first]]
     lengths[~mapped] = np.array([len(word) for word in words])[places]
     np.cumsum(lengths, out=offsets[1:])
     data = np.empty(int(offsets[-1]), np.uint8)
@@ -122,10 +124,10 @@ def _quoted(values: Texts) -> pa.Array:
     whole = pa.compute.binary_join_element_wise(quote, plain, quote, "")
     if not special.any():
         return whole
-    rows = np.unique(np.searchsorted(np.asarray(values.offsets), np.flatnonzero(special), "right") - 1)
-    rows = rows[(rows >= 0) & (rows < len(values))]
+    rows = np.searchsorted(np.asarray(values.offsets), np.flatnonzero(special), "right") - 1
     mask = np.zeros(len(values), bool)
-    mask[rows] = True
+    mask[rows[(rows >= 0) & (rows < len(values))]] = True
+    rows = np.flatnonzero(mask)
     written = pa.array([json.dumps(values[row], ensure_ascii=False) for row in rows.tolist()], pa.string())
     return pa.compute.replace_with_mask(whole, pa.array(mask), written)
 

@@ -10,7 +10,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationParseError, NameResolutionError, NewConnectionError, ReadTimeoutError, SSLError
 
 from dpi import __version__
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.security.alert import Alert
 from dpi.sinks.receiver import Later, Receiver, Refused

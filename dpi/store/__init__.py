@@ -14,11 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.schema import PERSONAL, TABLES
 from dpi.store.masked import KEY, VIEWS

@@ -16,9 +16,10 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.store import Address
 from dpi.store.access import Access

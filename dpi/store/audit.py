@@ -15,13 +15,14 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Texts
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.store import Away, Store, shown

@@ -1,9 +1,9 @@
 """What a store may keep: so many days of each kind of rows, and an embedded one so many bytes. `dpi/store/keeping.py` holds it to that."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.schema import TABLES, TRANSACTION_TABLES
 
 MESSAGES = tuple(name for name in TRANSACTION_TABLES if name)

@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from dpi.batch import Batch
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.schema import TABLES
 

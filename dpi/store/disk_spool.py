@@ -14,11 +14,11 @@ import json
 import os
 import re
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 import zstandard
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.store.parcel import Parcel
 

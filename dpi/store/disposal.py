@@ -6,9 +6,9 @@ partitions only and know no `IN PARTITION` of DELETE.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.store import expired
 from dpi.store.access import is_stamped

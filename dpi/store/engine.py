@@ -16,10 +16,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from dpi.dataclass import dataclass
 from dpi.store import tokens
 from dpi.store.blank import Blank
 from dpi.store.library import engine, location

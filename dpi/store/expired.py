@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.store import Store
 
 _SLOTS = 48             # closed slots shown of a time

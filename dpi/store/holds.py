@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import NULLS, Batch, Coded, Texts
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.store import Store

@@ -5,8 +5,10 @@ import contextlib
 import http.client
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+
+from dpi.dataclass import dataclass
 
 NAME = "answering.json"
 HEADER = "X-Fullspan-Owner"     # of each answer: the owner's mark

@@ -7,11 +7,11 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from dpi.batch import Batch
+from dpi.dataclass import dataclass
 from dpi.schema import TABLES
 from dpi.store.gathering import Gathering, signature
 from dpi.store.native import plain, varint

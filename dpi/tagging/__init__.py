@@ -5,11 +5,12 @@ A rule sees a row as it goes to the sinks, with its names, services and countrie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Made
+from dpi.dataclass import dataclass
 from dpi.tagging.grammar import BUILT_IN
 from dpi.tagging.masks import Mask, mask_of
 from dpi.tagging.tree import Node

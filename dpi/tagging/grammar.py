@@ -12,10 +12,10 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.flow.facts import RISKS
 from dpi.flow.row import ONE_SIDED
 from dpi.flow.rows import CONFIDENCES

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import AnyColumn, Array, Coded, Texts, mac
+from dpi.grouping import groups
 
 _LOWER = np.array([byte + 32 if 65 <= byte <= 90 else byte for byte in range(256)], np.uint8)
 _ASCII = {upper: upper + 32 for upper in range(65, 91)}
@@ -44,8 +45,9 @@ class Words:
             for number, word in enumerate(self.words):
                 self._ask(column, number, word.encode(), found)
             return found
-        distinct, codes = np.unique(np.ascontiguousarray(column), return_inverse=True)      # MAC addresses
-        return np.array([self.fits(mac(value)) for value in distinct.tolist()], np.bool_)[codes.ravel()]
+        whole = np.ascontiguousarray(column)        # MAC addresses
+        first, codes = groups(whole)
+        return self.answers([mac(value) for value in whole[first].tolist()]).take(codes, mode="clip")
 
     def answers(self, words: Any) -> Array:
         """bool[] by word; kept while batches come with the same list."""

@@ -1,8 +1,9 @@
 """What a tag rule's expression is once it is read: a tree of typed nodes. `sort` says what a node gives."""
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from dpi.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from dpi.dataclass import dataclass
 from dpi.usage.definition import HOUR, MINUTE, slot
 from dpi.usage.slots import Asked, minutes
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 
 from dpi.batch import Batch, Coded, Lists, Texts
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.schema import TABLES
 from dpi.store import Away

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from dpi.dataclass import dataclass
 from dpi.store.captures import UNFINISHED
 from dpi.usage.definition import MINUTE, STEPS, slot
 

@@ -10,7 +10,7 @@ stat     value, one row
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from grafana_foundation_sdk.builders import bargauge, common, dashboard, heatmap, stat, timeseries
@@ -21,6 +21,8 @@ from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heat
 from grafana_foundation_sdk.models import units
+
+from dpi.dataclass import dataclass
 
 PLUGIN, VERSION = "grafana-clickhouse-datasource", "4.20.0"
 SOURCE = models.DataSourceRef(type_val=PLUGIN, uid="${datasource}")

@@ -6,7 +6,8 @@ what the time filter means. Variables go in as ${name:sqlstring}, which Grafana 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from dpi.dataclass import dataclass
 
 TIME = "$__timeFilter(time)"
 SLOT = "$__timeInterval(at) AS time"

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from dpi.dataclass import dataclass
 from dpi.errors import UserError
 from dpi.reports.document import Column, Report, Words
 from dpi.reports.request import Request

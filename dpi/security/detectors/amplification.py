@@ -7,8 +7,7 @@ To tune: `kilobytes`, and `reflectors`: what comes from one server alone is rath
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import AMPLIFIED_TO_CLIENT, AMPLIFIED_TO_SERVER, MANY_SERVERS, UDP, client_port, server_port
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CLIENT, CLIENT_PORT, CLIENTS, CLIENTS_OWN, SERVER, SERVER_PORT, SERVERS, SERVERS_OWN

@@ -9,8 +9,7 @@ To tune: `packets`; rules of applications (docs/rules.md) add services.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import FROM_INSIDE, MANY_SERVERS, ONLY_CLIENT, TO_INSIDE, server_port
 from dpi.security.detector import Detector, Limits, Rule, Sort, Words, option
 from dpi.security.gauge import CLIENT, SERVERS

@@ -9,8 +9,7 @@ To tune: `claims`; name moving addresses, or the MAC addresses they move between
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Limits, Rule, Words, listed, option, parts
 from dpi.security.gauge import CLIENTS, SERVER
 from dpi.security.segment import CLAIMED

@@ -11,8 +11,7 @@ To tune: `calls`, `spread`; a longer slot for slower calls.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import ANSWERED, FROM_INSIDE, MIDSTREAM, NAMED, ONLY_CLIENT, ONLY_SERVER, OPENED, TCP, TO_INSIDE, UDP, server_port
 from dpi.security.detector import Detector, Limits, Rule, Sort, Words, option
 from dpi.security.gauge import PAIR, SERVER_PORT, STARTS

@@ -11,8 +11,7 @@ To tune: the numbers of attempts; [detect] ignore_networks for management statio
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import BRIEF, CLEAR_TEXT, DENIED, TCP, TERSE
 from dpi.security.detector import Detector, Limits, Rule, Sort, Words, option
 from dpi.security.gauge import CLIENT, PAIR, SERVER_PORT, SERVERS

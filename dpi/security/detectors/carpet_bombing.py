@@ -7,8 +7,7 @@ To tune: `packets` and `targets`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import ICMP, MANY_SERVERS, ONLY_CLIENT, RESET_TO_SERVER, STRAY_TO_SERVER, UDP, UNFINISHED
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CLIENTS_OWN, SERVER_NET, SERVERS

@@ -8,8 +8,7 @@ To tune: `connections`; `severity` where rules of a house forbid it; [detect] ig
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import CLEAR_TEXT
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CONNECTIONS, PAIR

@@ -9,12 +9,11 @@ To tune: name the link and its capacity in [links]; `percent` and `minutes`. Cle
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Words, option
-from dpi.security.fault import LINK, Found, Look
+from dpi.security.fault import NOTHING, Found, Look
 
 
 @dataclass(frozen=True)
@@ -30,26 +29,32 @@ class Options:
 
 def faults(options: Options, look: Look) -> Found:
     """In percent of the capacity; without one, of the busiest second."""
+    links = look.covered
+    if not len(links):                  # no minute ends here of which coverage tells
+        return NOTHING
     octets, busiest, direction, _ = look.minute
+    capacity = look.capacity
     rate = np.where(direction >= 0, direction, octets) * 8 / 60
-    known = look.covered & (look.kind == LINK) & (look.capacity > 0)
-    use = np.where(known, 100 * rate / np.maximum(look.capacity, 1), 0.0)
-    mask, limit, since = np.zeros(look.n, bool), np.full(look.n, float(options.percent)), np.zeros(look.n, np.int64)
+    use = np.where(capacity > 0, 100 * rate / np.maximum(capacity, 1), 0.0)
+    mask, limit, since = np.zeros(len(links), bool), np.full(len(links), float(options.percent)), np.zeros(len(links), np.int64)
     for name, percent, minutes in (("nearly", options.percent, options.minutes), ("full", options.full_percent, options.full_minutes)):
-        lasting = look.keep(name)[:look.n]
-        lasting[look.covered] = np.where(use >= percent, lasting + 1, 0)[look.covered]
-        over = known & (lasting >= minutes)
+        lasting = look.keep(name)
+        lasting[links] = np.where(use >= percent, lasting[links] + 1, 0)
+        over = (capacity > 0) & (lasting[links] >= minutes)
         mask, limit, since = mask | over, np.where(over, float(percent), limit), np.where(over, 2 * minutes - 1, since)
-    mean, _, learned = look.usual.of("busiest", look.n)
+    mean, _, learned = look.usual.of("busiest", links)
     flat = 100 * octets / 60 / np.maximum(busiest, 1)
     top = (learned >= 2) & (np.log2(np.maximum(busiest, 1)) >= mean - 0.4) & (octets * 8 / 60 >= options.kilobits * 1000) & (flat >= options.flat_percent)
-    worse = np.zeros(look.n, bool)
-    for side in ("near", "far"):
-        worse |= look.lossy(side, 2.0, 0.5, 3, 300)[0]
-    for name in ("near_rtt", "far_rtt"):
-        worse |= look.slower(name, 2, 10_000, 10)[0]
-    plateau = look.covered & (look.kind == LINK) & (look.capacity == 0) & top & worse
-    return Found(mask | plateau, np.where(plateau, flat, use), np.where(plateau, float(options.flat_percent), limit), np.where(plateau, 1, since))
+    plateau = top & (capacity == 0)
+    if plateau.any():
+        worse = np.zeros(look.n, bool)
+        for side in ("near", "far"):
+            worse[look.lossy(side, 2.0, 0.5, 3, 300)[0]] = True
+        for name in ("near_rtt", "far_rtt"):
+            worse[look.slower(name, 2, 10_000, 10)[0]] = True
+        plateau &= worse[links]
+    told = Found(links, np.where(plateau, flat, use), np.where(plateau, float(options.flat_percent), limit), np.where(plateau, 1, since))
+    return told.only(mask | plateau)
 
 
 DETECTOR = Detector(

@@ -8,8 +8,7 @@ To tune: `domains`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Limits, Rule, Words, listed, option, parts
 from dpi.security.gauge import CLIENT, SERVERS
 from dpi.security.names import ANSWERED, GENERATED, MISSING, REVERSE

@@ -6,8 +6,7 @@ To tune: `packets`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import MANY_SERVERS, TCP, UDP, UNFINISHED, server_port
 from dpi.security.detector import Detector, Rule, Words, option
 from dpi.security.flood import FloodOptions, flood

@@ -10,8 +10,7 @@ To tune: `names` and `kilobytes`; `typed`. What goes slower is told by slow_dns_
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Limits, Rule, Words, listed, option, parts
 from dpi.security.gauge import NAMES, PAIR
 from dpi.security.names import ASKED, CARRIER, LONG_NAME, REVERSE, SPELLED

@@ -9,8 +9,7 @@ To tune: `megabytes`; [detect] ignore_networks for servers that backups go to.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import FROM_INSIDE, NAMED, SENDING, TCP, TO_INSIDE, UDP
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CLIENTS_OWN, PAIR

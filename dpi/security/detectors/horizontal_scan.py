@@ -7,8 +7,7 @@ To tune: `hosts`; [detect] ignore_networks for scanners of one's own.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import PROBE, TCP, UDP, server_port
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CLIENT, SERVER_PORT, SERVERS

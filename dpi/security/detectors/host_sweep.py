@@ -7,8 +7,7 @@ To tune: `hosts` and `any_hosts`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import ICMP, PROBE, TCP
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CLIENT, SERVERS

@@ -6,8 +6,7 @@ To tune: `packets` and `kilobits`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import ICMP, MANY_SERVERS
 from dpi.security.detector import Detector, Rule, Words, option
 from dpi.security.flood import FloodOptions, flood

@@ -8,8 +8,7 @@ To tune: `packets` and `kilobytes`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import ECHO, UNEVEN
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import PAIR

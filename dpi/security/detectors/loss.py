@@ -11,10 +11,9 @@ To tune: `percent`, `floor_permille` and `packets`. Cleared when the share is be
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Words, option
 from dpi.security.fault import Found, Look
 
@@ -32,12 +31,12 @@ class Options:
 
 def faults(options: Options, look: Look) -> Found:
     """The worse of the two directions."""
-    near, value, limit = look.lossy("near", options.percent, options.floor_permille / 10, options.times, options.packets)
-    far, value_far, limit_far = look.lossy("far", options.percent, options.floor_permille / 10, options.times, options.packets)
-    worse = far & (~near | (value_far > value))
-    value, limit = np.where(worse, value_far, value), np.where(worse, limit_far, limit)
-    mask, since = look.lasting("over", near | far, value >= FAR * limit)
-    return Found(mask, value, limit, since, near | far)
+    sides = [look.lossy(side, options.percent, options.floor_permille / 10, options.times, options.packets) for side in ("near", "far")]
+    over = Found.worst([Found(*one, np.zeros(len(one[0]), np.int64)) for one in sides], [value for _, value, _ in sides])
+    if not len(over):
+        return over
+    told, before = look.lasting("over", over.lines, over.value >= FAR * over.limit)
+    return Found(over.lines, over.value, over.limit, before, over.lines).only(told)
 
 
 DETECTOR = Detector(

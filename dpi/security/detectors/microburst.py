@@ -9,12 +9,11 @@ To tune: name the link and its capacity in [links]; `percent`, `times`. Cleared 
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Words, option
-from dpi.security.fault import LINK, Found, Look
+from dpi.security.fault import NOTHING, Found, Look
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,16 @@ class Options:
 
 def faults(options: Options, look: Look) -> Found:
     """In Mbit/s."""
+    links = look.covered
+    if not len(links):                  # no minute ends here of which coverage tells
+        return NOTHING
     octets, busiest, _, _ = look.minute
-    second, minute = busiest * 8, octets * 8 / 60
-    here, known = look.covered & (look.kind == LINK), look.capacity > 0
-    mean, deviation, learned = look.usual.of("busiest", look.n)
+    second, minute, capacity = busiest * 8, octets * 8 / 60, look.capacity
+    mean, deviation, learned = look.usual.of("busiest", links)
     usual = np.exp2(mean + np.maximum(np.log2(options.times), 4 * deviation)) * 8
-    limit = np.where(known, look.capacity * options.percent / 100, np.maximum(np.maximum(usual, minute * options.ratio), options.kilobits * 1000.0))
-    mask = here & (second >= limit) & np.where(known, minute * 100 < look.capacity * options.mean_percent, learned >= 10)
-    return Found(mask, second / 1e6, limit / 1e6, np.ones(look.n, np.int64))
+    limit = np.where(capacity > 0, capacity * options.percent / 100, np.maximum(np.maximum(usual, minute * options.ratio), options.kilobits * 1000.0))
+    over = (second >= limit) & np.where(capacity > 0, minute * 100 < capacity * options.mean_percent, learned >= 10)
+    return Found(links, second / 1e6, limit / 1e6, np.ones(len(links), np.int64)).only(over)
 
 
 DETECTOR = Detector(

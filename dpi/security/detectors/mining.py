@@ -9,8 +9,7 @@ To tune: `quiet_packets`: of connections known by port alone; 1099511627776 swit
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import ANY_SERVER, FROM_INSIDE, NAMED, ONLY_CLIENT, ONLY_SERVER, TCP, TO_INSIDE, TRICKLE
 from dpi.security.detector import Detector, Limits, Rule, Sort, Words, option
 from dpi.security.gauge import CLIENT, SERVERS

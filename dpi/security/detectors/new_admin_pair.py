@@ -8,8 +8,7 @@ To tune: `learn`: a day or a week where a probe runs all the time. In a replay o
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import BRIEF, EMPTY, FOLDED, MANY_SERVERS, ONE_SIDED, ONLY_CLIENT, ONLY_SERVER, PROBE, TCP, UNFINISHED
 from dpi.security.detector import Detector, Limits, Rule, Sort, Words, option
 from dpi.security.gauge import PAIR, SERVER_PORT

@@ -8,8 +8,7 @@ To tune: `answers`, `names`, and `clients`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Limits, Rule, Words, listed, option, parts
 from dpi.security.gauge import CLIENT, CLIENTS, NAMES, PAIR, SERVER, SERVERS
 from dpi.security.names import ANSWERED, REVERSE

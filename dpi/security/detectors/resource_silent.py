@@ -10,12 +10,11 @@ To tune: `seconds`. Cleared [detect] quiet seconds after the first frame.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Words, option
-from dpi.security.fault import LINK, NET, SECONDS, SERVICE, VLAN, Found, Look
+from dpi.security.fault import LINK, NET, NOTHING, SECONDS, SERVICE, VLAN, Found, Look
 
 
 @dataclass(frozen=True)
@@ -32,22 +31,29 @@ class Options:
 
 def faults(options: Options, look: Look) -> Found:
     """In seconds of silence."""
-    silence = (look.silent * SECONDS).astype(np.float64)
-    since = np.maximum(look.silent - 1, 0)
-    recent = (silence <= options.hours * 3600) & (not look.partial)
-    part = ((look.kind == VLAN) | (look.kind == NET)) & look.live & (look.spoken >= options.part_learn) & (silence >= options.part_seconds)
-    mask = (((look.kind == LINK) & (look.spoken >= options.learn) & (silence >= options.seconds)) | part) & recent
-    steady = (look.kind == SERVICE) & (look.spoken >= options.services_learn) & (look.link >= 0) & recent
+    if look.partial:
+        return NOTHING
+    lines = np.flatnonzero(look.spoken >= min(options.learn, options.part_learn, options.services_learn))
+    lines = lines[look.silent[lines] * SECONDS <= options.hours * 3600]
+    if not len(lines):
+        return NOTHING
+    kind, spoken, silent, at = look.kind[lines], look.spoken[lines], look.silent[lines], look.link[lines]
+    silence = silent * SECONDS
+    whole = (kind == LINK) & (spoken >= options.learn) & (silence >= options.seconds)
+    part = ((kind == VLAN) | (kind == NET)) & look.live[lines] & (spoken >= options.part_learn) & (silence >= options.part_seconds)
+    limit = np.where(part, float(options.part_seconds), float(options.seconds))
+    told = [Found(lines, silence.astype(np.float64), limit, np.maximum(silent - 1, 0)).only(whole | part)]
+    steady = (kind == SERVICE) & (spoken >= options.services_learn) & (at >= 0)
     quiet = steady & (silence >= options.seconds)
-    hushed = np.bincount(look.link[quiet], minlength=look.n)[:look.n]
-    for link in np.flatnonzero((look.kind == LINK) & look.live & (hushed >= 3)).tolist():
-        here = look.link == link
-        near = np.convolve(np.bincount(look.silent[quiet & here]), (1, 1, 1))      # fell silent so many slots ago, or one or two less
+    hushed = np.flatnonzero(np.bincount(at[quiet]) >= 3)
+    for link in hushed[(look.kind[hushed] == LINK) & look.live[hushed]].tolist():
+        here = at == link
+        near = np.convolve(np.bincount(silent[quiet & here]), (1, 1, 1))      # fell silent so many slots ago, or one or two less
         newest = int(near.argmax())
-        if near[newest] >= 3 and 100 * near[newest] >= options.services_percent * int((steady & here & (look.silent <= newest)).sum()):
-            least = int(look.silent[quiet & here & (look.silent >= newest - 2)].min())
-            mask[link], silence[link], since[link] = True, least * SECONDS, max(least - 1, 0)
-    return Found(mask, silence, np.where(part, float(options.part_seconds), float(options.seconds)), since)
+        if near[newest] >= 3 and 100 * near[newest] >= options.services_percent * int((steady & here & (silent <= newest)).sum()):
+            least = int(silent[quiet & here & (silent >= newest - 2)].min())
+            told.insert(0, Found(np.array([link]), np.array([least * SECONDS], float), np.array([options.seconds], float), np.array([max(least - 1, 0)])))
+    return Found.worst(told, [np.zeros(len(one)) for one in told])
 
 
 DETECTOR = Detector(

@@ -8,8 +8,7 @@ To tune: `known` and `learn`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Limits, Rule, Words, listed, option, parts
 from dpi.security.gauge import CLIENTS, SERVER
 from dpi.security.segment import ROGUE_ROUTER

@@ -6,8 +6,7 @@ To tune: `packets` and `flows`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import RESET_TO_CLIENT, RESET_TO_SERVER, TCP
 from dpi.security.detector import Detector, Rule, Words, option
 from dpi.security.flood import FloodOptions, flood

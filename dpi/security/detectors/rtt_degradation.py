@@ -10,10 +10,9 @@ To tune: `times`, `milliseconds`, `samples`. Cleared when round trips are below 
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Words, option
 from dpi.security.fault import Found, Look
 
@@ -34,15 +33,15 @@ def faults(options: Options, look: Look) -> Found:
     """The measure that has grown most."""
     asked = [("near_rtt", options.times, options.milliseconds), ("far_rtt", options.times, options.milliseconds)]
     asked += [("response", options.response_times, options.response_milliseconds)] if options.response_times else []
-    every, mask, since = np.zeros(look.n, bool), np.zeros(look.n, bool), np.zeros(look.n, np.int64)
-    value, limit = np.zeros(look.n), np.ones(look.n)
+    parts = []
     for name, times, rise in asked:
         over, now, usual = look.slower(name, times, rise * 1000, options.samples)
-        told, before = look.lasting(name, over, look.slower(name, FAR * times, rise * 1000, options.samples)[0])
-        worse = told & (~mask | (now / np.maximum(usual, 1) > value / np.maximum(limit, 1e-3)))
-        value, limit = np.where(worse, now / 1000, value), np.where(worse, usual / 1000, limit)
-        every, mask, since = every | over, mask | told, np.maximum(since, np.where(told, before, 0))
-    return Found(mask, value, limit, since, every)
+        if len(over):
+            far = np.zeros(look.n, np.bool_)
+            far[look.slower(name, FAR * times, rise * 1000, options.samples)[0]] = True
+            told, before = look.lasting(name, over, far[over])
+            parts.append(Found(over, now / 1000, usual / 1000, before, over).only(told))
+    return Found.worst(parts, [one.value / np.maximum(one.limit, 1e-3) for one in parts])
 
 
 DETECTOR = Detector(

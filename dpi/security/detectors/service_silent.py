@@ -9,12 +9,11 @@ To tune: `seconds`, `learn`. Cleared [detect] quiet seconds after the first pack
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Words, option
-from dpi.security.fault import SECONDS, SERVICE, Found, Look
+from dpi.security.fault import NOTHING, SECONDS, SERVICE, Found, Look
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,18 @@ class Options:
 
 def faults(options: Options, look: Look) -> Found:
     """In seconds of silence."""
-    silence = look.silent * SECONDS
-    asked = (silence >= options.asked_seconds) & (look.asked >= options.asks) & (look.spoken >= options.asked_learn)
-    alone = (silence >= options.seconds) & (look.spoken >= options.learn)
-    mask = (look.kind == SERVICE) & (look.silent > 0) & (asked | alone) & look.live & (silence <= options.hours * 3600) & (not look.partial)
-    return Found(mask, silence.astype(np.float64), np.where(asked, float(options.asked_seconds), float(options.seconds)), np.maximum(look.silent - 1, 0))
+    if look.partial:
+        return NOTHING
+    lines = np.flatnonzero((look.silent > 0) & (look.spoken >= min(options.asked_learn, options.learn)))
+    lines = lines[(look.kind[lines] == SERVICE) & look.live[lines]]
+    if not len(lines):
+        return NOTHING
+    silence, spoken = look.silent[lines] * SECONDS, look.spoken[lines]
+    asked = (silence >= options.asked_seconds) & (look.asked[lines] >= options.asks) & (spoken >= options.asked_learn)
+    alone = (silence >= options.seconds) & (spoken >= options.learn)
+    since = look.silent[lines] - 1
+    told = Found(lines, silence.astype(np.float64), np.where(asked, float(options.asked_seconds), float(options.seconds)), since)
+    return told.only((asked | alone) & (silence <= options.hours * 3600))
 
 
 DETECTOR = Detector(

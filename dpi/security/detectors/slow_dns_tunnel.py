@@ -6,8 +6,7 @@ To tune: `names` and `kilobytes`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.detector import Detector, Limits, Rule, Words, listed, option, parts
 from dpi.security.gauge import NAMES, PAIR
 from dpi.security.names import ASKED, LONG_NAME, REVERSE, SPELLED

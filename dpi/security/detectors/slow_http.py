@@ -8,8 +8,7 @@ To tune: `connections` below what the server takes at once.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import MIDSTREAM, SLOW, TCP, server_port
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CONNECTIONS, SERVER, SERVER_PORT

@@ -7,8 +7,7 @@ To tune: `ports` and `hosts`.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import PROBE, TCP, UDP, server_port
 from dpi.security.detector import Detector, Limits, Rule, Words, option
 from dpi.security.gauge import CLIENT, PAIR, SERVER_PORT, SERVER_PORTS, SERVERS

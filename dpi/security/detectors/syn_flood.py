@@ -7,8 +7,7 @@ To tune: `packets` and `flows` above what the busiest server gets of unfinished 
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import TCP, UNFINISHED
 from dpi.security.detector import Detector, Rule, Words, option
 from dpi.security.flood import FloodOptions, flood

@@ -7,8 +7,7 @@ To tune: `packets` and `kilobits`; a learned limit holds below them.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dpi.dataclass import dataclass
 from dpi.security.conversation import MANY_SERVERS, ONLY_CLIENT, ONLY_SERVER, UDP
 from dpi.security.detector import Detector, Rule, Words, option
 from dpi.security.flood import FloodOptions, flood
