@@ -1,0 +1,166 @@
+"""Making bills: for a lot of customers all that is owed for a period, as bills that are `new`, or `onHold` where something can't be told. Read and written for
+the whole lot at once. Customers who have a bill of the period that holds are passed over: however often a lot is made, each has one."""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime, time
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from bss.billing import account as accounts
+from bss.billing import charging, joints
+from bss.billing.draft import Draft, summed
+from bss.billing.standing import Catalogue, standing
+from bss.charges.money import rounded
+from bss.charges.proration import Period, period_of
+from bss.desk import Desk
+from bss.running import bulk
+from bss.running.kind import Ids
+from bss.tables import Bill, BillingAccount, BillLine, BillRun, Customer, Party, Service
+
+CARRIED = ("usage", "percentile", "credit")         # lines that a bill takes over from the one that it replaces: their sources were used up by that
+#: What of a rated charge keeps its bill on hold.
+HELD = "hold"
+
+
+class Payer(NamedTuple):
+    """An account that gets a bill. replaces: the bill of the period that was credited, None none."""
+    account: Any
+    customer_id: str
+    revision: int
+    replaces: str | None
+
+
+def make(desk: Desk, run: BillRun, customer_ids: Collection[str], catalogue: Catalogue | None = None) -> int:
+    """Bills of these customers; how many."""
+    period, catalogue = period_of(run.period, run.anchor), catalogue or Catalogue(desk)
+    payers = _payers(desk, run, customer_ids)
+    if not payers:
+        return 0
+    drafts, troubles = _owed(desk, payers, period, run.period, catalogue)
+    rules, ids = accounts.rates(desk), Ids()
+    bills: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for one in payers:
+        owed = drafts.get(one.customer_id, [])
+        if not owed:
+            continue
+        whole = summed(owed, rules, one.account.payer, one.account.currency)
+        key = ids(Bill.LETTER)
+        why = "; ".join(troubles.get(one.customer_id, ()))[:400]
+        bills.append({"id": key, "account_id": one.account.id, "customer_id": one.customer_id, "run_id": run.id, "period": run.period, "revision": one.revision,
+                      "begin": period.begin, "end": period.end, "state": "onHold" if why else "new", "reason": why, "currency": one.account.currency,
+                      "net": whole.net, "tax": whole.tax, "gross": whole.gross, "paid": Decimal(0), "credited": False, "created": desk.now,
+                      "replaces_id": one.replaces, "version": 1})
+        rows += [{"bill_id": key, **row} for row in whole.rows]
+    bulk.write(desk, Bill, bills)
+    bulk.write(desk, BillLine, rows)
+    return len(bills)
+
+
+def _payers(desk: Desk, run: BillRun, customer_ids: Collection[str]) -> list[Payer]:
+    """The account of each customer that pays for what he has: the oldest that is open. Who has none gets one, with the anchor 1."""
+    session = desk.session
+    found: dict[str, Any] = {}
+    closed: set[str] = set()
+    for one in session.execute(select(BillingAccount).where(BillingAccount.customer_id.in_(customer_ids)).order_by(BillingAccount.created,
+                                                                                                                  BillingAccount.id)).scalars():
+        if one.state == "active":
+            found.setdefault(one.customer_id, one)
+        else:
+            closed.add(one.customer_id)
+    lacking = [one for one in customer_ids if one not in found]
+    if lacking and run.anchor == 1:
+        owning = set(session.execute(select(Service.customer_id).where(Service.customer_id.in_(lacking)).distinct()).scalars())
+        kinds = session.execute(select(Customer.id, Party.kind).join(Party, Party.id == Customer.party_id).where(Customer.id.in_(owning))).tuples().all()
+        ids, made = Ids(), []
+        for customer_id, kind in sorted(kinds):
+            key = ids(BillingAccount.LETTER)
+            made.append({"id": key, "number": accounts.number_of(key), "customer_id": customer_id, "name": None, "kind": "postpaid", "state": "active",
+                         "anchor": 1, "currency": "CNY", "payer": accounts.payer_of(kind), "tax": None, "lang": desk.office.settings.lang, "due_days": 15,
+                         "created": desk.now, "version": 1})
+        bulk.write(desk, BillingAccount, made)
+        found |= {one.customer_id: one for one in session.execute(select(BillingAccount).where(
+            BillingAccount.id.in_([row["id"] for row in made]))).scalars()}
+    mine = {one.id: one for one in found.values() if one.anchor == run.anchor}
+    known: dict[str, list[Any]] = defaultdict(list)
+    for bill in session.execute(select(Bill.id, Bill.account_id, Bill.state, Bill.credited, Bill.revision).where(
+            Bill.account_id.in_(list(mine)), Bill.period == run.period)):
+        known[bill.account_id].append(bill)
+    payers = []
+    for key, one in mine.items():
+        bills = known[key]
+        if any(bill.state != "void" and not bill.credited for bill in bills):
+            continue
+        last = max((bill for bill in bills if bill.credited), key=lambda bill: bill.revision, default=None)
+        payers.append(Payer(one, one.customer_id, max((bill.revision for bill in bills), default=0) + 1, last.id if last else None))
+    return payers
+
+
+def _owed(desk: Desk, payers: Sequence[Payer], period: Period, named: str, catalogue: Catalogue) -> tuple[dict[str, list[Draft]], dict[str, list[str]]]:
+    """What each customer owes, and what of it can't be told."""
+    whose = {one.customer_id: one for one in payers}
+    drafts: dict[str, list[Draft]] = defaultdict(list)
+    troubles: dict[str, list[str]] = defaultdict(list)
+    end = datetime.combine(period.end, time(), desk.office.settings.zone)
+    kinds: dict[str, str] = {}
+    for one in standing(desk, list(whose), end, catalogue):
+        kinds[one.id] = one.kind
+        currency = whose[one.customer_id].account.currency
+        if one.trouble:
+            troubles[one.customer_id].append(one.trouble)
+        owed = drafts[one.customer_id]
+        owed += charging.recurring(one, period, named, currency)
+        owed += charging.once(one, period.end, currency)
+        owed += charging.early(one, period, catalogue.of, currency)
+    for customer_id, charge in joints.charges(desk, list(whose), named):
+        draft = rated(charge, period, kinds.get(charge.service_id or "", ""))
+        drafts[customer_id].append(draft)
+        if why := charge.evidence.get(HELD):
+            troubles[customer_id].append(str(why))
+    for customer_id, credit in joints.credits(desk, list(whose), period.begin):
+        drafts[customer_id].append(credited(credit, period))
+    for payer in payers:
+        if payer.replaces is not None:
+            drafts[payer.customer_id] += _carried(desk, payer.replaces)
+    return _unbilled(desk, drafts), troubles
+
+
+def rated(charge: Any, period: Period, kind: str) -> Draft:
+    """A rated charge as a line: here it is rounded, once. kind: of its service, which tax goes by."""
+    what = "percentile" if charge.unit == "Mbps" else "usage"
+    late = charge.original_period if charge.original_period and charge.original_period != charge.period else ""
+    return Draft(what, charge.service_id, charge.price_key, charge.name, charge.unit, Decimal(charge.quantity), period.begin, period.end,
+                 rounded(Decimal(charge.amount), charge.currency), charge.tax, Decimal(charge.tax_rate), f"rated/{charge.id}",
+                 {**charge.evidence, "rated": charge.id, "period": charge.period, "exact": str(charge.amount)}, (kind, what), late)
+
+
+def credited(credit: Any, period: Period) -> Draft:
+    """An approved credit as a line: it lowers the bill, with the tax of the line that it credits."""
+    name = {"en": f"SLA credit for {credit.month}", "zh": f"{credit.month} 服务质量补偿"}
+    return Draft("credit", credit.service_id, "sla", name, "", Decimal(1), period.begin, period.begin, -rounded(Decimal(credit.amount)), credit.tax_mode,
+                 Decimal(credit.tax_rate), f"credit/{credit.id}", {**credit.evidence, "credit": credit.id, "month": credit.month}, (), credit.month)
+
+
+def _carried(desk: Desk, bill_id: str) -> list[Draft]:
+    """Lines that a credited bill leaves to the one that replaces it."""
+    rows = desk.session.execute(select(BillLine).where(BillLine.bill_id == bill_id, BillLine.kind.in_(CARRIED)).order_by(BillLine.number)).scalars()
+    return [Draft(one.kind, one.service_id, one.price_key, one.name, one.unit, one.quantity, one.begin, one.end, one.amount, one.tax_mode, one.tax_rate,
+                  one.source, {**one.evidence, "carried_from": bill_id}, (), one.original_period) for one in rows]
+
+
+def _unbilled(desk: Desk, drafts: dict[str, list[Draft]]) -> dict[str, list[Draft]]:
+    """Without what a bill that holds has charged already, and nothing twice."""
+    sources = [one.source for owed in drafts.values() for one in owed]
+    known: set[str] = set()
+    for k in range(0, len(sources), 5000):
+        known.update(desk.session.execute(select(BillLine.source).where(BillLine.live.is_(True), BillLine.source.in_(sources[k:k + 5000]))).scalars())
+    found: dict[str, list[Draft]] = {}
+    for customer_id, owed in drafts.items():
+        left = {one.source: one for one in owed if one.source not in known}
+        if left:
+            found[customer_id] = list(left.values())
+    return found

@@ -1,0 +1,1 @@
+"""What is sold: documents of offerings in versions, read from TOML or the API."""

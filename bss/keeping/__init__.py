@@ -1,0 +1,1 @@
+"""What keeps an office: its keys are changed (keys.py), it is copied away and put back (backup.py, restoring.py)."""

@@ -1,0 +1,1 @@
+"""From enquiry to acceptance: checks, papers, orders and their states, configuration data, what the probe verified."""

@@ -1,0 +1,61 @@
+"""Credits: the list, and one with how it was reached, the month that it is of, and what may be decided."""
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from bss.desk import Desk
+from bss.pages.cell import link, number, text
+from bss.pages.listing import listed, named
+from bss.pages.visitor import Visit
+from bss.sla import credit as credits
+from bss.sla import states
+from bss.tables import Credit, Customer, Service, User
+
+router = APIRouter()
+
+
+@router.get("/credits")
+def all_credits(visit: Visit) -> Response:
+    """The list."""
+    def look(desk: Desk) -> dict[str, Any]:
+        desk.demand("sla.read")
+        found = listed(desk, desk.select(Credit), visit, {"state": Credit.state, "month": Credit.month, "region": Credit.region}, Credit.id.desc())
+        circuits = named(desk, Service, [one.service_id for one in found["rows"]], lambda one: str(one.circuit))
+        whose = named(desk, Customer, [one.customer_id for one in found["rows"]], lambda one: str(desk.shown(one.party.name)))
+        found["cells"] = [[link(one.month, f"/credits/{one.id}"), link(circuits.get(one.service_id, ""), f"/sla/{one.service_id}/{one.month}"),
+                           link(whose.get(one.customer_id, ""), f"/customers/{one.customer_id}"), number(f"{one.amount} {one.currency}"),
+                           text(visit.say(f"sla_state.{one.tax_mode}")), text(visit.say(f"sla_state.{one.state}")), text(visit.time(one.drafted)),
+                           text(visit.time(one.decided)), text(visit.time(one.applied))] for one in found["rows"]]
+        return found
+
+    heads = visit.heads("credit.month", "credit.service", "credit.customer", "credit.amount", "credit.tax", "credit.state", "credit.drafted", "credit.decided",
+                        "credit.applied", numbers=("credit.amount",))
+    return visit.page("list", what="credit", heads=heads, exported="", **visit.read(look))
+
+
+@router.get("/credits/{credit_id}")
+def one_credit(visit: Visit, credit_id: str) -> Response:
+    """One of them."""
+    def look(desk: Desk) -> dict[str, Any]:
+        desk.demand("sla.read")
+        row = desk.find(Credit, credit_id)
+        customer = desk.find(Customer, row.customer_id)
+        people = named(desk, User, [row.drafted_by, row.decided_by, row.applied_by], lambda user: str(user.login))
+        moves = [to for event, to in (("approve", "approved"), ("reject", "rejected")) if (row.state, event) in states.STEPS and
+                 desk.may(states.PERMISSION[event])]
+        return {"one": row, "customer": customer, "name": desk.shown(customer.party.name), "service": desk.find(Service, row.service_id), "people": people,
+                "moves": moves}
+
+    return visit.page("credit", said=visit.request.query_params.get("said", ""), **visit.read(look))
+
+
+@router.post("/credits/{credit_id}/decide")
+async def decided(visit: Visit, credit_id: str) -> Response:
+    """Approve it, or reject it."""
+    approve, reason = visit.form.get("to", "") == "approved", visit.form.get("reason", "")
+    row = await run_in_threadpool(visit.act, lambda desk: credits.decide(desk, credit_id, approve, reason))
+    return visit.back(f"/credits/{credit_id}", visit.say("credit.moved", state=visit.say(f"sla_state.{row.state}")))

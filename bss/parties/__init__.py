@@ -1,0 +1,1 @@
+"""Parties and customers: entering, finding, one view of one, duplicates and merges."""

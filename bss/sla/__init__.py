@@ -1,0 +1,1 @@
+"""What was promised and what was measured: minutes, months, verdicts, credits, scorecards."""

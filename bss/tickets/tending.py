@@ -1,0 +1,105 @@
+"""What happens to tickets by time alone: what is resolved is closed after 72 hours, who has to act is reminded on working days 1, 3 and 5 and then it is
+resolved without his reply, what flaps comes to rest, and storms and customers who were not seen to yet are."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bss.desk import Desk
+from bss.refusal import Refusal
+from bss.tables import Alarm, Ticket, User
+from bss.tickets import restoration, states, storm, telling
+from bss.tickets.ticket import noted, said
+from bss.tickets.timetable import calendar_of
+from bss.tickets.transition import step
+from bss.working import mail
+
+REMINDED = (1, 3, 5)            # working days of waiting
+MOST = 2000                     # of one round
+WORDS = {"en": ("Ticket {id} waits for its customer", "It waits since {since}. Reminder {n} of 3; after that it is resolved without a reply."),
+         "zh": ("故障单 {id} 等待客户处理", "自 {since} 起等待客户。第 {n}/3 次提醒,之后将按无回复解决。")}
+
+
+def tend(desk: Desk, argument: Mapping[str, Any] | None = None) -> dict[str, int]:
+    """Duty of each minute: storms, customers to be told, flapping, closing."""
+    desk.demand("system.run")
+    return {"storms": len(storm.gather(desk)), "told": telling.tell(desk), "calmed": calm(desk), "closed": close(desk)}
+
+
+def close(desk: Desk) -> int:
+    """Close what was resolved 72 hours ago; how many."""
+    query = select(Ticket).where(Ticket.state == "resolved", Ticket.resolved <= desk.now - states.CONFIRM).order_by(Ticket.id).limit(MOST)
+    rows = desk.session.execute(query.with_for_update(skip_locked=True)).scalars().all()
+    for row in rows:
+        row.version += 1
+        step(desk, row, "closed", said(desk, "confirmed"))
+    return len(rows)
+
+
+def calm(desk: Desk) -> int:
+    """What flapped and was not raised for an hour does no more; where it is clear and nobody has worked on it, it is resolved. How many."""
+    query = select(Ticket).where(Ticket.flapping.is_(True), Ticket.state.not_in(states.TERMINAL), Ticket.updated <= desk.now - states.FLAPPING)
+    count = 0
+    for row in desk.session.execute(query.order_by(Ticket.id).limit(MOST).with_for_update(skip_locked=True)).scalars().all():
+        if row.raises and datetime.fromisoformat(row.raises[-1]) > desk.now - states.FLAPPING:
+            continue
+        row.flapping, count = False, count + 1
+        row.version += 1
+        noted(desk, row, "clear", said(desk, "calm"))
+        standing = desk.session.execute(select(func.count()).select_from(Alarm).where(Alarm.ticket_id == row.id, Alarm.state != "cleared")).scalar_one()
+        to = states.cleared(row.state, row.responded is not None, False)
+        if row.cleared is not None and not standing and to != row.state:
+            row.restored, row.restoration = row.cleared, {"how": "cleared", "flapped": True}
+            step(desk, row, to, said(desk, "cleared_alone"))
+    return count
+
+
+def waiting_days(desk: Desk, since: datetime) -> int:
+    """Working days after the one on which it began to wait."""
+    zone, calendar = desk.office.settings.zone, calendar_of(desk, "workdays")
+    first, today = since.astimezone(zone).date(), desk.now.astimezone(zone).date()
+    return sum(calendar.works(first + timedelta(days=n)) for n in range(1, (today - first).days + 1))
+
+
+def remind(desk: Desk, argument: Mapping[str, Any] | None = None) -> dict[str, int]:
+    """Duty of each hour: remind of what waits for a customer, and resolve what has waited longer. What the traffic says is still down goes on waiting."""
+    desk.demand("system.run")
+    made = {"reminded": 0, "resolved": 0}
+    query = select(Ticket).where(Ticket.state == "pending", Ticket.pending_since.is_not(None)).order_by(Ticket.pending_since, Ticket.id).limit(MOST)
+    for row in desk.session.execute(query.with_for_update(skip_locked=True)).scalars().all():
+        days = waiting_days(desk, row.pending_since or desk.now)
+        wanted = sum(days >= one for one in REMINDED)
+        if days > REMINDED[-1] and row.reminded == len(REMINDED):
+            made["resolved"] += _without_reply(desk, row)
+        elif wanted > row.reminded:
+            row.reminded += 1           # one at a time, however late the worker is
+            row.version += 1
+            noted(desk, row, "told", said(desk, "reminder", number=row.reminded, all=len(REMINDED)), internal=False)
+            desk.emit("troubleTicket.reminder", row.id, {"id": row.id, "customer": row.customer_id, "number": row.reminded})
+            _mail(desk, row)
+            made["reminded"] += 1
+    return made
+
+
+def _without_reply(desk: Desk, row: Ticket) -> int:
+    try:
+        found = restoration.check(desk, row)
+    except Refusal as refusal:
+        desk.emit("troubleTicket.stuck", row.id, {"id": row.id, "why": refusal.kind})
+        return 0
+    row.restored, row.restoration = found.at, {"how": found.how, **found.evidence}
+    row.version += 1
+    step(desk, row, "resolved", said(desk, "no_reply"))
+    return 1
+
+
+def _mail(desk: Desk, row: Ticket) -> None:
+    owner = desk.session.get(User, row.owner_id) if row.owner_id else None
+    if owner is not None and owner.email and not owner.disabled:
+        subject, text = WORDS[desk.office.settings.lang]
+        since = (row.pending_since or desk.now).astimezone(desk.office.settings.zone).strftime("%Y-%m-%d %H:%M")
+        key = f"{row.id}/pending/{len(row.pauses)}/{row.reminded}"
+        mail.write(desk, owner.email, subject.format(id=row.id), text.format(since=since, n=row.reminded), key)
