@@ -251,7 +251,7 @@ def connection_cut(folder: Path, far: str, lengths: Lengths) -> bool:
                     link.lose_end = True
                 else:
                     setattr(link, ("cut_up", "cut_down")[turn % 3], chance.randrange(1, (20_000, 300)[turn % 3]))
-                until(lambda before=before: link.cuts > before)
+                until(lambda before=before: link.cuts > before, 60)         # the sender waits longer after each failure
                 time.sleep(0.5)
             link.stalled = True
             time.sleep(lengths.full)

@@ -5,7 +5,9 @@ of pcaps/ and of DIR accounted for next to tshark (make proof CAPTURES=DIR). The
 unit under a systemd of its own; real attacks beside a probe, two hours of quiet, and the alerts of a replay of both (attack-captures/); floods
 replayed and on a wire; a soak of half an hour (--minutes) with rules read anew under load: these need root, for namespaces. Usage of an hour, computed
 by processes that are killed twenty times. A month of 100 million flows (--rows), and what each panel of the dashboards takes to answer over it. A web
-hook that fails three calls of ten and is then away for ten minutes.
+hook that fails three calls of ten and is then away for ten minutes. What the business layer writes, on both its databases, killed a hundred times. A
+hundred thousand customers on PostgreSQL, 500 requests a second for them, and their month end, killed ten times. A month of a sample operator, each figure
+of which is followed to flows.
 """
 from __future__ import annotations
 
@@ -28,13 +30,18 @@ PROOFS = (
     ("service", ["-m", "benchmarks.service"]),
     ("flood", ["-m", "benchmarks.flood"]),
     ("bindings", ["-m", "benchmarks.bindings"]),
+    ("business-kills", ["-m", "benchmarks.bss_kills", "--kills", "100"]),
+    ("business-month", ["-m", "benchmarks.business_month"]),
     ("usage", ["-m", "tests.usage.killed", "--kills", "20", "--flows", "200000"]),
     ("webhooks", ["-m", "tests.sinks.alerts.outage", "--minutes", "10"]),
     ("soak", ["-m", "benchmarks.soak"]),
+    ("business", ["-m", "benchmarks.business"]),
+    ("rating", ["-m", "benchmarks.bss_rating"]),
+    ("billing", ["-m", "benchmarks.bss_billing"]),
     ("scale", ["-m", "benchmarks.scale"]),
     ("attacks", ["-m", "benchmarks.attacks", "--live"]),
     ("quiet", ["-m", "benchmarks.quiet", "--minutes", "120"]),
-    ("alerts", ["-m", "benchmarks.attacks.judge", "attack-captures"]),
+    ("alerts", ["-m", "benchmarks.attacks.judge", "attack-captures", "--write"]),
 )
 
 

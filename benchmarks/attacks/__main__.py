@@ -30,7 +30,7 @@ def watched(place: Place, attack: Attack, out: Path) -> dict[str, object]:
     store = out / f"{attack.name}.chdb"
     for old in (store, store.with_name(store.name + ".spool")):
         shutil.rmtree(old, ignore_errors=True)
-    with Probe(place, attack.link, store, out / "bindings.csv", attack.options) as probe:
+    with Probe(place, attack.link, store, out / "bindings.csv", attack.settings) as probe:
         said = perform(place, attack, out)
         told = probe.wait(attack.kinds, place.began + attack.limit)
     times = [one["stored"] / 1e6 - place.began for one in told if one["kind"] in attack.kinds]
@@ -56,14 +56,14 @@ def perform(place: Place, attack: Attack, out: Path) -> dict[str, object]:
     said: dict[str, object] = {
         "name": attack.name, "tool": attack.tool, "kinds": attack.kinds, "source": attack.source, "target": attack.target, "customer": attack.customer,
         "limit": attack.limit, "link": attack.link, "start": round(place.began, 6), "end": round(ended, 6), "local_networks": NETWORKS, "bytes": size,
-        "options": attack.options,
+        "settings": attack.settings,
     }
     file.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n")
     return said
 
 
 def main() -> int:
-    """0 where each ran and was recorded."""
+    """0 where each ran and was recorded, and with --live was told in its time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="NAME", help="these attacks; a name that ends in * stands for all that begin so")
     parser.add_argument("--out", type=Path, default=Path("attack-captures"), metavar="DIR")
@@ -90,6 +90,9 @@ def main() -> int:
             with Place() as place:
                 said = (watched if asked.live else perform)(place, one, asked.out)
             told = f"  told after {said['seconds']} s" if asked.live else ""
+            if asked.live and (said["seconds"] is None or float(str(said["seconds"])) > one.limit):
+                failed += 1
+                told += f", {one.limit:g} at most"
             print(f"{one.name:20} {time.monotonic() - began:6.0f} s {said['bytes']:>10} bytes{told}", flush=True)
         except Exception as error:      # one that fails must not keep the others from being recorded
             failed += 1

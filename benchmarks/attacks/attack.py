@@ -21,8 +21,8 @@ class Attack:
     """`run` starts the tool and returns when it is over; what it starts ends with it, or with the place.
 
     `kinds`: any alert of these kinds names it rightly. `source` and `target`: addresses the alert must name, '' where it can't (forged) or need not.
-    `customer`: whom it concerns. `limit`: seconds from its beginning to the alert, at most, live. `link`: where it is to be seen. `options`: TOML of
-    detectors' options that the scene needs, because it is short.
+    `customer`: whom it concerns. `limit`: seconds from its beginning to the alert, at most, live. `link`: where it is to be seen. `settings`: a fullspan.toml
+    for the scene: what an operator knows of the link, and options of detectors because it is short.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Attack:
     tool: str
     customer: str = "c-1001"
     link: str = "wire"
-    options: str = ""
+    settings: str = ""
 
 
 def attacks() -> list[Attack]:

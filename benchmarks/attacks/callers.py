@@ -117,12 +117,12 @@ def miner(pool: str, port: str, seconds: str) -> None:
 
 
 def bursts(server: str, port: str, count: str) -> None:
-    """Bursts of 1500 datagrams of 1400 bytes as fast as they go, two seconds apart."""
+    """Bursts of 1500 datagrams of 1400 bytes as fast as they go, five seconds apart."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         for _ in range(int(count)):
             for _ in range(1500):
                 out.sendto(bytes(1400), (server, int(port)))
-            time.sleep(2)
+            time.sleep(5)
 
 
 def echoes(server: str, count: str, rate: str, size: str) -> None:

@@ -17,21 +17,21 @@ from pcaps.make.network import ROOT, Trouble
 
 FULLSPAN = [sys.executable, "-m", "dpi.cli.main"]
 #: What was told, and when it was first in the store (us).
-TOLD = """SELECT kind, any(source) AS source, any(target) AS target, any(customer_id) AS customer_id, count() AS detections,
-       min(toUnixTimestamp64Micro(stored_time)) AS stored FROM detections GROUP BY kind, alert_id ORDER BY stored"""
+TOLD = """SELECT kind, argMin(source, revision) AS source, argMin(target, revision) AS target, argMin(customer_id, revision) AS customer_id,
+       max(count) AS detections, min(toUnixTimestamp64Micro(stored_time)) AS stored FROM alerts GROUP BY kind, alert_id ORDER BY stored"""
 
 
 class Probe:
     """`fullspan probe` on a mirror of a link of the place, from `with` to its end; the store is kept."""
 
-    def __init__(self, place: Place, link: str, store: Path, bindings: Path, options: str = "") -> None:
+    def __init__(self, place: Place, link: str, store: Path, bindings: Path, settings: str = "") -> None:
         self.place, self.link, self.store = place, link, store.resolve()
         self.namespace = place.name("probe")
         self.settings = {"FULLSPAN_IDENTITY_BINDINGS": str(bindings.resolve()), "FULLSPAN_IDENTITY_LOCAL_NETWORKS": NETWORKS}
-        if options:
+        if settings:
             file = self.store.with_suffix(".toml")
-            file.write_text(options)
-            self.settings["FULLSPAN_DETECT_OPTIONS"] = str(file)
+            file.write_text(settings)
+            self.settings["FULLSPAN_CONFIG"] = str(file)
         self.process: subprocess.Popen[str] | None = None
         self.said: list[str] = []
 

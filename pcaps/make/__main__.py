@@ -11,7 +11,7 @@ from pathlib import Path
 from pcaps.make.catalogue import CAPTURES, build, install, record
 from pcaps.make.network import Trouble
 
-PLAIN = {"__init__", "__main__", "catalogue", "live", "network"}
+PLAIN = {"__init__", "__main__", "business", "catalogue", "live", "month", "network", "packets", "sample"}
 
 
 def main(words: list[str]) -> int:

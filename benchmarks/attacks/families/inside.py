@@ -73,5 +73,5 @@ ATTACKS = (
     Attack("dga", ("dga", "nxdomain_storm"), OFFICE, "", 90, generated, "script"),
     Attack("nxdomain-storm", ("nxdomain_storm", "dga"), OFFICE, "", 90, storm, "dig -f"),
     Attack("secrets", ("cleartext_credentials",), OFFICE, SERVER, 60, secrets, "curl"),
-    Attack("new-admin", ("new_admin_pair",), ATTACKER, VICTIM, 60, administered, "ssh", options="[new_admin_pair]\nlearn = 5\n"),
+    Attack("new-admin", ("new_admin_pair",), ATTACKER, VICTIM, 60, administered, "ssh", settings="[detect.new_admin_pair]\nlearn = 5\n"),
 )
