@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import threading
 import time
@@ -11,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.layers.dns import DNS, DNSQR, DNSRR
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
+import dpi.crew
 import dpi.replaying
 from dpi.batch import Batch
 from dpi.behind import EVERYTHING, Behind
@@ -48,6 +54,33 @@ def test_many_shards_give_the_rows_of_one(always: None, workers: int) -> None:
     assert together == alone and len(alone) > 600
     assert [vars(capture) for capture in many.captures] == [vars(capture) for capture in one.captures]
     assert many.counters == one.counters and many.per_second.tolist() == one.per_second.tolist()
+
+
+def test_answers_are_learned_in_their_order_whoever_is_late(always: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen names for one address, more than are kept, told to clients of either shard: which of them name the flows must not depend on threads."""
+    packets, frame = [], Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+    for k in range(600):
+        client, name = f"192.0.2.{k % 200 + 1}", f"{k // 3 % 12}.example.com"
+        if k % 3 == 0:
+            packets.append(frame / IP(src="198.51.100.53", dst=client) / UDP(sport=53, dport=5000 + k) / DNS(
+                qr=1, qd=DNSQR(qname=name), an=DNSRR(rrname=name, rdata="203.0.113.9", ttl=9)))
+        else:
+            packets.append(frame / IP(src=client, dst="203.0.113.9") / TCP(sport=20000 + k, dport=9999, flags="S"))
+        packets[-1].time = 1_800_000_000 + k * 0.05
+    capture = tmp_path / "names.pcap"
+    wrpcap(str(capture), packets)
+    alone, _ = rows([capture], 1)
+    take, turn = dpi.crew.Crew._take, [0]
+
+    def late(self: Any, number: int, shard: Shard, dealt: Any) -> None:
+        if number == turn[0] and dealt.begin > 0:
+            time.sleep(0.02)
+        take(self, number, shard, dealt)
+    monkeypatch.setattr(dpi.crew.Crew, "_take", late)
+    for slow in range(2):
+        turn[0] = slow
+        assert rows([capture], 3)[0] == alone
+    assert len({json.loads(row[6:]).get("server_name") for row in alone if row.startswith("flows")}) >= 12
 
 
 def test_nothing_of_a_replay_stays_in_memory(always: None) -> None:

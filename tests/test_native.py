@@ -95,6 +95,9 @@ class Shapes:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def libraries(self) -> list[Path]:
+        return sorted(self.cache.glob("kernels-*/*.so"))
+
     def objects(self) -> set[str]:
         return {path.name for path in self.cache.glob("kernels-*/*.o")}
 
@@ -139,12 +142,58 @@ def test_what_is_damaged_is_made_again(shapes: Shapes) -> None:
     for content in (b"", b"{", b'{"sources": [], "entries": {"shapes.outer.outer": ["x", [7], [], 1]}}', b"[]"):
         index.write_bytes(content)
         assert shapes.run() == {"missing": [], "numba": False, "result": 16}
+    for library in shapes.libraries():      # of the objects as they were
+        library.unlink()
     for name in shapes.objects():
         (index.parent / name).write_bytes(b"not an object")
     assert shapes.run()["result"] == 16
     for name in shapes.objects():
         (index.parent / name).unlink()
     assert shapes.run() == {"missing": BOTH, "numba": False, "result": 16}
+
+
+LOADED_HOW = RUN + """
+print("llvmlite.binding" in sys.modules)
+"""
+
+
+def test_a_warm_start_loads_one_library_made_by_the_linker_of_the_system(shapes: Shapes) -> None:
+    shapes.run()
+    library, = shapes.libraries()
+    before = library.stat().st_mtime_ns
+    *_, answer, loaded = shapes.printed(LOADED_HOW).splitlines()
+    assert json.loads(answer) == {"missing": [], "numba": False, "result": 16} and loaded == "False"
+    assert library.stat().st_mtime_ns == before and not list(library.parent.glob("*.names"))
+    for content in (b"", library.read_bytes()[:-1], library.read_bytes() + b"x", b"not a library" * 100):      # the disk was full, or somebody wrote over it
+        library.unlink()
+        library.write_bytes(content)
+        assert shapes.run()["result"] == 16 and library.stat().st_size != len(content)
+
+
+@pytest.mark.parametrize("linker", ["", "#!/bin/sh\nexit 1\n", "#!/bin/sh\nexec sleep 0\n"], ids=["none", "one that fails", "one that makes nothing"])
+def test_without_a_linker_that_works_llvmlite_loads_the_objects(shapes: Shapes, linker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes.run()
+    for library in shapes.libraries():
+        library.unlink()
+    bare = shapes.folder / "bin"
+    bare.mkdir()
+    if linker:
+        (bare / "ld").write_text(linker)
+        (bare / "ld").chmod(0o755)
+    monkeypatch.setenv("PATH", str(bare))
+    *_, answer, loaded = shapes.printed(LOADED_HOW).splitlines()
+    assert json.loads(answer) == {"missing": [], "numba": False, "result": 16} and loaded == "True" and not shapes.libraries()
+
+
+def test_the_newest_libraries_stay(shapes: Shapes) -> None:
+    shapes.run()
+    newest, = shapes.libraries()
+    for k in range(30):
+        old = newest.with_name(f"{k:032x}.so")
+        old.write_bytes(b"")
+        os.utime(old, (k, k))
+    newest.unlink()
+    assert shapes.run()["result"] == 16 and len(shapes.libraries()) == 16 and newest in shapes.libraries()
 
 
 @pytest.mark.parametrize("build", ["off", "checked"])

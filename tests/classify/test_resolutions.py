@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpi.classify.inspection import INSPECTION
-from dpi.classify.resolutions import ANSWER, LIFETIME_US, RESOLUTION, SPACING_US, Resolutions, learn, note, resolve
+from dpi.classify.resolutions import ANSWER, LIFETIME_US, RESOLUTION, SPACING_US, WAYS, Resolutions, learn, note, resolve
 from dpi.flow.table import SHARD
 from dpi.jit import entry, records
 
@@ -74,10 +74,33 @@ def test_the_name_a_client_was_told(steps, address, before, together, data):
         plain["addresses"][0][:16] = [of + 1] * 16
         noted(list_, shard, inspection)
         if shard[0].answers == together:
-            learned(table.entries, table.text, table.head, seed, list_, shard)
-    learned(table.entries, table.text, table.head, seed, list_, shard)
+            learned(table.buckets, table.text, table.head, seed, list_, shard)
+    learned(table.buckets, table.text, table.head, seed, list_, shard)
     if before < 14:
         before = answers[before % len(answers)][0] if answers else before
-    found = resolved(table.entries, table.text, table.head, seed, np.full(16, address + 1, np.uint8), np.array([before]))
+    found = resolved(table.buckets, table.text, table.head, seed, np.full(16, address + 1, np.uint8), np.array([before]))
     said = table.text[found >> 16:(found >> 16) + (found & 0xFFFF)].tobytes().decode() if found else ""
     assert said == expected(answers, address, before)
+
+
+def test_of_more_names_than_a_bucket_has_room_for_the_one_told_longest_ago_goes():
+    table, list_, shard, inspection = Resolutions(WAYS, 4096), records(1, ANSWER), records(1, SHARD), records(1, INSPECTION)
+    plain = inspection.view(np.ndarray)
+
+    def tell(word: bytes, time: int) -> None:
+        plain["time"][0], plain["name_length"][0], plain["name_count"][0] = time, len(word), 1
+        plain["name"][0][:len(word)] = list(word)
+        plain["addresses"][0][:16] = [1] * 16
+        noted(list_, shard, inspection)
+        learned(table.buckets, table.text, table.head, SEED, list_, shard)
+
+    def said(before: int) -> str:
+        found = resolved(table.buckets, table.text, table.head, SEED, np.full(16, 1, np.uint8), np.array([before]))
+        return table.text[found >> 16:(found >> 16) + (found & 0xFFFF)].tobytes().decode()
+
+    for k in range(WAYS):
+        tell(b"%d.example" % k, HOUR + k)
+    tell(b"0.example", HOUR + 20)                   # told again: now 1.example is the one told longest ago
+    assert said(HOUR + 1) == "1.example"
+    tell(b"new.example", HOUR + 5)                  # of a capture whose times lie before: what was told last is kept all the same
+    assert (said(HOUR + 1), said(HOUR + 3), said(HOUR + 5)) == ("0.example", "3.example", "new.example")

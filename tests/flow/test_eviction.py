@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -196,6 +197,7 @@ def conversation(number: int, steps: int, time: int) -> list[Frame]:
     return frames
 
 
+@pytest.mark.skipif(BUILD == "off", reason="slow as plain Python")
 def test_established_flows_keep_their_place_and_their_counters() -> None:
     """A table of 256 under twenty times as many half-open connections, answered ones and one-packet flows among them: no conversation is touched,
     though they lie side by side and take most of it."""
@@ -261,6 +263,7 @@ def test_folds_of_a_minute_that_is_over_make_room_for_those_of_the_next() -> Non
     assert sum(row["folded"] for row in late) == room and len(late) <= 2 * caps
 
 
+@pytest.mark.skipif(BUILD == "off", reason="slow as plain Python")
 def test_a_sweep_that_fills_the_rows_goes_on_under_a_flood() -> None:
     """More folds end with a minute than rows have room at once, and a flood that is folded makes no row: the sweep must go on all the same."""
     room, turn = 16384, START + 3_000_000

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dpi.capture.block import Block
 from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
+from dpi.jit import BUILD
 from dpi.rules import load
 from dpi.shard import Limits, Origin, Shard
 from tests.flow.test_flows import PCAPS, SMALL, Kept
@@ -38,6 +41,7 @@ def rows(change_at: int, directory: Path | None) -> list[dict[str, object]]:
     return sorted(shown, key=lambda row: str(sorted(row.items(), key=str)))
 
 
+@pytest.mark.skipif(BUILD == "off", reason="slow as plain Python")
 def test_names_survive_other_numbers(tmp_path: Path) -> None:
     rules = load()
     (tmp_path / "first.toml").write_text(SHIFTED.format(category=rules.categories[1]))

@@ -2,7 +2,8 @@
 
 The frames of the captures in pcaps/ go through a whole shard (decode, flows, first bytes, classification, rows) in their order, some lost,
 doubled, late, cut or damaged, so that what is kept between packets (fragments, streams, CRYPTO frames, parser state) meets hostile
-sequences. Each frame lies against a guard page; sinks receive every row.
+sequences. Each frame lies against a guard page; sinks receive every row, among them all detectors with a small table, and with them what frames say of
+the segment; who has an address is learned from whoever says so.
 """
 from __future__ import annotations
 
@@ -16,17 +17,34 @@ import numpy as np
 from dpi.batch import Batch
 from dpi.capture.block import Block
 from dpi.capture.frame import FRAME
+from dpi.capture.intake import Intake
+from dpi.capture.sighting import Sightings
+from dpi.detection import watchman_of
+from dpi.identity.event import SOURCES
+from dpi.identity.sessions import Learning, Sessions
 from dpi.jit import records
 from dpi.rules import load
+from dpi.settings import Detect, Settings
 from dpi.shard import Limits, Origin, Shard
 from tests.hostile.child import survive
 from tests.hostile.samples import Sample, samples
 from tests.hostile.seeds import PCAPS, frames
+from tests.security.said import advertised, advertisement, arp, offered
 
 TARGET = "tests.hostile.replays:Replays"
 PASSES = (("on", "end"), ("checked", "own"))
 #: Small on purpose: tables, pools and buffers are full all the time
 LIMITS = Limits(flows=64, facts=16, streams=8, exports=2048, transactions=8192, seconds=64)
+
+
+def segment() -> list[Sample]:
+    """Who has an address and who serves there, as frames say it, under no to three VLAN tags."""
+    found: list[bytes] = []
+    for k, tags in enumerate(((), (10,), (10, 20), (1, 2, 3))):
+        who = ("host", "rogue")[k & 1]
+        found += [arp("host", "192.0.2.1", 1, tags), arp("rogue", "192.0.2.1", 2, tags), advertisement(who, "fe80::1", vlans=tags),
+                  offered(who, f"192.0.2.{1 + k}", vlans=tags), advertised(who, f"fe80::{1 + k}")]
+    return [Sample(f"of the segment {k}", 1, one) for k, one in enumerate(found)]
 
 
 class Counted:
@@ -53,24 +71,31 @@ class Replays:
     def __init__(self) -> None:
         self.samples: list[Sample] = [one for path in sorted(PCAPS.glob("*.pcap*")) for one in frames(path.name)]
         # in between, tunnels and fragments that the captures do not have
-        for place, one in enumerate(samples()):
+        for place, one in enumerate([*samples(), *segment()]):
             self.samples.insert(place * 7 % len(self.samples), one)
         self.rules = load()
         self.frames = records(1, FRAME)
         self.random = Random(7)
         self.shard: Any = None
         self.sink = Counted()
+        self.settings = Settings(detect=Detect(max_keys=1024))
         self.time = self.given = 0
 
     def fresh(self) -> None:
         """End the shard (its rows must account for every packet) and begin another."""
         if self.shard is not None:
             self.shard.finish()
+            self.watchman.end()
+            assert not self.sink.packets or self.watchman.counters()["rows"], "detectors were given nothing"
             counters = self.shard.intake.timeline.row
             assert counters.packets == self.given and self.sink.packets + counters.refused == self.given, (
                 self.given, int(counters.packets), int(counters.refused), self.sink.packets)
         self.sink = Counted()
-        self.shard = Shard(self.rules, LIMITS, [self.sink])
+        watchman = watchman_of(self.settings, [self.sink])
+        assert watchman is not None
+        self.watchman = watchman
+        tap = Sessions(Learning(kinds=sum(SOURCES.values()), most=1024)).tap()
+        self.shard = Shard(self.rules, LIMITS, [self.sink, watchman], Intake(True, LIMITS.seconds, tap=tap, sightings=Sightings(watchman.hears)))
         self.shard.begin(Origin("hostile"))
         self.time, self.given = 1_700_000_000_000_000, 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dpi.identity.stamper import _in_use
+from dpi.batch import Named
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 400])
@@ -12,6 +12,7 @@ from dpi.identity.stamper import _in_use
 def test_a_batch_has_the_words_of_its_rows_and_no_other(count: int, file: int) -> None:
     words = [f"service {k}" for k in range(file)]
     codes = np.random.default_rng(count + file).integers(0, file, count).astype(np.uint32)
-    found = _in_use(codes, words)
+    found = Named(codes, words)
     assert list(found) == [words[code] for code in codes.tolist()]
     assert sorted(found.words) == (sorted({words[code] for code in codes.tolist()}) or [""]) and found.codes.dtype == np.uint32
+    assert [found[k] for k in range(len(found))] == [words[code] for code in codes.tolist()] == [found.words[code] for code in found.codes.tolist()]

@@ -15,7 +15,9 @@ from benchmarks.attacks import callers, families, responders
 from benchmarks.attacks.attack import attacks
 from benchmarks.attacks.judge import judged
 from benchmarks.attacks.place import ADDRESSES, ATTACKER, ATTACKER6, BINDINGS, VICTIM, VICTIM6, Place
+from dpi.detection import detectors_of
 from dpi.security.registry import every
+from dpi.settings import load
 
 SAID = {"name": "one", "kinds": ["port_scan"], "source": ATTACKER, "target": VICTIM, "customer": "c-1001", "limit": 60, "start": 1_795_949_940.0}
 ALERT = {"kind": "port_scan", "source": ATTACKER, "target": VICTIM, "customer_id": "c-1001", "first_time": 1_795_949_945_000_000}
@@ -47,6 +49,14 @@ def test_an_attack_says_what_is_to_be_told(one: Any) -> None:
     assert {one.source, one.target} - {""} <= known and (not one.customer or one.customer in BINDINGS)
 
 
+@pytest.mark.parametrize("one", [one for one in attacks() if one.settings], ids=lambda one: one.name)
+def test_the_settings_of_a_scene_are_settings(one: Any, tmp_path: Path) -> None:
+    file = tmp_path / "fullspan.toml"
+    file.write_text(one.settings)
+    loaded = load(file, {})
+    assert detectors_of(loaded)[0] and loaded != load(None, {})
+
+
 def test_scripts_that_attacks_start_are_there() -> None:
     """A name mistyped would be found only when the attack runs."""
     text = "\n".join(file.read_text() for file in [*Path(families.__path__[0]).glob("*.py"), Path(families.__path__[0]).parent / "servers.py"])
@@ -60,7 +70,7 @@ def test_scripts_that_attacks_start_are_there() -> None:
     ([], 0, 0, []),
     ([ALERT], 1, 0, []),
     ([ALERT, {**ALERT, "kind": "syn_flood"}], 1, 1, []),
-    ([ALERT, {**ALERT, "first_time": 1_795_949_946_000_000}], 2, 0, ["2 alerts"]),
+    ([ALERT, {**ALERT, "first_time": 1_795_949_946_000_000}], 2, 0, ["2 alerts port_scan"]),
     ([{**ALERT, "first_time": 1_795_950_001_000_000}], 1, 0, ["later than 60 s"]),
     ([{**ALERT, "first_time": "2026-11-29T10:59:05.000000Z", "target": "192.0.2.11", "customer_id": ""}], 1, 0, ["target 192.0.2.11", "customer none"]),
 ])

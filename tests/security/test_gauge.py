@@ -19,6 +19,7 @@ from tests.oracle import gauge as oracle
 from tests.security.made import BEGIN, SECOND, batch, row, words
 
 PORTS = port_classes()
+ROOMY = 1 << 16             # keys beside the thousand or so that an example counts: with a seed of each run, a bucket of fewer may be full by chance
 HOSTS = ("10.0.0.1", "10.0.0.2", "172.32.1.2", "192.0.2.9", "2001:db8::1", "2001:db8:0:1::2", "224.0.0.5", "ff02::1", "fd00::9", "172.31.0.1", "fe90::1",
          "100.100.0.1", "192.168.7.7", "169.254.0.9", "127.0.0.1")
 ROWS = st.lists(st.fixed_dictionaries({
@@ -69,8 +70,9 @@ def test_counts_are_those_of_the_twin_in_any_order(rows: list[dict[str, Any]], r
     made = [row(**one) for one in rows]
     random.shuffle(made)
     whole = batch(made)
-    one = watchman(RULES)
+    one = watchman(RULES, keys=ROOMY)
     one.write(whole)
+    assert one.counters()["evicted"] == 0
 
     def matches(record: Any, asked: Rule) -> bool:
         bits = int(facts(record, PORTS))
@@ -157,19 +159,19 @@ def test_hostile_rows_do_no_harm() -> None:
 
 
 @pytest.mark.compiled
-def test_two_million_sources_take_no_more_room() -> None:
+def test_ten_million_sources_take_no_more_room() -> None:
     rules = [rule(key=CLIENT, of=SERVERS), rule(key=SERVER, of=CLIENTS, limits=Limits(packets=1000)), rule(key=CLIENT, of=SERVER_PORTS, window=3600)]
     one = watchman(rules, keys=1 << 14)
     room = sum(array.nbytes for array in one._counting.arrays.values())
     made = batch([row("10.0.0.1", "192.0.2.1")] * 20_000)
     plain = made.records.view(np.ndarray)
-    for k in range(100):
+    for k in range(500):
         plain["client_ip"][:, 1] = 0xFFFF0000 | (np.arange(20_000, dtype=np.uint64) + np.uint64(20_000 * k + 1) << np.uint64(32))
         one.write(made)
     assert sum(array.nbytes for array in one._counting.arrays.values()) == room < 8 << 20
     target = [e for e in entries(one) if int(e["rule"]) == 1]
-    assert [int(e["packets"]) for e in target] == [2_000_000] and abs(int(target[0]["distinct"]) - 2_000_000) < 600_000
-    assert one.counters()["evicted"] > 1_000_000 and len(entries(one)) <= 1 << 14
+    assert [int(e["packets"]) for e in target] == [10_000_000] and abs(int(target[0]["distinct"]) - 10_000_000) < 3_000_000
+    assert one.counters()["evicted"] > 5_000_000 and len(entries(one)) <= 1 << 14
 
 
 def test_the_kernel_stops_where_there_is_no_room_to_tell() -> None:

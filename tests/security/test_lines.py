@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpi.batch import Batch, Coded
+from dpi.batch import AnyColumn, Batch, Coded, Named
 from dpi.flow.row import ROW
 from dpi.jit import BUILD, records
 from dpi.security.lines import LINK, SERVICE, Lines
 from dpi.security.metering import PLACES, SLOT
+from dpi.security.meters import Meters
 from dpi.security.registry import Asked, configured
 from dpi.security.usual import Usual
 from tests.oracle import metering as oracle
@@ -50,7 +51,7 @@ def test_meters_are_those_of_the_twin(rows: list[dict[str, Any]]) -> None:
     lines, one = Lines(faults()), made_of(rows)
     if rows:
         lines.take(one, one.records)
-    numbers = {(kind, name): number + 1 for (kind, name), number in lines._numbers.items()}
+    numbers = {(kind, name): number + 1 for kind, names in enumerate(lines._register._numbers) for name, number in names.items()}
     of = [each["of"] for each in rows]
     clients, servers = ([numbers.get((SERVICE, SERVICES[each[at]]), 0) for each in of] for at in (0, 1))
     vlans = [numbers.get((1, str(each["vlan"])), 0) for each in rows]
@@ -59,24 +60,22 @@ def test_meters_are_those_of_the_twin(rows: list[dict[str, Any]]) -> None:
     free = [side in (1, 2) and not (servers if side == 2 else clients)[k] for k, side in enumerate(local)]
     nets = [numbers.get((3, str(ip_network(f"{end}/{48 if ':' in end else 24}", False))), 0) if one else 0 for end, one in zip(near, free, strict=True)]
     wanted = oracle.meters(one.records.view(np.ndarray), clients, servers, vlans, nets, local, numbers.get((LINK, "wire"), 0))
-    for place, slot in enumerate(lines._arrays["slots"].tolist()):
-        for number in range(len(lines._about)):
-            meter = lines._arrays["meters"].view(np.ndarray)[place * lines._room + number]
-            for name, value in wanted.get((slot, number), {}).items():
-                assert int(meter[name]) == value, (slot - BEGIN // SLOT, number, name)
-    assert {slot for slot, _ in wanted} <= set(lines._arrays["slots"].tolist())
+    found = {(slot, int(line)): meter for slot in lines._meters.slots.tolist() for line, meter in zip(*lines._meters.of(slot, 99), strict=True)}
+    assert found.keys() == wanted.keys()
+    for key, values in wanted.items():
+        assert {name: int(found[key][name]) for name in values} == values, key
 
 
 def test_what_is_usual_is_the_mean_of_the_first_slots_and_then_a_weighted_one() -> None:
-    usual, values = Usual(2), np.random.default_rng(7).uniform(1, 9, 200)
+    usual, values, lines = Usual(9), np.random.default_rng(7).uniform(1, 9, 200), np.array([3, 5])
     mean = deviation = 0.0
     for k, value in enumerate(values.tolist()):
-        usual.learn("near_rtt", np.array([value, 0.0]), np.array([True, False]), np.array([k >= 150, False]))
+        usual.learn("near_rtt", lines[:1], np.array([value]), np.array([k >= 150]))
         weight = max(0.05, 1 / (k + 1)) if k < 150 else 0.005
         deviation += weight * ((abs(value - mean) if k else 0.0) - deviation)
         mean += weight * (value - mean)
-    assert usual.of("near_rtt", 2)[0] == pytest.approx([mean, 0.0], rel=1e-4) and usual.of("near_rtt", 2)[1] == pytest.approx([deviation, 0.0], rel=1e-3)
-    assert usual.of("near_rtt", 2)[2].tolist() == [200, 0]
+    of = usual.of("near_rtt", lines)
+    assert of[0] == pytest.approx([mean, 0.0], rel=1e-4) and of[1] == pytest.approx([deviation, 0.0], rel=1e-3) and of[2].tolist() == [200, 0]
 
 
 def test_rows_of_any_bytes_are_borne() -> None:
@@ -99,31 +98,101 @@ def test_more_slots_than_there_are_places_close_the_oldest() -> None:
     lines = Lines(faults())
     one = batch([row("192.0.2.1", "192.0.2.2", at=30 * k) for k in range(PLACES + 10)], source=Coded.same("wire", PLACES + 10))
     lines.take(one, one.records)
-    assert sorted(lines._arrays["slots"].tolist()) == [BEGIN // SLOT + k for k in range(10, PLACES + 10)] and lines.counters()["lines_late"] == 0
+    assert sorted(lines._meters.slots.tolist()) == [BEGIN // SLOT + k for k in range(10, PLACES + 10)] and lines.counters()["lines_late"] == 0
     late = batch([row("192.0.2.1", "192.0.2.2", at=0)], source=Coded.same("wire", 1))
     lines.take(late, late.records)
     assert lines.counters()["lines_late"] == 1
 
 
 def test_lines_are_bounded_and_what_has_none_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dpi.security.lines.MOST", 300)
+    monkeypatch.setattr("dpi.security.register.MOST", 300)
     count, lines = 400, Lines(faults())
     names = [f"s-{k}" for k in range(count)]
     one = batch([row("192.0.2.1", "192.0.2.2", at=k / 10) for k in range(count)], source=Coded.same("wire", count), client_service_id=Coded.of(names))
     lines.take(one, one.records)
     assert lines.counters()["lines"] == 300 and lines.counters()["lines_full"] == 101
-    meters = lines._arrays["meters"].view(np.ndarray)
-    assert len(meters) == PLACES * 300 and int(meters["near_packets"].sum()) == 2 * count - 101
+    meters = [lines._meters.of(slot, 300)[1] for slot in lines._meters.slots.tolist()]
+    assert lines._meters.room == 300 and sum(int(one["near_packets"].sum()) for one in meters) == 2 * count - 101
     assert lines.end() == [] and lines.counters()["lines"] == 0
 
 
 def test_links_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dpi.security.lines.LINKS", 3)
+    monkeypatch.setattr("dpi.security.register.LINKS", 3)
     lines = Lines(faults())
     for k in range(5):
         one = batch([row("192.0.2.1", "192.0.2.2", at=k)], source=Coded.same(f"wire {k}", 1))
         assert lines.take(one, one.records) == []
     assert lines.counters()["lines"] == 3 and lines.counters()["lines_full"] == 2
+
+
+def test_lines_have_meters_in_the_slots_in_which_they_are_heard_of_and_no_more_than_they_need() -> None:
+    made, busy = Meters(64, 1 << 17), np.arange(1, 61, dtype=np.uint32)
+    none, nobody = np.zeros(60, np.uint32), np.zeros(60, np.uint8)
+    made.head["free"] = 25              # the rest is another's: more are made under way, while slots have some
+    for at in range(5):
+        one = batch([row("192.0.2.1", "192.0.2.2", at=30 * at) for _ in busy]).records
+        assert made.gather(one, busy, none, none, none, nobody, 0, 0, 60) == 60
+        made.grow(64 + at)
+    slots = [BEGIN // SLOT + at for at in range(5)]
+    for slot in slots:
+        met, meters = made.of(slot, 64)
+        assert met.tolist() == list(range(60)) and meters["near_packets"].tolist() == [1] * 60
+    free = int(made.head["free"])
+    for slot in slots:
+        made.close(slot, 64)
+        assert len(made.of(slot, 64)[0]) == 0
+    assert int(made.head["free"]) == free + 300
+    assert made.gather(one, busy, none, none, none, nobody, 0, 0, 60) == 60         # what was another slot's begins at nothing
+    assert made.of(slots[4], 64)[1]["near_packets"].tolist() == [1] * 60 and int(made.head["free"]) == free + 240
+    numbers = made._arrays["free"][:free + 240].tolist()
+    assert len(set(numbers)) == len(numbers) and 0 not in numbers
+
+
+def shared(made: Batch, vocabulary: dict[str, list[str]]) -> Batch:
+    """The same rows with columns whose words are those of a vocabulary."""
+    columns: dict[str, AnyColumn] = dict(made.columns)
+    for name in [one for one in columns if one.endswith(("service_id", "customer_id"))]:
+        words = vocabulary[name.partition("_")[2]]
+        columns[name] = Named(np.array([words.index(word) for word in columns[name]], np.uint32), words)
+    return Batch(made.table, made.count, columns, made.records)
+
+
+def test_columns_with_a_vocabulary_are_told_of_as_plain_words_are() -> None:
+    told, known = [], []
+    for kind in ("plain", "shared"):
+        rng, lines, out = np.random.default_rng(5), Lines(faults(), lambda probe, interface: (interface, 0)), []
+        words = ["", *(f"s-{k}" for k in range(60, 0, -1))]
+        for at in range(14):
+            of = np.minimum(rng.integers(0, 90, (2, 40)), 60)
+            lost = [60 * int(at in (5, 6, 11) and code % 9 == 1) for code in of[0].tolist()]
+            rows = [row("192.0.2.1", "192.0.2.2", at=30 * at, client_packets=400, client_payload_bytes=1, client_retransmissions=one,
+                        client_rtt_us=NONE, server_rtt_us=NONE, server_response_us=NONE) for one in lost]
+            columns = {f"{side}_{what}": Coded.of([words[code] and prefix + words[code] for code in codes.tolist()])
+                       for side, codes in zip(("client", "server"), of, strict=True) for what, prefix in (("service_id", ""), ("customer_id", "c-"))}
+            made = batch(rows, source=Coded.same(f"wire {at % 2}", 40), **columns)
+            if at == 7:         # bindings are read anew
+                words = ["", *sorted(words[1:], key=lambda word: word[::-1])]
+            if kind == "shared":
+                if at in (0, 7):
+                    vocabulary = {"service_id": list(words), "customer_id": [word and f"c-{word}" for word in words]}
+                made = shared(made, vocabulary)
+            out += lines.take(made, made.records)
+        known.append(lines.counters())
+        told.append([vars(each) for each in out + lines.end()])
+    assert known[0] == known[1] and known[0]["lines"] == 62 and len(told[0]) > 5 and told[0] == told[1]
+
+
+def test_lines_go_on_by_name_where_the_vocabulary_changes() -> None:
+    lines, names = Lines(faults()), [f"s-{k}" for k in range(1, 6)]
+    one = batch([row("192.0.2.1", "192.0.2.2", at=k) for k in range(5)], source=Coded.same("wire", 5))
+    for vocabulary, numbers in ((["", *names], [1, 2, 3, 4, 0]), (["", "s-9", *names[::-1]], [6, 5, 4, 3, 1]), (["", *names], [1, 2, 3, 4, 5])):
+        columns = {**one.columns, "client_service_id": Named(np.array(numbers, np.uint32), vocabulary)}
+        lines.take(Batch("flows", 5, columns, one.records), one.records)
+    plain = {**one.columns, "client_service_id": Coded.of(["s-1", "s-2", "s-3", "s-4", "s-10"])}
+    lines.take(Batch("flows", 5, plain, one.records), one.records)
+    met, meters = lines._meters.of(BEGIN // SLOT, lines.counters()["lines"])
+    packets = {lines._register.names[line]: int(meter["near_packets"]) for line, meter in zip(met.tolist(), meters, strict=True)}
+    assert packets == {"wire": 20, "s-1": 4, "s-2": 4, "s-3": 4, "s-4": 4, "s-5": 1, "s-9": 1, "s-10": 1}
 
 
 @pytest.mark.compiled
