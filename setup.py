@@ -17,8 +17,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["dpi", "dpi.*"]),
-    package_data={"dpi": ["reports/html/*", "reports/language/*"]},
+    packages=find_packages(include=["dpi", "dpi.*", "bss", "bss.*"]),
+    package_data={"dpi": ["reports/html/*", "reports/language/*"], "bss": ["language/*", "migrations/*.mako", "pages/html/*", "samples/*", "samples/*/*"]},
     data_files=[("share/fullspan/rules/apps", RULES), ("share/fullspan/rules/examples/tags", EXAMPLES)],
     install_requires=[
         "chdb>=4.4,<5",
@@ -42,10 +42,14 @@ setup(
         "zstandard>=0.22",
     ],
     extras_require={
+        # the business layer: `fullspan bss`; a probe needs none of it
+        "bss": ["alembic>=1.14", "argon2-cffi>=23.1", "authlib>=1.6", "chinese-calendar>=1.10", "cryptography>=43", "fastapi>=0.115", "httpx>=0.27",
+                "openpyxl>=3.1", "phonenumbers>=8.13", "psycopg[binary,pool]>=3.2", "pydantic>=2.9", "pyotp>=2.9", "pypinyin>=0.53", "python-multipart>=0.0.12",
+                "rapidfuzz>=3.10", "sqlalchemy>=2.0.36,<3", "uvicorn>=0.32", "uvloop>=0.21; platform_system != 'Windows'", "httptools>=0.6", "xlsxwriter>=3.2"],
         "pandas": ["pandas>=2.2"],
         "test": ["pytest>=8", "hypothesis>=6.100", "scapy>=2.6", "dpkt>=1.9.8", "cryptography>=43", "pandas>=2.2", "playwright>=1.45",
                  "mypy>=1.13", "ruff>=0.8", "import-linter>=2.1", "clickhouse-connect>=0.8", "aiosmtpd>=1.4.6", "mmdb_writer>=0.2.5",
-                 "openpyxl>=3.1", "pypdf>=5"],
+                 "openpyxl>=3.1", "pypdf>=5", "schemathesis>=4", "time-machine>=2.16"],
     },
     entry_points={
         "console_scripts": ["fullspan = dpi.cli.main:main"],
@@ -60,6 +64,7 @@ setup(
             "audit = dpi.cli.audit:command",
             "hold = dpi.cli.hold:command",
             "alerts = dpi.cli.alerts:command",
+            "bss = bss.cli:command",
         ],
     },
 )
