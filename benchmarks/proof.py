@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--captures", metavar="DIR", help="more captures for the proof of exactness")
     parser.add_argument("--minutes", metavar="N", type=int, help="of the soak, where not 30")
     parser.add_argument("--rows", metavar="N", type=int, help="flows of the month, where not 100 million")
+    parser.add_argument("--store", metavar="DIR", help="where the month of `scale` is kept; one that is there is asked as it is")
     asked = parser.parse_args()
     failed = False
     for name, command in PROOFS:
@@ -67,6 +68,9 @@ def main() -> None:
         if name == "scale" and asked.rows:
             command = [*command, "--rows", str(asked.rows)]
             said = " ".join(command)
+        if name == "scale" and asked.store:
+            command = [*command, "--store", str(Path(asked.store).resolve())]
+            said += f" --store {Path(asked.store).name}"
         began = time.perf_counter()
         done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
         head = (f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}\n{machine()}\ncommand: python {said}\n"
