@@ -6,7 +6,8 @@ audit log (`record`), events (`emit`). They raise Refusal, and then nothing of t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -120,8 +121,19 @@ class Desk:
     def deny(self, action: str, row: Table | tuple[str, str], refusal: Refusal, **tried: Any) -> Refusal:
         """Have a refused act on record, in a transaction of its own: the act itself is undone. Gives the refusal, to be raised."""
         named = row if isinstance(row, tuple) else (type(row).__tablename__, _key(row))
-        self.denied.append((f"{action}.refused", named, refusal.what, {**tried, "kind": refusal.kind, "mend": refusal.mend}))
+        self.denied.append((f"{action}.refused", (named[0], named[1][:64]), refusal.what, {**tried, "kind": refusal.kind, "mend": refusal.mend}))
         return refusal
+
+    @contextmanager
+    def answering(self, action: str, row: Table | tuple[str, str], **tried: Any) -> Iterator[None]:
+        """Whatever is refused within is on record, once: what was tried with which row, and why not."""
+        before = len(self.denied)
+        try:
+            yield
+        except Refusal as refusal:
+            if len(self.denied) == before:
+                self.deny(action, row, refusal, **tried)
+            raise
 
     def emit(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         """Tell others of it, once this act is committed. kind: such as `productOrder.stateChange`; data holds ids and states, no personal field."""

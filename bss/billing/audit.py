@@ -80,24 +80,25 @@ def listed(desk: Desk, run_id: str, kind: str = "", cleared: bool | None = None)
 
 def clear(desk: Desk, run_id: str, reason: str, finding_ids: Sequence[str] = (), kind: str = "") -> int:
     """Say of findings that they are as they should be, and why: of these, or of all of a kind. How many."""
-    desk.demand("bill.write")
-    run = desk.find(BillRun, run_id, lock=True)
-    if not reason.strip():
-        raise Refusal("invalid", "a reason is needed to clear what was found", "reason", "say why it is right")
-    if not finding_ids and kind not in FINDINGS:
-        raise Refusal("invalid", "it is said which findings are cleared", "finding", f"name some, or a kind: {', '.join(FINDINGS)}")
-    if run.state not in ("audited", "approved", "issued"):
-        raise Refusal("conflict", f"the run is {run.state}", f"run {run.id}", "audit it first")
-    query = desk.select(BillFinding).where(BillFinding.run_id == run.id, BillFinding.cleared.is_(None))
-    query = query.where(BillFinding.id.in_(list(finding_ids))) if finding_ids else query.where(BillFinding.kind == kind)
-    found: list[Any] = list(desk.session.execute(query).scalars())
-    if finding_ids and len(found) != len(set(finding_ids)):
-        raise Refusal("missing", "one of the findings is not there, or was cleared", "finding", "look at the list")
-    for one in found:
-        one.cleared, one.cleared_by, one.reason = desk.now, desk.actor.id or None, reason[:400]
-    desk.session.flush()
-    desk.record("bill_run.clear", run, after={"findings": len(found), "kind": kind or "some"}, reason=reason)
-    return len(found)
+    with desk.answering("bill_run.clear", ("bill_run", run_id), kind=kind, findings=list(finding_ids)[:20], reason=reason):
+        desk.demand("bill.write")
+        run = desk.find(BillRun, run_id, lock=True)
+        if not reason.strip():
+            raise Refusal("invalid", "a reason is needed to clear what was found", "reason", "say why it is right")
+        if not finding_ids and kind not in FINDINGS:
+            raise Refusal("invalid", "it is said which findings are cleared", "finding", f"name some, or a kind: {', '.join(FINDINGS)}")
+        if run.state not in ("audited", "approved", "issued"):
+            raise Refusal("conflict", f"the run is {run.state}", f"run {run.id}", "audit it first")
+        query = desk.select(BillFinding).where(BillFinding.run_id == run.id, BillFinding.cleared.is_(None))
+        query = query.where(BillFinding.id.in_(list(finding_ids))) if finding_ids else query.where(BillFinding.kind == kind)
+        found: list[Any] = list(desk.session.execute(query).scalars())
+        if finding_ids and len(found) != len(set(finding_ids)):
+            raise Refusal("missing", "one of the findings is not there, or was cleared", "finding", "look at the list")
+        for one in found:
+            one.cleared, one.cleared_by, one.reason = desk.now, desk.actor.id or None, reason[:400]
+        desk.session.flush()
+        desk.record("bill_run.clear", run, after={"findings": len(found), "kind": kind or "some"}, reason=reason)
+        return len(found)
 
 
 def waiting(desk: Desk, bill_id: str) -> list[str]:

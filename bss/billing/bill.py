@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Select, select, update
 
-from bss.billing import issuing, journal, run, settling, states
+from bss.billing import issuing, journal, payment, run, settling, states
 from bss.desk import Desk
 from bss.refusal import Refusal
-from bss.tables import Bill, BillLine, BillRun, CreditNote
+from bss.tables import Bill, BillLine, BillRun, CreditNote, Payment
 from bss.tables.billing import LINE_KINDS
 
 #: States that people bring a bill to; the rest follows from payments.
@@ -65,6 +65,7 @@ def _sent(desk: Desk, bill: Bill) -> None:
     of = desk.session.get_one(BillRun, bill.run_id)
     if of.state not in ("approved", "issued"):
         raise Refusal("conflict", f"its run is {of.state}", f"run {of.id}", "have the run approved")
+    issuing.applicable(desk, bill_id=bill.id)
     bill.version -= 1           # issuing takes the next one
     issuing.issue(desk, [bill])
     desk.record("bill.issue", bill, after={"number": bill.number})
@@ -72,13 +73,17 @@ def _sent(desk: Desk, bill: Bill) -> None:
 
 def write_credit(desk: Desk, bill_id: str, reason: str) -> CreditNote:
     """A credit note in full of a bill that was sent, as a draft for a second person."""
-    desk.demand("bill.write")
-    bill = desk.find(Bill, bill_id, lock=True)
-    if bill.number is None or bill.credited:
-        raise desk.deny("credit_note.write", bill, Refusal("conflict", "the bill is credited already" if bill.credited else f"the bill is {bill.state}: it was "
-                                                           "never sent", f"bill {bill.number or bill.id}", "void it" if bill.number is None else ""))
-    if not reason.strip():
-        raise Refusal("invalid", "a reason is needed to credit a bill", "reason", "give one sentence")
+    with desk.answering("credit_note.write", ("bill", bill_id), reason=reason):
+        desk.demand("bill.write")
+        bill = desk.find(Bill, bill_id, lock=True)
+        if bill.number is None or bill.credited:
+            raise Refusal("conflict", "the bill is credited already" if bill.credited else f"the bill is {bill.state}: it was never sent",
+                          f"bill {bill.number or bill.id}", "void it" if bill.number is None else "")
+        query = select(CreditNote.id).where(CreditNote.bill_id == bill.id, CreditNote.state == "draft")
+        if (other := desk.session.execute(query).scalar()) is not None:
+            raise Refusal("conflict", f"credit note {other} of the bill waits for a second person", f"bill {bill.number}", "have that decided")
+        if not reason.strip():
+            raise Refusal("invalid", "a reason is needed to credit a bill", "reason", "give one sentence")
     row = desk.add(CreditNote(bill_id=bill.id, customer_id=bill.customer_id, reason=reason[:400], gross=bill.gross, written=desk.now,
                               written_by=desk.actor.id or None))
     desk.record("credit_note.write", row, after={"bill": bill.number, "gross": str(bill.gross)}, reason=reason)
@@ -87,10 +92,15 @@ def write_credit(desk: Desk, bill_id: str, reason: str) -> CreditNote:
 
 def decide_credit(desk: Desk, note_id: str, approve: bool, reason: str = "") -> CreditNote:
     """Issue a credit note, or reject it, as the second person. What the bill charged may be charged again; what was paid of it is the account's balance."""
+    with desk.answering("credit_note.decide", ("credit_note", note_id), issue=approve, reason=reason):
+        return _decided(desk, note_id, approve, reason)
+
+
+def _decided(desk: Desk, note_id: str, approve: bool, reason: str) -> CreditNote:
     desk.demand("bill.approve")
     row = desk.find(CreditNote, note_id, lock=True)
     if row.state != "draft":
-        raise desk.deny("credit_note.decide", row, Refusal("conflict", f"the credit note is {row.state}", f"credit note {row.number or row.id}"))
+        raise Refusal("conflict", f"the credit note is {row.state}", f"credit note {row.number or row.id}")
     desk.another(row.written_by, "issuing a credit note")
     if not approve and not reason.strip():
         raise Refusal("invalid", "a reason is needed to reject it", "reason", "give one sentence")
@@ -105,6 +115,10 @@ def decide_credit(desk: Desk, note_id: str, approve: bool, reason: str = "") -> 
 
 
 def _credit(desk: Desk, bill: Bill, note: CreditNote) -> None:
+    if bill.gross < 0:          # what it owed is the customer's balance: it goes back with it, or he had it twice
+        query = select(Payment).where(Payment.source == f"credit/{bill.id}").with_for_update()
+        if (owed := desk.session.execute(query).scalar_one_or_none()) is not None:
+            payment.taken_back(desk, owed, f"credit note {note.number}")
     for one in settling.matches_of(desk, bill_id=bill.id):
         settling.part(desk, one)
     net: dict[str, Decimal] = defaultdict(Decimal)

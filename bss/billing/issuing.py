@@ -16,12 +16,13 @@ from bss import identifier
 from bss.billing import joints, journal, run, settling, states
 from bss.billing.account import balances
 from bss.billing.journal import today
+from bss.database import lots
 from bss.desk import Desk
 from bss.office import Office
 from bss.people.scope import SYSTEM, Actor
 from bss.refusal import Refusal
 from bss.running import bulk
-from bss.tables import Bill, BillCounter, BillingAccount, BillLine, BillRun, Customer, JournalEntry, Outbox, Party, Payment
+from bss.tables import Bill, BillCounter, BillingAccount, BillLine, BillRun, Credit, Customer, JournalEntry, Outbox, Party, Payment
 from bss.working import job
 
 LOT = 500
@@ -39,40 +40,66 @@ def numbers(desk: Desk, series: str, count: int) -> list[str]:
 
 def lot(desk: Desk, run_id: str) -> int:
     """Issue the next bills of a run that is approved; how many, 0 where all of them are."""
-    desk.demand("bill.approve")
-    row = desk.find(BillRun, run_id, lock=True)
-    if row.state == "issued":
-        return 0
-    if row.state != "approved":
-        raise desk.deny("bill_run.issue", row, Refusal("conflict", f"the run is {row.state}: {states.RUN.meaning[row.state]}", f"run {row.id}",
-                                                       "have it approved by a second person"))
-    bills = list(desk.session.execute(select(Bill).where(Bill.run_id == row.id, Bill.state == "validated").order_by(Bill.id).limit(LOT)
-                                      .with_for_update().execution_options(populate_existing=True)).scalars())
-    if not bills:
-        row.issued = desk.now
-        run.step(desk, row, "issued")
-        desk.record("bill_run.issue", row, after={"bills": run.totals(desk, row.id)["bills"]})
-        return 0
-    issue(desk, bills)
-    desk.record("bill.issue", row, after={"first": bills[0].number, "last": bills[-1].number, "bills": len(bills)})
-    return len(bills)
+    with desk.answering("bill_run.issue", ("bill_run", run_id)):
+        desk.demand("bill.approve")
+        row = desk.find(BillRun, run_id, lock=True)
+        if row.state == "issued":
+            return 0
+        if row.state != "approved":
+            raise Refusal("conflict", f"the run is {row.state}: {states.RUN.meaning[row.state]}", f"run {row.id}", "have it approved by a second person")
+        bills = list(desk.session.execute(select(Bill).where(Bill.run_id == row.id, Bill.state == "validated").order_by(Bill.id).limit(LOT)
+                                          .with_for_update().execution_options(populate_existing=True)).scalars())
+        if not bills:
+            row.issued = desk.now
+            run.step(desk, row, "issued")
+            desk.record("bill_run.issue", row, after={"bills": run.totals(desk, row.id)["bills"]})
+            return 0
+        issue(desk, bills)
+        desk.record("bill.issue", row, after={"first": bills[0].number, "last": bills[-1].number, "bills": len(bills)})
+        return len(bills)
+
+
+def applicable(desk: Desk, run_id: str = "", bill_id: str = "") -> None:
+    """Refusal where bills that would be sent hold SLA credits and the actor may not apply these: sending a bill applies the credits on it, and who approves
+    credits is not who applies them. Said before anything is sent, whoever sends it in the end."""
+    query = select(BillLine.evidence).join(Bill, Bill.id == BillLine.bill_id).where(Bill.state == "validated", BillLine.kind == "credit")
+    query = query.where(Bill.run_id == run_id) if run_id else query.where(Bill.id == bill_id)
+    ids = [evidence["credit"] for evidence in desk.session.execute(query).scalars() if "carried_from" not in evidence]
+    where, mend = f"run {run_id}" if run_id else f"bill {bill_id}", "approve it, and have one with the role billing send it"
+    if ids and not desk.may("credit.apply"):
+        raise Refusal("forbidden", f"{len(ids)} SLA credits stand on what would be sent: sending applies them, which needs the permission 'credit.apply'",
+                      where, mend)
+    for some in lots(ids) if desk.actor.id else ():
+        if own := desk.session.execute(select(Credit.id).where(Credit.id.in_(some), Credit.decided_by == desk.actor.id).limit(1)).scalar():
+            raise Refusal("forbidden", f"credit {own} stands on what would be sent: sending applies it, and takes a second person beside who approved it",
+                          where, mend)
 
 
 def issue_all(office: Office, actor: Actor, run_id: str, told: Callable[[int], None] = lambda _count: None) -> None:
     """Issue all bills of a run, lot by lot, from where it stands."""
+    office.act(actor, lambda desk: _may(desk, run_id))
     while count := office.act(actor, lambda desk: lot(desk, run_id)):
         told(count)
 
 
+def _may(desk: Desk, run_id: str) -> None:
+    with desk.answering("bill_run.issue", ("bill_run", run_id)):
+        applicable(desk, run_id=run_id)
+
+
 def later(desk: Desk, run_id: str) -> None:
     """Have the worker issue them; a few are issued at once."""
-    desk.demand("bill.approve")
-    row = desk.find(BillRun, run_id)
-    if row.whole or len(row.customers) > run.FEW:
-        job.add(desk, "billing.issue", f"issue {row.id} {row.version}", {"run": row.id})
-        return
-    while lot(desk, run_id):
-        continue
+    with desk.answering("bill_run.issue", ("bill_run", run_id)):
+        desk.demand("bill.approve")
+        row = desk.find(BillRun, run_id)
+        if why := "" if row.state == "approved" else states.refusal(states.RUN, row.state, "issued"):
+            raise Refusal("conflict", why, f"run {row.id}")
+        applicable(desk, run_id=row.id)
+        if row.whole or len(row.customers) > run.FEW:
+            job.add(desk, "billing.issue", f"issue {row.id} {row.version}", {"run": row.id})
+            return
+        while lot(desk, run_id):
+            continue
 
 
 def issue_job(_office: Office, argument: dict[str, Any]) -> None:

@@ -13,12 +13,18 @@ from bss.tables import Credit, RatedCharge
 from bss.tickets import window
 
 
-def unclosed(desk: Desk, period: str) -> int:
-    """How many rated charges of a period are not closed yet: its bills can't be made before."""
+def unclosed(desk: Desk, period: str) -> str:
+    """Why a period's bills can't be made before its usage is closed: '' where they can. A 95th percentile is known with the close and not before, so that it
+    is not enough to look at the charges that are there."""
     if closing.closed(desk, period):
-        return 0
-    return desk.session.execute(select(func.count()).select_from(RatedCharge).where(RatedCharge.period == period,
-                                                                                   RatedCharge.state == "provisional")).scalar_one()
+        return ""
+    count = desk.session.execute(select(func.count()).select_from(RatedCharge).where(RatedCharge.period == period,
+                                                                                    RatedCharge.state == "provisional")).scalar_one()
+    if count:
+        return f"{count} rated charges of {period} are not closed"
+    if closing.due(desk, period):
+        return f"the usage of {period} is not closed"
+    return ""
 
 
 def charges(desk: Desk, customer_ids: Sequence[str], period: str) -> Iterator[tuple[str, RatedCharge]]:

@@ -10,10 +10,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from rapidfuzz import fuzz
-from sqlalchemy import literal, select
+from sqlalchemy import func, literal, select
 
 from bss.billing import payment, settling, states
 from bss.desk import Desk
+from bss.parties import finding
 from bss.refusal import Refusal
 from bss.running.kind import Column, when
 from bss.running.reading import Sheet
@@ -29,9 +30,11 @@ COLUMNS = (
     Column("payer", "对方户名", False, "who paid"),
     Column("remark", "摘要", False, "what the payer wrote: numbers of bills, accounts or customers are looked for in it"),
 )
-SURE, LIKELY = 92.0, 75.0           # of 100: how alike names are
+LIKELY = 75.0                       # of 100: how alike names are; sure are only those that are the same
 MOST = 5                            # suggestions
-_BILL, _ACCOUNT = re.compile(r"ZD\d{10}"), re.compile(r"ZH[0-9A-Z]{15}")
+#: Whole numbers: of a longer one the beginning is somebody else's.
+_BILL, _ACCOUNT = re.compile(r"(?<![0-9A-Z])ZD\d{10}(?![0-9A-Z])"), re.compile(r"(?<![0-9A-Z])ZH[0-9A-Z]{15}(?![0-9A-Z])")
+NAMES = 2000                        # open bills of one amount whose names are compared
 
 
 class Likely(NamedTuple):
@@ -76,8 +79,7 @@ def place(desk: Desk, row: Payment) -> str:
     found = likely(desk, row)
     sure = [one for one in found if one.sure]
     if sure and len({one.account_id for one in sure}) == 1:
-        named = [one.bill_id for one in sure if one.by == "number"]
-        payment.post(desk, row, desk.session.get_one(BillingAccount, sure[0].account_id), named or [sure[0].bill_id] if sure[0].by == "name" else named)
+        payment.post(desk, row, desk.session.get_one(BillingAccount, sure[0].account_id), [one.bill_id for one in sure])
         return row.state
     if found:
         if why := states.refusal(states.PAYMENT, row.state, "suggested"):
@@ -103,7 +105,7 @@ def _by_number(desk: Desk, row: Payment, remark: str) -> list[Likely]:
     """Bills that the payer named. They are sure where the amount is theirs, or one alone is named; more that don't come to the amount a person looks at."""
     numbers = sorted(set(_BILL.findall(remark)))[:50]
     bills = list(desk.session.execute(_open(desk, row.currency).where(Bill.number.in_(numbers)).order_by(Bill.due, Bill.id)).scalars()) if numbers else []
-    sure = len(bills) == 1 or sum((one.gross - one.paid for one in bills), Decimal(0)) == row.amount
+    sure = len(bills) == len(numbers) == 1 or sum((one.gross - one.paid for one in bills), Decimal(0)) == row.amount
     return [Likely(one.id, one.account_id, "number", 100.0, sure) for one in bills]
 
 
@@ -125,20 +127,28 @@ def _by_account(desk: Desk, row: Payment, remark: str) -> list[Likely]:
 
 
 def _by_name(desk: Desk, row: Payment, name: str) -> list[Likely]:
-    """Bills of just this amount, by how alike the payer's name is: sure where one alone is, and is very much so."""
+    """Bills of just this amount, by how alike the payer's name is: sure where it is the same name, of one such bill and of no other customer beside. Names
+    that differ in a letter are those of two branches of one company as often as not."""
     if not plain(name):
         return []
     query = _open(desk, row.currency).with_only_columns(Bill.id, Bill.account_id, BillingAccount.name, Party.name).join(
         BillingAccount, BillingAccount.id == Bill.account_id).join(Customer, Customer.id == Bill.customer_id).join(Party, Party.id == Customer.party_id)
-    found = []
-    for bill, account, own, party in desk.session.execute(query.where(Bill.gross - Bill.paid == literal(row.amount, Money)).limit(2000)).tuples():
+    found, looked = [], 0
+    for bill, account, own, party in desk.session.execute(query.where(Bill.gross - Bill.paid == literal(row.amount, Money)).limit(NAMES + 1)).tuples():
+        looked += 1
         score = max(alike(name, one) for one in (own, party) if one)
         if score >= LIKELY:
-            found.append(Likely(bill, account, "name", score, score >= SURE))
+            found.append(Likely(bill, account, "name", score, plain(name) in {plain(one) for one in (own, party) if one}))
     found.sort(key=lambda one: (-one.score, one.bill_id))
-    if len(found) > 1:
+    if len(found) > 1 or looked > NAMES or (found and _called(desk, name) > 1):
         found = [one._replace(sure=False) for one in found]
     return found
+
+
+def _called(desk: Desk, name: str) -> int:
+    """How many customers have just this name, whether they owe something or not."""
+    parties = finding.having(*finding.way("name", [plain(name)]))
+    return desk.session.execute(select(func.count()).select_from(Customer).where(Customer.party_id.in_(parties), Customer.merged_into.is_(None))).scalar_one()
 
 
 def alike(one: str, other: str) -> float:
@@ -159,5 +169,5 @@ def confirm(desk: Desk, payment_id: str, account_id: str = "", bill_ids: Sequenc
         told: list[Mapping[str, Any]] = row.suggestion
         if len({one["account"] for one in told}) != 1:
             raise Refusal("invalid", "it is said whose the payment is", "account", "name an account or its bills")
-        account, bill_ids = str(told[0]["account"]), [str(told[0]["bill"])]
+        account, bill_ids = str(told[0]["account"]), [str(one["bill"]) for one in told]
     return payment.assign(desk, payment_id, account, bill_ids)

@@ -18,6 +18,8 @@ from bss.tables import Bill, BillingAccount, Payment, Refund
 from bss.tables.payment import METHODS
 
 ENTERED = tuple(one for one in METHODS if one != "credit")
+#: What a payment is a debit of, by how it came in; "bank" of the rest.
+SIDES = {"cash": "cash", "credit": "receivable"}
 
 
 def amount_of(amount: Decimal, currency: str, where: str = "amount") -> Decimal:
@@ -62,7 +64,7 @@ def post(desk: Desk, row: Payment, account: BillingAccount, bill_ids: Sequence[s
         raise Refusal("conflict", f"the account is in {account.currency}, the payment in {row.currency}", f"account {account.number}")
     before = row.state
     row.account_id, row.customer_id, row.state, row.suggestion, row.version = account.id, account.customer_id, "posted", [], row.version + 1
-    journal.post(desk, f"payment/{row.id}", [Side("cash" if row.method == "cash" else "bank", row.amount), Side("advance", -row.amount)],
+    journal.post(desk, f"payment/{row.id}", [Side(SIDES.get(row.method, "bank"), row.amount), Side("advance", -row.amount)],
                  currency=row.currency, customer_id=row.customer_id, entity="payment", entity_id=row.id)
     desk.session.flush()
     bills = settling.open_bills(desk, account.id)
@@ -82,22 +84,24 @@ def post(desk: Desk, row: Payment, account: BillingAccount, bill_ids: Sequence[s
 
 def assign(desk: Desk, payment_id: str, account_id: str, bill_ids: Sequence[str] = (), version: int | None = None) -> Payment:
     """Say whose a payment is that was not known, or was only thought to be known. Refusal: it is on an account already."""
-    desk.demand("payment.write")
-    row = desk.find(Payment, payment_id, lock=True)
-    if version is not None and version != row.version:
-        raise Refusal("stale", f"the payment was changed meanwhile: it is version {row.version}", mend="read it again")
-    post(desk, row, desk.find(BillingAccount, account_id), bill_ids)
+    with desk.answering("payment.assign", ("payment", payment_id), account=account_id, bills=list(bill_ids)):
+        desk.demand("payment.write")
+        row = desk.find(Payment, payment_id, lock=True)
+        if version is not None and version != row.version:
+            raise Refusal("stale", f"the payment was changed meanwhile: it is version {row.version}", mend="read it again")
+        post(desk, row, desk.find(BillingAccount, account_id), bill_ids)
     return row
 
 
 def use(desk: Desk, payment_id: str, bill_id: str, amount: Decimal | None = None) -> Payment:
     """Pay a bill out of what a payment has left."""
-    desk.demand("payment.write")
-    row, bill = desk.find(Payment, payment_id, lock=True), desk.find(Bill, bill_id, lock=True)
-    if row.account_id != bill.account_id:
-        raise Refusal("conflict", "the bill is another account's", f"bill {bill.number or bill.id}", "enter the payment on that account")
-    if settling.match(desk, row, bill, amount) is None:
-        raise Refusal("conflict", "nothing is left of the payment, or of the bill", f"payment {row.id}")
+    with desk.answering("payment.use", ("payment", payment_id), bill=bill_id):
+        desk.demand("payment.write")
+        row, bill = desk.find(Payment, payment_id, lock=True), desk.find(Bill, bill_id, lock=True)
+        if row.account_id != bill.account_id:
+            raise Refusal("conflict", "the bill is another account's", f"bill {bill.number or bill.id}", "enter the payment on that account")
+        if settling.match(desk, row, bill, amount) is None:
+            raise Refusal("conflict", "nothing is left of the payment, or of the bill", f"payment {row.id}")
     row.version += 1
     dunning.settled(desk, bill)
     desk.record("payment.use", row, after={"bill": bill.id, "matched": str(row.matched)})
@@ -106,25 +110,31 @@ def use(desk: Desk, payment_id: str, bill_id: str, amount: Decimal | None = None
 
 def reverse(desk: Desk, payment_id: str, reason: str) -> Payment:
     """Take a payment back that bounced or was entered by mistake: its bills are open again, each one step back."""
-    desk.demand("payment.write")
-    row = desk.find(Payment, payment_id, lock=True)
-    _allowed(desk, row, "reversed")
-    if not reason.strip():
-        raise Refusal("invalid", "a reason is needed to take a payment back", "reason", "give one sentence")
+    with desk.answering("payment.reverse", ("payment", payment_id), reason=reason):
+        desk.demand("payment.write")
+        row = desk.find(Payment, payment_id, lock=True)
+        _allowed(desk, row, "reversed")
+        if not reason.strip():
+            raise Refusal("invalid", "a reason is needed to take a payment back", "reason", "give one sentence")
+        if row.method == "credit":
+            raise Refusal("conflict", "it is what a bill owed the customer", f"payment {row.id}", "credit the bill")
+        taken_back(desk, row, reason)
+    return row
+
+
+def taken_back(desk: Desk, row: Payment, reason: str) -> None:
+    """A payment holds no more. It is held by the caller. Refusal `conflict`: something of it was given back."""
     if row.refunded:
-        raise desk.deny("payment.reverse", row, Refusal("conflict", f"{row.refunded} of it was given back", f"payment {row.id}", "reject the refund first"))
-    if row.method == "credit":
-        raise Refusal("conflict", "it is what a bill owed the customer", f"payment {row.id}", "credit the bill")
+        raise Refusal("conflict", f"{row.refunded} of it was given back, or is about to be", f"payment {row.id}", "reject the refund first")
     before = row.state
     parted = [settling.part(desk, one).id for one in settling.matches_of(desk, payment_id=row.id)]
     row.state, row.reason, row.version = "reversed", reason[:400], row.version + 1
     if before == "posted":
-        journal.post(desk, f"payment/{row.id}/back", [Side("advance", row.amount), Side("cash" if row.method == "cash" else "bank", -row.amount)],
+        journal.post(desk, f"payment/{row.id}/back", [Side("advance", row.amount), Side(SIDES.get(row.method, "bank"), -row.amount)],
                      currency=row.currency, customer_id=row.customer_id, entity="payment", entity_id=row.id)
     desk.session.flush()
     desk.record("payment.reverse", row, {"state": before}, {"state": "reversed", "bills": parted}, reason)
     desk.emit("payment.stateChange", row.id, {"id": row.id, "from": before, "state": "reversed"})
-    return row
 
 
 def _allowed(desk: Desk, row: Payment, to: str) -> None:
@@ -136,13 +146,14 @@ def _allowed(desk: Desk, row: Payment, to: str) -> None:
 
 def ask_refund(desk: Desk, payment_id: str, amount: Decimal, reason: str) -> Refund:
     """Ask that something of a payment is given back: of what it has left, which is kept for it from now on."""
-    desk.demand("payment.write")
-    row = desk.find(Payment, payment_id, lock=True)
-    amount_of(amount, row.currency)
-    if not reason.strip():
-        raise Refusal("invalid", "a reason is needed to give money back", "reason", "give one sentence")
-    if row.state != "posted" or amount > settling.left_of(row):
-        raise Refusal("conflict", f"the payment is {row.state} and has {settling.left_of(row)} left", f"payment {row.id}", "credit the bill first")
+    with desk.answering("refund.ask", ("payment", payment_id), amount=str(amount), reason=reason):
+        desk.demand("payment.write")
+        row = desk.find(Payment, payment_id, lock=True)
+        amount_of(amount, row.currency)
+        if not reason.strip():
+            raise Refusal("invalid", "a reason is needed to give money back", "reason", "give one sentence")
+        if row.state != "posted" or amount > settling.left_of(row):
+            raise Refusal("conflict", f"the payment is {row.state} and has {settling.left_of(row)} left", f"payment {row.id}", "credit the bill first")
     assert row.customer_id is not None
     row.refunded, row.version = row.refunded + amount, row.version + 1
     refund = desk.add(Refund(payment_id=row.id, customer_id=row.customer_id, amount=amount, reason=reason[:400], asked=desk.now,

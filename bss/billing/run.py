@@ -36,26 +36,29 @@ def last_period(desk: Desk, anchor: int = 1) -> str:
 
 def start(desk: Desk, period: str, anchor: int = 1, customers: Sequence[str] = ()) -> BillRun:
     """Begin a run. customers: of these alone (ids). Refusal: the period has not ended, or there is a run of it."""
-    desk.demand("bill.write")
-    try:
-        ends = period_of(period, anchor).end
-    except ValueError:
-        raise Refusal("invalid", f"{period!r} is no period, or {anchor} no day of a month", "period", "write it as 2026-11, and an anchor of 1 to 31") from None
-    if ends > today(desk):
-        raise Refusal("conflict", f"the period {period} ends on {ends}: what it comes to is not known before", "period", "wait, or name an earlier one")
-    if left := joints.unclosed(desk, period):
-        raise Refusal("conflict", f"{left} rated charges of {period} are not closed", "period", "close the month's usage first")
-    for one in customers:
-        desk.find(Customer, one)
-    if desk.actor.limited:
-        raise Refusal("forbidden", "a run is of the whole installation: it is for who may see all of it", "region", "ask one who works in all regions")
-    if not customers and (other := desk.session.execute(select(BillRun.id).where(BillRun.period == period, BillRun.anchor == anchor, BillRun.whole.is_(True),
-                                                                                 BillRun.state != "cancelled")).scalar()):
-        raise Refusal("conflict", f"there is a run of {period} already: {other}", "period", "go on with it, or cancel it")
-    run = desk.add(BillRun(period=period, anchor=anchor, whole=not customers, customers=sorted(set(customers)), begun=desk.now, begun_by=desk.actor.id or None))
-    desk.record("bill_run.start", run, after={"period": period, "anchor": anchor, "customers": len(run.customers) or "all"})
-    desk.emit("billRun.create", run.id, {"id": run.id, "period": period, "state": run.state})
-    return run
+    with desk.answering("bill_run.start", ("bill_run", period[:16]), anchor=anchor, customers=list(customers)[:20]):
+        desk.demand("bill.write")
+        try:
+            ends = period_of(period, anchor).end
+        except ValueError:
+            raise Refusal("invalid", f"{period!r} is no period, or {anchor} no day of a month", "period",
+                          "write it as 2026-11, and an anchor of 1 to 31") from None
+        if ends > today(desk):
+            raise Refusal("conflict", f"the period {period} ends on {ends}: what it comes to is not known before", "period", "wait, or name an earlier one")
+        if why := joints.unclosed(desk, period):
+            raise Refusal("conflict", why, "period", "close the month's usage first")
+        for one in customers:
+            desk.find(Customer, one)
+        if desk.actor.limited:
+            raise Refusal("forbidden", "a run is of the whole installation: it is for who may see all of it", "region", "ask one who works in all regions")
+        query = select(BillRun.id).where(BillRun.period == period, BillRun.anchor == anchor, BillRun.whole.is_(True), BillRun.state != "cancelled")
+        if not customers and (other := desk.session.execute(query).scalar()):
+            raise Refusal("conflict", f"there is a run of {period} already: {other}", "period", "go on with it, or cancel it")
+        run = desk.add(BillRun(period=period, anchor=anchor, whole=not customers, customers=sorted(set(customers)), begun=desk.now,
+                               begun_by=desk.actor.id or None))
+        desk.record("bill_run.start", run, after={"period": period, "anchor": anchor, "customers": len(run.customers) or "all"})
+        desk.emit("billRun.create", run.id, {"id": run.id, "period": period, "state": run.state})
+        return run
 
 
 def lot(desk: Desk, run_id: str, catalogue: Catalogue | None = None) -> int:
@@ -85,7 +88,10 @@ def build(office: Office, actor: Actor, run_id: str, told: Callable[[int], None]
 
 
 def later(desk: Desk, run: BillRun) -> None:
-    """Have the worker make its bills; of a few customers it is done at once."""
+    """Have the worker make its bills; of a few customers it is done at once. Refusal: they are made."""
+    with desk.answering("bill_run.make", run):
+        if run.state != "trial":
+            _allowed(desk, run, "built")
     if run.whole or len(run.customers) > FEW:
         job.add(desk, "billing.build", f"bills {run.id} {run.version}", {"run": run.id})
         return
@@ -95,23 +101,24 @@ def later(desk: Desk, run: BillRun) -> None:
 
 def again(desk: Desk, run_id: str, customers: Sequence[str], reason: str) -> BillRun:
     """Make the bills of some customers anew while the run is not approved: what was made of them is void, and the run is audited again."""
-    desk.demand("bill.write")
-    run = _held(desk, run_id)
-    if run.state not in ("trial", "built", "audited"):
-        raise desk.deny("bill_run.again", run, Refusal("conflict", f"the run is {run.state}: {states.RUN.meaning[run.state]}", f"run {run.id}",
-                                                       "hold the bill, or write a credit note and a new bill"))
-    if not customers or not reason.strip():
-        raise Refusal("invalid", "it is said of which customers, and why", "customers", "name them and a reason")
-    ids = sorted({desk.find(Customer, one).id for one in customers})
-    bills = list(desk.session.execute(select(Bill.id).where(Bill.run_id == run.id, Bill.customer_id.in_(ids),
-                                                            Bill.state.in_(("new", "onHold")))).scalars())
-    void(desk, bills, reason)
-    making.make(desk, run, ids)
-    if run.state == "audited":
-        _step(desk, run, "trial", reason)
-        _step(desk, run, "built", reason)
-    desk.record("bill_run.again", run, after={"customers": ids, "void": len(bills)}, reason=reason)
-    return run
+    with desk.answering("bill_run.again", ("bill_run", run_id), customers=list(customers)[:20], reason=reason):
+        desk.demand("bill.write")
+        run = _held(desk, run_id)
+        if run.state not in ("trial", "built", "audited"):
+            raise desk.deny("bill_run.again", run, Refusal("conflict", f"the run is {run.state}: {states.RUN.meaning[run.state]}", f"run {run.id}",
+                                                           "hold the bill, or write a credit note and a new bill"))
+        if not customers or not reason.strip():
+            raise Refusal("invalid", "it is said of which customers, and why", "customers", "name them and a reason")
+        ids = sorted({desk.find(Customer, one).id for one in customers})
+        bills = list(desk.session.execute(select(Bill.id).where(Bill.run_id == run.id, Bill.customer_id.in_(ids),
+                                                                Bill.state.in_(("new", "onHold")))).scalars())
+        void(desk, bills, reason)
+        making.make(desk, run, ids)
+        if run.state == "audited":
+            _step(desk, run, "trial", reason)
+            _step(desk, run, "built", reason)
+        desk.record("bill_run.again", run, after={"customers": ids, "void": len(bills)}, reason=reason)
+        return run
 
 
 def void(desk: Desk, bill_ids: Sequence[str], reason: str) -> None:
@@ -127,47 +134,50 @@ def void(desk: Desk, bill_ids: Sequence[str], reason: str) -> None:
 
 def look_over(desk: Desk, run_id: str) -> Counter[str]:
     """Audit a run that is built: compare its bills with the last ones of their accounts. What is found a person clears. How much of each kind."""
-    desk.demand("bill.write")
-    run = _held(desk, run_id)
-    if run.state != "audited":
-        _allowed(desk, run, "audited")
-    found = audit.findings(desk, run)
-    run.audited = desk.now
-    if run.state != "audited":
-        _step(desk, run, "audited")
-    desk.record("bill_run.audit", run, after=dict(found))
-    return found
+    with desk.answering("bill_run.audit", ("bill_run", run_id)):
+        desk.demand("bill.write")
+        run = _held(desk, run_id)
+        if run.state != "audited":
+            _allowed(desk, run, "audited")
+        found = audit.findings(desk, run)
+        run.audited = desk.now
+        if run.state != "audited":
+            _step(desk, run, "audited")
+        desk.record("bill_run.audit", run, after=dict(found))
+        return found
 
 
 def approve(desk: Desk, run_id: str) -> BillRun:
     """Approve a run, as the second person: its bills are validated. Refusal: something that was found is not cleared."""
-    desk.demand("bill.approve")
-    run = _held(desk, run_id)
-    _allowed(desk, run, "approved")
-    desk.another(run.begun_by, "approving a run of bills")
-    if left := audit.open_(desk, run.id):
-        raise desk.deny("bill_run.approve", run, Refusal(
-            "conflict", f"of what was found nobody has cleared: {', '.join(f'{count} {kind}' for kind, count in sorted(left.items()))}", f"run {run.id}",
-            "look at them, and clear them with a reason or make the bills again"))
-    changed = desk.session.execute(update(Bill).where(Bill.run_id == run.id, Bill.state == "new").values(state="validated", version=Bill.version + 1))
-    desk.session.expire_all()
-    run.approved, run.approved_by = desk.now, desk.actor.id or None
-    _step(desk, run, "approved")
-    desk.record("bill_run.approve", run, after={"bills": changed.rowcount})         # type: ignore[attr-defined]
-    return run
+    with desk.answering("bill_run.approve", ("bill_run", run_id)):
+        desk.demand("bill.approve")
+        run = _held(desk, run_id)
+        _allowed(desk, run, "approved")
+        desk.another(run.begun_by, "approving a run of bills")
+        if left := audit.open_(desk, run.id):
+            raise desk.deny("bill_run.approve", run, Refusal(
+                "conflict", f"of what was found nobody has cleared: {', '.join(f'{count} {kind}' for kind, count in sorted(left.items()))}", f"run {run.id}",
+                "look at them, and clear them with a reason or make the bills again"))
+        changed = desk.session.execute(update(Bill).where(Bill.run_id == run.id, Bill.state == "new").values(state="validated", version=Bill.version + 1))
+        desk.session.expire_all()
+        run.approved, run.approved_by = desk.now, desk.actor.id or None
+        _step(desk, run, "approved")
+        desk.record("bill_run.approve", run, after={"bills": changed.rowcount})         # type: ignore[attr-defined]
+        return run
 
 
 def cancel(desk: Desk, run_id: str, reason: str) -> BillRun:
     """Give up a run that is not approved: its bills are void."""
-    desk.demand("bill.write")
-    run = _held(desk, run_id)
-    _allowed(desk, run, "cancelled")
-    if not reason.strip():
-        raise Refusal("invalid", "a reason is needed to cancel a run", "reason", "give one sentence")
-    void(desk, list(desk.session.execute(select(Bill.id).where(Bill.run_id == run.id, Bill.state.in_(("new", "onHold", "validated")))).scalars()), reason)
-    _step(desk, run, "cancelled", reason)
-    desk.record("bill_run.cancel", run, reason=reason)
-    return run
+    with desk.answering("bill_run.cancel", ("bill_run", run_id), reason=reason):
+        desk.demand("bill.write")
+        run = _held(desk, run_id)
+        _allowed(desk, run, "cancelled")
+        if not reason.strip():
+            raise Refusal("invalid", "a reason is needed to cancel a run", "reason", "give one sentence")
+        void(desk, list(desk.session.execute(select(Bill.id).where(Bill.run_id == run.id, Bill.state.in_(("new", "onHold", "validated")))).scalars()), reason)
+        _step(desk, run, "cancelled", reason)
+        desk.record("bill_run.cancel", run, reason=reason)
+        return run
 
 
 def find(desk: Desk, run_id: str) -> BillRun:

@@ -12,11 +12,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, tuple_, update
 
 from bss.catalogue.publishing import document_of
 from bss.charges.allowance import Drawn
 from bss.charges.percentile import Slot
+from bss.charges.quantity import BYTES
 from bss.database import lots
 from bss.desk import Desk
 from bss.office import Office
@@ -36,6 +37,18 @@ Slots = Mapping[str, dict[str, list[Slot]]]         # key and first service of a
 def closed(desk: Desk, period: str) -> bool:
     """Whether a month is closed, so that it may be billed."""
     return desk.session.get(RatedPeriod, period) is not None
+
+
+def due(desk: Desk, period: str) -> bool:
+    """Whether a month has usage to be closed: there is a store, and services that were in use before its end are paid by what they use."""
+    if desk.office.settings.store == "none":
+        return False
+    codes = [(row.code, row.version) for row in desk.session.execute(select(Offering)).scalars()
+             if any(one.type == "usage" and (one.algorithm == "percentile" or one.unit in BYTES) for one in document_of(row).prices)]
+    query = select(Service.id).where(tuple_(Service.offering, Service.offering_version).in_(codes), Service.activated.is_not(None),
+                                     Service.activated < month.span(period, desk.office.settings.zone)[1],
+                                     Service.terminated.is_(None) | (Service.terminated >= month.span(period, desk.office.settings.zone)[0]))
+    return desk.session.execute(query.limit(1)).first() is not None
 
 
 def charges(desk: Desk, customer_ids: Sequence[str], period: str) -> dict[str, list[RatedCharge]]:
