@@ -1,6 +1,7 @@
 """`/fullspan/v1/trace`: the evidence chain. A thing's figures lead to closed rollups, and these to flows; `href` of each figure is the next step."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -9,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from bss.api.entrance import Who
 from bss.desk import Desk
-from bss.tracing import chain, things
+from bss.tracing import chain, gate, things
 from bss.tracing.flows import Chosen
 from bss.tracing.step import Step, told
 
@@ -20,14 +21,14 @@ Name = Annotated[str | None, Query(max_length=200)]
 Usage = Literal["usage_1h", "usage_1m"]
 
 
-def _answer(what: Step) -> JSONResponse:
-    return JSONResponse(told(what, PATH))
+def _answer(who: Who, look: Callable[[Desk], Step]) -> JSONResponse:
+    return JSONResponse(told(who.audited(lambda desk: gate.opened(desk, look(desk))), PATH))
 
 
 @router.get("/{id}")
 def thing(who: Who, id: Id) -> JSONResponse:
     """A service, bill, rated charge, month of an SLA, credit or ticket, by its id or number."""
-    return _answer(who.audited(lambda desk: things.trace(desk, id)))
+    return _answer(who, lambda desk: things.trace(desk, id))
 
 
 @router.get("/{id}/hours")
@@ -36,7 +37,7 @@ def hours(who: Who, id: Id, since: AwareDatetime | None = None, until: AwareDate
     def look(desk: Desk) -> Step:
         return chain.hours(desk, [id], *chain.span(since, until, desk.now))
 
-    return _answer(who.audited(look))
+    return _answer(who, look)
 
 
 @router.get("/{id}/minutes")
@@ -45,7 +46,7 @@ def minutes(who: Who, id: Id, since: AwareDatetime | None = None, until: AwareDa
     def look(desk: Desk) -> Step:
         return chain.minutes(desk, id, *chain.span(since, until, desk.now))
 
-    return _answer(who.audited(look))
+    return _answer(who, look)
 
 
 @router.get("/{id}/flows")
@@ -55,16 +56,16 @@ def flows(who: Who, id: Id, since: AwareDatetime | None = None, until: AwareDate
     def look(desk: Desk) -> Step:
         return chain.flow(desk, id, Chosen(table, *chain.span(since, until, desk.now), category, application))
 
-    return _answer(who.audited(look))
+    return _answer(who, look)
 
 
 @router.get("/{id}/alert")
 def alert(who: Who, id: Id) -> JSONResponse:
     """An alert of the probe, and the detections that it was made of."""
-    return _answer(who.audited(lambda desk: chain.alert(desk, id)))
+    return _answer(who, lambda desk: chain.alert(desk, id))
 
 
 @router.get("/{id}/alertFlows")
 def alert_flows(who: Who, id: Id) -> JSONResponse:
     """The flows that an alert was counted from."""
-    return _answer(who.audited(lambda desk: chain.alert_flows(desk, id)))
+    return _answer(who, lambda desk: chain.alert_flows(desk, id))

@@ -11,7 +11,7 @@ from bss.cli.counter import acting, show
 from bss.desk import Desk
 from bss.language import catalogue, words
 from bss.moment import iso, read
-from bss.tracing import chain, things
+from bss.tracing import chain, gate, things
 from bss.tracing.flows import Chosen
 from bss.tracing.step import Figure, Step, told
 
@@ -43,7 +43,7 @@ def command(ctx: click.Context, thing: str, step: str, since: str | None, until:
             return chain.flow(desk, thing, Chosen("usage_1m" if by_minute else "usage_1h", *span, category, application))
         return chain.hours(desk, [thing], *span) if step == "hours" else chain.minutes(desk, thing, *span)
 
-    found = acting(ctx, look)
+    found = acting(ctx, lambda desk: gate.opened(desk, look(desk)))
     if as_json:
         click.echo(json.dumps(told(found, "/fullspan/v1/trace"), ensure_ascii=False, indent=2, default=str))
         return

@@ -14,9 +14,11 @@ from bss.moment import read as read_time
 from bss.pages.cell import link, number, tag, text
 from bss.pages.listing import listed, named
 from bss.pages.visitor import Visit, Visitor
+from bss.people.permission import allowed
 from bss.refusal import Refusal
 from bss.tables import Alarm, Customer, Resource, Service, Ticket, User
 from bss.tickets import promise, states, ticket, transition
+from bss.tracing.rollup import SEEN
 
 router = APIRouter()
 MOST = 200
@@ -56,9 +58,9 @@ def _told(desk: Desk, visit: Visitor, ticket_id: str) -> dict[str, Any]:
     desk.demand("ticket.read")
     row = desk.find(Ticket, ticket_id)
     inside = not desk.actor.outside
-    customer = desk.find(Customer, row.customer_id) if row.customer_id and desk.may("customer.read") else None
-    service = desk.find(Service, row.service_id) if row.service_id and desk.may("service.read") else None
-    resource = desk.session.execute(desk.select(Resource).where(Resource.id == row.resource_id)).scalar_one_or_none() if desk.may("resource.read") else None
+    customer = _seen(desk, Customer, row.customer_id, "customer.read")
+    service = _seen(desk, Service, row.service_id, "service.read")
+    resource = _seen(desk, Resource, row.resource_id, "resource.read")
     related: Any = desk.select(Ticket).where((Ticket.parent_id == row.id) | (Ticket.id == row.parent_id) | (Ticket.id == row.repeat_of_id)).order_by(Ticket.id)
     kin = list(desk.session.execute(related.limit(MOST)).scalars())
     alarms: list[Alarm] = list(desk.session.execute(desk.select(Alarm).where(Alarm.ticket_id == row.id).order_by(Alarm.changed.desc()).limit(MOST))    # type: ignore[arg-type]
@@ -71,7 +73,7 @@ def _told(desk: Desk, visit: Visitor, ticket_id: str) -> dict[str, Any]:
     said = [{"time": one.time, "kind": one.kind, "text": one.text, "who": users.get(one.user_id or "", "")} for one in notes]
     evidence = _lines(visit, {**row.evidence, **({"alert_id": row.alert_id} if row.alert_id else {})}) if inside else []
     return {"one": row, "summary": ticket.summary_of(desk, row), "customer": customer, "name": desk.shown(customer.party.name) if customer else "",
-            "service": service, "resource": resource, "parent": next((one for one in kin if one.id == row.parent_id), None),
+            "service": service, "circuit": _circuit(desk, row), "resource": resource, "parent": next((one for one in kin if one.id == row.parent_id), None),
             "repeat": next((one for one in kin if one.id == row.repeat_of_id), None), "children": [one for one in kin if one.parent_id == row.id],
             "alarms": alarms, "history": history, "notes": said, "users": users, "moves": moves, "left": promise.left(row, desk.now), "inside": inside,
             "evidence": evidence, "restoration": _lines(visit, row.restoration) if inside else [], "now": desk.now,
@@ -81,10 +83,22 @@ def _told(desk: Desk, visit: Visitor, ticket_id: str) -> dict[str, Any]:
             "decides": inside and desk.may("ticket.override") and row.proposal.get("state") == "proposed"}
 
 
+def _seen(desk: Desk, table: Any, key: str | None, permission: str) -> Any:
+    """A row that a ticket is about, where the actor may see it: whoever owns a ticket need not own its service."""
+    if key is None or not desk.may(permission):
+        return None
+    return desk.session.execute(desk.select(table).where(table.id == key)).unique().scalar_one_or_none()
+
+
+def _circuit(desk: Desk, row: Ticket) -> str:
+    """Which line it is about: whoever is sent for it has to know, also where the service is not his."""
+    return desk.session.get_one(Service, row.service_id).circuit if row.service_id else ""
+
+
 def _lines(visit: Visitor, told: dict[str, Any]) -> list[tuple[str, str, str]]:
     """What is kept as evidence, as lines for people: name, value, and where it leads."""
     ways = {"alert_id": f"/trace/{told.get('alert_id', '')}/alert", "parent": f"/tickets/{told.get('parent', '')}"}
-    if told.get("table") == "usage_1m" and told.get("service"):
+    if told.get("table") == "usage_1m" and told.get("service") and any(allowed(visit.actor.roles, one) for one in SEEN):
         ways["table"] = f"/trace/{told['service']}/minutes?" + urlencode({"since": told.get("from", ""), "until": told.get("to", "")})
     return [(visit.state(f"evidence.{name}").removeprefix("evidence."), ", ".join(map(str, value)) if isinstance(value, list) else visit.state(str(value)),
              ways.get(name, "")) for name, value in told.items() if value not in (None, "", [], {})]

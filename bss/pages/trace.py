@@ -14,7 +14,7 @@ from bss.language import catalogue
 from bss.moment import read
 from bss.pages.visitor import Visit, Visitor
 from bss.refusal import Refusal
-from bss.tracing import chain, things
+from bss.tracing import chain, gate, things
 from bss.tracing.flows import Chosen
 from bss.tracing.rollup import STEPS
 from bss.tracing.step import Figure, Step
@@ -68,7 +68,7 @@ def _span(desk: Desk, since: str, until: str) -> tuple[datetime, datetime]:
 
 
 def _shown(visit: Visitor, what: Callable[[Desk], Step]) -> Response:
-    step = visit.act(what)
+    step = visit.act(lambda desk: gate.opened(desk, what(desk)))
     known = catalogue(visit.lang)
 
     def cell(one: Figure) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from bss.desk import Desk
 from bss.question import moment_of
 from bss.refusal import Refusal
-from bss.tables import Service
+from bss.tables import Alarm, Service, Ticket
 from bss.tracing.flows import SHOWN
+from bss.tracing.gate import ALERT
 
 CONDITION = "; rows: "          # in an alert's evidence the condition of its rows of `flows` follows (docs/detection.md)
 _ID = re.compile("[0-9a-f]{16}")
@@ -66,9 +67,10 @@ class Seen(NamedTuple):
 
 
 def alert(desk: Desk, alert_id: str) -> Alert:
-    """An alert of a service that the actor may see. Refusal `missing`: there is none for him; `away`."""
-    if not any(desk.may(one) for one in ("ticket.read", "traffic.read")):
-        desk.demand("ticket.read")
+    """An alert of a service that the actor may see, or that a ticket or alarm names which he sees, who works here. Refusal `missing`: there is none for him;
+    `away`."""
+    if not any(desk.may(one) for one in ALERT):
+        desk.demand(ALERT[0])
     if not _ID.fullmatch(alert_id):
         raise _missing(alert_id)
     rows = desk.office.evidence.rows(
@@ -78,12 +80,7 @@ def alert(desk: Desk, alert_id: str) -> Alert:
     if not rows:
         raise _missing(alert_id)
     kind, severity, state, begin, end, count, source, target, service_id, summary, chinese, evidence, probe, capture = rows[0]
-    if service_id:
-        try:
-            desk.find(Service, str(service_id))
-        except Refusal:
-            raise _missing(alert_id) from None
-    elif desk.actor.limited:
+    if desk.actor.limited and not _seen(desk, Service, Service.id == str(service_id)) and not _named(desk, alert_id):
         raise _missing(alert_id)
     said, _, condition = str(evidence).partition(CONDITION)
     path, digest = "", ""
@@ -106,8 +103,11 @@ def detections(desk: Desk, one: Alert) -> list[Detection]:
 
 
 def rows(desk: Desk, one: Alert, most: int = SHOWN) -> list[Seen]:
-    """The rows of flows that it was counted from; none where they have gone, or the alert names none. Put on record. Refusal `away`."""
+    """The rows of flows that it was counted from; none where they have gone, or the alert names none. Put on record. Refusal `away`; `forbidden`: they are of
+    services that he may not see."""
     desk.demand("traffic.read")
+    if not followed(desk, one):
+        raise Refusal("forbidden", "its flows are of more services than you may see", f"alert {one.id}", "ask a colleague who sees all")
     if not one.condition:
         return []
     params: dict[str, Any] = {"probe": one.probe, "capture": one.capture_id}
@@ -121,6 +121,20 @@ def rows(desk: Desk, one: Alert, most: int = SHOWN) -> list[Seen]:
         f"AND f.probe = {{probe:String}}{own} AND ({one.condition}) ORDER BY at LIMIT {int(most)}", params, "evidence of an alert", [one.service_id or one.id])
     return [Seen(moment_of(int(at) // 1_000_000), str(client), str(server), str(protocol), int(packets), int(answers), int(octets), int(back), str(flow))
             for at, client, server, protocol, packets, answers, octets, back, flow in found]
+
+
+def followed(desk: Desk, one: Alert) -> bool:
+    """Whether the flows behind it are of services that the actor may see: of a whole link they are everybody's."""
+    return not desk.actor.limited or bool(one.service_id) and _seen(desk, Service, Service.id == one.service_id)
+
+
+def _named(desk: Desk, alert_id: str) -> bool:
+    """Whether the actor, who works here, sees a ticket or an alarm that came of it."""
+    return not desk.actor.outside and (_seen(desk, Ticket, Ticket.alert_id == alert_id) or _seen(desk, Alarm, Alarm.source == "probe", Alarm.key == alert_id))
+
+
+def _seen(desk: Desk, table: Any, *where: Any) -> bool:
+    return desk.session.execute(desk.select(table).where(*where).with_only_columns(table.id).limit(1)).first() is not None
 
 
 def _end(side: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from bss.desk import Desk
 from bss.question import HOUR, MINUTE
@@ -78,11 +79,11 @@ def flow(desk: Desk, service_id: str, chosen: flows.Chosen) -> Step:
 def alert(desk: Desk, alert_id: str) -> Step:
     """An alert: what was counted, its detections, and the flows or the capture where they were seen. Refusal `missing`, `away`."""
     one = alerts.alert(desk, alert_id)
-    way = Way("alertFlows", one.id)
+    way = Way("alertFlows", one.id) if alerts.followed(desk, one) else None
     figures = [Figure("alert_kind", one.kind), Figure("severity", one.severity), Figure("state", one.state), Figure("begin", one.begin), Figure("end", one.end),
                Figure("detections", one.firings), Figure("attacker", one.source), Figure("target", one.target), Figure("counted", one.evidence, way)]
     if one.service_id:
-        figures.append(Figure("service", _circuits(desk, [one.service_id])[one.service_id], Way("thing", one.service_id)))
+        figures.append(_service(desk, one.service_id))
     if one.capture_id:
         figures += [Figure("capture", one.capture), Figure("sha256", one.sha256)]
     heads = ("begin", "attacker", "target", "packets", "bytes", "opened", "distinct", "flow_id", "packet_number")
@@ -142,6 +143,15 @@ def _state(one: rollup.Slot) -> Said:
     given = {"begin": one.begin, "source": one.source, "revision": one.revision, "digest": one.digest[:16], "now": one.now[:16], "made_of": one.flow_rows,
              "there": one.there}
     return Said(f"slot_{one.state}", given, {"whole": True, "gone": None}.get(one.state, False))
+
+
+def _service(desk: Desk, service_id: str) -> Figure:
+    """The service of an alert: a way where the actor may see it, its circuit where it is known here."""
+    row: Any = desk.session.execute(desk.select(Service).where(Service.id == service_id)).unique().scalar_one_or_none()
+    if row is None or not desk.may("service.read"):
+        row = desk.session.get(Service, service_id)
+        return Figure("service", service_id if row is None else row.circuit)
+    return Figure("service", row.circuit, Way("thing", service_id))
 
 
 def _circuits(desk: Desk, ids: Sequence[str]) -> dict[str, str]:

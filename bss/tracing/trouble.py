@@ -20,22 +20,25 @@ def ticket(desk: Desk, asked: str) -> Step | None:
     if row is None:
         return None
     desk.demand("ticket.read")
+    inside = not desk.actor.outside         # what people here wrote of it is not for its customer
     figures = [Figure("kind", row.kind), Figure("severity", row.severity), Figure("state", row.state), Figure("begin", row.began),
-               Figure("claimed", row.claimed), Figure("restored", row.restored)]
+               *([Figure("claimed", row.claimed)] if inside else []), Figure("restored", row.restored)]
     lines: list[tuple[Figure, ...]] = []
     said: list[Said] = []
-    if row.alert_id:
+    if row.alert_id and inside:
         figures.append(Figure("alert", row.alert_id, Way("alert", row.alert_id)))
-    if row.parent_id:
+    if row.parent_id and desk.session.execute(desk.select(Ticket).where(Ticket.id == row.parent_id)).scalar_one_or_none() is not None:
         figures.append(Figure("parent", row.parent_id, Way("thing", row.parent_id)))
+    way = None
     if row.service_id:
         end = min((row.restored or desk.now) + BEFORE, desk.now, row.began + LONGEST)
         way = Way("minutes", row.service_id, row.began - BEFORE, max(end, row.began))
-        figures.append(Figure("service", desk.find(Service, row.service_id).circuit, way))
+        figures.append(Figure("service", desk.session.get_one(Service, row.service_id).circuit, way))
+    if inside:
         lines += _told("evidence", row.evidence, way) + _told("restoration", row.restoration, _of(row.restoration, row.service_id) or way)
     children = _children(desk, row)
     gap = row.restoration.get("gap_seconds")
-    if gap is not None:
+    if gap is not None and inside:
         said.append(Said("claimed_early" if gap < 0 else "claimed_late", {"seconds": abs(int(gap))}, None if gap >= 0 else False))
     return Step("ticket", row.id, row.id, figures, [Rows("evidence", ("told", "field", "value"), lines), *([children] if children.lines else [])], said)
 
@@ -53,14 +56,17 @@ def _children(desk: Desk, row: Ticket) -> Rows:
     return Rows("children", ("ticket", "state", "begin", "restored"), lines)
 
 
-def _told(name: str, values: Mapping[str, Any], way: Way) -> list[tuple[Figure, ...]]:
+def _told(name: str, values: Mapping[str, Any], way: Way | None) -> list[tuple[Figure, ...]]:
     return [(Figure("told", name), Figure("field", key), Figure("value", value if isinstance(value, str | int | float) else str(value), way))
             for key, value in values.items()]
 
 
-def _of(evidence: Mapping[str, Any], service_id: str) -> Way | None:
-    """The minutes that something was measured in."""
+def _of(evidence: Mapping[str, Any], service_id: str | None) -> Way | None:
+    """The minutes that something was measured in: of a ticket's service, or of that of its children which was back last."""
     try:
+        service_id = str(evidence.get("service") or service_id or "")
+        if not service_id:
+            return None
         return Way("minutes", service_id, datetime.fromisoformat(evidence["from"]), datetime.fromisoformat(evidence["to"]))
     except (KeyError, TypeError, ValueError):
         return None
