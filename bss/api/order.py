@@ -258,7 +258,7 @@ def history(who: Who, id: str) -> JSONResponse:
 
 @router.post("/fullspan/v1/service/{id}/order", status_code=201)
 def about(who: Who, id: str, sent: AboutService) -> Response:
-    """An order that suspends, resumes or terminates a service, acknowledged at once."""
+    """An order that suspends, resumes or terminates a service, acknowledged at once. id: also of a value-added item without one, to be ended."""
     def act(desk: Desk) -> Response:
         given: dict[str, Any] = {"channel": sent.channel, "owner_id": sent.owner.id if sent.owner else None}
         row = (orders.suspend(desk, id, sent.suspendedFor, **given) if sent.action == "suspend" else orders.resume(desk, id, **given) if sent.action == "resume"

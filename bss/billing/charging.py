@@ -1,25 +1,29 @@
 """What is owed for a period by what stands (standing.py): recurring charges by days, one-off charges once, what is left of a commitment. No database."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from bss.billing.draft import Draft
 from bss.billing.standing import FAR, Plan, Standing
 from bss.catalogue.document import Offering as Document
 from bss.charges.money import EXACT, rounded
-from bss.charges.proration import Period, days, months_left, prorated
+from bss.charges.proration import Period, days, months_left, prorated, without
 
 ONE = Decimal(1)
 Versions = Callable[[str, int], Document | None]
 
 
-def recurring(one: Standing, period: Period, named: str, currency: str = "CNY") -> Iterator[Draft]:
+Taken = Mapping[str, Sequence[tuple[date, date]]]          # price -> days that bills of other periods have charged
+
+
+def recurring(one: Standing, period: Period, named: str, currency: str = "CNY", taken: Taken = MappingProxyType({})) -> Iterator[Draft]:
     """Recurring charges of a period. A plan is charged for the days on which it could have run to the period's end; where another one follows, what is left of
     the old one is credited for the days from then on, and the new one charged for them. Prices that the change leaves as they are stand as one line.
-    named: the period's name."""
+    named: the period's name; taken: where an account with another anchor had the service before, its bill reaches into this period."""
     until = min(period.end, one.ended or FAR)
     held: dict[str, tuple[Mapping[str, Any], Plan]] = {}
     for plan in _within(one.plans, period):
@@ -27,11 +31,11 @@ def recurring(one: Standing, period: Period, named: str, currency: str = "CNY") 
         lines = {str(line["key"]): line for line in plan.lines if line["type"] == "recurring"}
         for key, (line, old) in list(held.items()):
             if key not in lines or not _same(line, lines[key]):
-                yield from _recurring(one, old, line, period, begin, until, named, currency, plan)
+                yield from _recurring(one, old, line, period, begin, until, named, currency, taken, plan)
                 del held[key]
         for key, line in lines.items():
             if key not in held:
-                yield from _recurring(one, plan, line, period, begin, until, named, currency)
+                yield from _recurring(one, plan, line, period, begin, until, named, currency, taken)
                 held[key] = line, plan
 
 
@@ -53,32 +57,67 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _recurring(one: Standing, plan: Plan, line: Mapping[str, Any], period: Period, begin: date, until: date, named: str, currency: str,
-               by: Plan | None = None) -> Iterator[Draft]:
+               taken: Taken, by: Plan | None = None) -> Iterator[Draft]:
     """One price for the days from `begin` on; by: the plan that ends it, for which it is credited."""
     if line["period"] == "year":
-        if by is None:
-            yield from _yearly(one, plan, line, period, named, currency)
+        yield from _yearly(one, plan, line, period, named, currency) if by is None else _rest(one, plan, line, by, named, currency)
         return
-    charged = days(one.spells, begin, until)
+    spells = without(one.spells, taken.get(str(line["key"]), ()))
+    charged = days(spells, begin, until)
     amount = rounded(prorated(Decimal(line["amount"]), charged, period.days), currency)
     if not amount:
         return
-    last = min(until, max((spell.end for spell in one.spells), default=until))
-    first = max(begin, min((spell.begin for spell in one.spells), default=begin))
+    last = min(until, max((spell.end for spell in spells), default=until))
+    first = max(begin, min((spell.begin for spell in spells if spell.end > begin), default=begin))
     how = {"days": format(charged.normalize(), "f"), "of": period.days, "monthly": line["amount"], "suspended": _suspended(one, begin, until)}
     source = f"recurring/{one.id}/{line['key']}/{named}/{plan.item or 'base'}" if by is None else f"change/{one.id}/{line['key']}/{named}/{by.item}"
     yield _draft("recurring" if by is None else "adjustment", one, plan, line, first, last, amount if by is None else -amount, charged, source, how)
 
 
 def _yearly(one: Standing, plan: Plan, line: Mapping[str, Any], period: Period, named: str, currency: str) -> Iterator[Draft]:
-    """A year is charged whole in the period in which it begins, while the service is active."""
+    """A year is charged whole in the period in which it begins, while the service is active. It is counted from when the price began to be what it is: a change
+    that leaves it so moves no year."""
+    since = _since(one, plan, line)
     for year in range(period.begin.year, period.end.year + 1):
-        day = plan.since.replace(year=year, day=min(plan.since.day, 28) if plan.since.month == 2 else plan.since.day)
-        if period.begin <= day < period.end and day >= plan.since and days(one.spells, day, date.fromordinal(day.toordinal() + 1)):
+        day = _year(since, year)
+        if period.begin <= day < period.end and day >= since and _active(one, day):
             amount = rounded(Decimal(line["amount"]), currency)
             if amount:
-                yield _draft("recurring", one, plan, line, day, day.replace(year=year + 1), amount, ONE,
+                yield _draft("recurring", one, plan, line, day, _year(since, year + 1), amount, ONE,
                              f"recurring/{one.id}/{line['key']}/{named}/{plan.item or 'base'}", {"yearly": line["amount"]})
+
+
+def _rest(one: Standing, plan: Plan, line: Mapping[str, Any], by: Plan, named: str, currency: str) -> Iterator[Draft]:
+    """What is left of a year that was charged when another plan ends it: it is credited, and the new one has a year of its own."""
+    since = _since(one, plan, line)
+    begin = max(day for day in (_year(since, by.since.year - 1), _year(since, by.since.year)) if day <= by.since) if since < by.since else since
+    end = _year(since, begin.year + 1)
+    amount = rounded(prorated(Decimal(line["amount"]), (end - by.since).days, (end - begin).days), currency)
+    if amount and begin < by.since < end and _active(one, begin):
+        how = {"yearly": line["amount"], "days": str((end - by.since).days), "of": (end - begin).days}
+        yield _draft("adjustment", one, plan, line, by.since, end, -amount, Decimal((end - by.since).days),
+                     f"change/{one.id}/{line['key']}/{named}/{by.item}", how)
+
+
+def _since(one: Standing, plan: Plan, line: Mapping[str, Any]) -> date:
+    """Since when a price is what it is in a plan."""
+    since, before = plan.since, None
+    for each in one.plans:
+        found = next((other for other in each.lines if other["type"] == "recurring" and other["key"] == line["key"]), None)
+        if found is not None and (before is None or not _same(before, found)):
+            since = each.since
+        before = found
+        if each is plan:
+            break
+    return since
+
+
+def _year(since: date, year: int) -> date:
+    return since.replace(year=year, day=min(since.day, 28) if since.month == 2 else since.day)
+
+
+def _active(one: Standing, day: date) -> bool:
+    return days(one.spells, day, date.fromordinal(day.toordinal() + 1)) > 0
 
 
 def _suspended(one: Standing, begin: date, until: date) -> list[dict[str, Any]]:
@@ -88,10 +127,13 @@ def _suspended(one: Standing, begin: date, until: date) -> list[dict[str, Any]]:
 
 
 def once(one: Standing, before: date, currency: str = "CNY") -> Iterator[Draft]:
-    """One-off charges of what was delivered before a day: each is known by its item, and charged by whichever bill comes first."""
+    """One-off charges of what was delivered before a day: each is known by its item, and charged by whichever bill comes first. A change of plan charges those
+    alone that the service did not have before: it is not set up again because it costs another price."""
+    known: set[str] = set()
     for plan in one.plans:
+        had, known = known, known | {str(line["key"]) for line in plan.lines if line["type"] == "one_time"}
         for line in plan.lines:
-            if line["type"] == "one_time" and plan.item and plan.since < before:
+            if line["type"] == "one_time" and plan.item and plan.since < before and (plan.added or line["key"] not in had):
                 amount = rounded(Decimal(line["amount"]), currency)
                 if amount:
                     yield _draft("one_time", one, plan, line, plan.since, plan.since, amount, Decimal(line["quantity"]), f"once/{plan.item}/{line['key']}", {})

@@ -82,7 +82,7 @@ def _line(one: BillLine, circuits: dict[str, str], lang: str, say: Any) -> dict[
     evidence = one.evidence
     told = []
     if one.unit == "day" and evidence.get("of"):
-        told.append(f"{evidence['monthly']} × {evidence['days']} / {evidence['of']}")
+        told.append(f"{evidence.get('monthly') or evidence['yearly']} × {evidence['days']} / {evidence['of']}")
     elif one.kind == "penalty" and evidence.get("months_left"):
         told.append(f"{evidence['monthly']} × {evidence['share']} × {evidence['months_left']}")
     return {"number": one.number, "name": one.name, "kind": one.kind, "circuit": circuits.get(one.service_id or "", ""), "original": one.original_period,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from bss.billing import account as accounts
 from bss.billing import charging, joints
 from bss.billing.draft import Draft, summed
-from bss.billing.standing import Catalogue, standing
+from bss.billing.standing import Catalogue, Standing, standing
 from bss.charges.money import rounded
 from bss.charges.proration import Period, period_of
 from bss.desk import Desk
@@ -107,18 +107,23 @@ def _owed(desk: Desk, payers: Sequence[Payer], period: Period, named: str, catal
     troubles: dict[str, list[str]] = defaultdict(list)
     end = datetime.combine(period.end, time(), desk.office.settings.zone)
     kinds: dict[str, str] = {}
+    taken = _taken(desk, list(whose), period)
+    told = named if period.begin.day == 1 else str(period.begin)        # periods of two anchors have one name, and are charged apart
     for one in standing(desk, list(whose), end, catalogue):
         kinds[one.id] = one.kind
         currency = whose[one.customer_id].account.currency
         if one.trouble:
             troubles[one.customer_id].append(one.trouble)
+        troubles[one.customer_id] += _foreign(one, currency, catalogue)
         owed = drafts[one.customer_id]
-        owed += charging.recurring(one, period, named, currency)
+        owed += charging.recurring(one, period, told, currency, taken.get(one.id, {}))
         owed += charging.once(one, period.end, currency)
         owed += charging.early(one, period, catalogue.of, currency)
     for customer_id, charge in joints.charges(desk, list(whose), named):
-        draft = rated(charge, period, kinds.get(charge.service_id or "", ""))
+        draft = rated(charge, kinds.get(charge.service_id or "", ""))
         drafts[customer_id].append(draft)
+        if charge.currency != (currency := whose[customer_id].account.currency):
+            troubles[customer_id].append(f"usage is priced in {charge.currency}, the account in {currency}")
         if why := charge.evidence.get(HELD):
             troubles[customer_id].append(str(why))
     for customer_id, credit in joints.credits(desk, list(whose), period.begin):
@@ -129,11 +134,33 @@ def _owed(desk: Desk, payers: Sequence[Payer], period: Period, named: str, catal
     return _unbilled(desk, drafts), troubles
 
 
-def rated(charge: Any, period: Period, kind: str) -> Draft:
-    """A rated charge as a line: here it is rounded, once. kind: of its service, which tax goes by."""
+def _taken(desk: Desk, customer_ids: Collection[str], period: Period) -> dict[str, dict[str, list[tuple[date, date]]]]:
+    """Days of a period that bills which hold have charged: what stands -> price -> their times."""
+    query = select(BillLine.source, BillLine.begin, BillLine.end).join(Bill, Bill.id == BillLine.bill_id).where(
+        Bill.customer_id.in_(customer_ids), Bill.state != "void", Bill.credited.is_(False), Bill.begin < period.end, Bill.end > period.begin,
+        BillLine.kind == "recurring", BillLine.unit == "day", BillLine.live.is_(True), BillLine.end > period.begin, BillLine.begin < period.end)
+    found: dict[str, dict[str, list[tuple[date, date]]]] = defaultdict(lambda: defaultdict(list))
+    for source, begin, end in desk.session.execute(query).tuples():
+        _, key, price, *_ = source.split("/")
+        found[key][price].append((begin, end))
+    return found
+
+
+def _foreign(one: Standing, currency: str, catalogue: Catalogue) -> list[str]:
+    """What stands is priced in another currency than its bill: nothing is converted, a person decides."""
+    for plan in one.plans:
+        document = catalogue.of(plan.offering, plan.version)
+        if document is not None and (other := next((price.currency for price in document.prices if price.currency != currency), "")):
+            return [f"{plan.offering} is priced in {other}, the account in {currency}"]
+    return []
+
+
+def rated(charge: Any, kind: str) -> Draft:
+    """A rated charge as a line: here it is rounded, once. It is of the month that it was used in, which its tax goes by as well. kind: of its service."""
     what = "percentile" if charge.unit == "Mbps" else "usage"
     late = charge.original_period if charge.original_period and charge.original_period != charge.period else ""
-    return Draft(what, charge.service_id, charge.price_key, charge.name, charge.unit, Decimal(charge.quantity), period.begin, period.end,
+    used = period_of(charge.original_period or charge.period)
+    return Draft(what, charge.service_id, charge.price_key, charge.name, charge.unit, Decimal(charge.quantity), used.begin, used.end,
                  rounded(Decimal(charge.amount), charge.currency), charge.tax, Decimal(charge.tax_rate), f"rated/{charge.id}",
                  {**charge.evidence, "rated": charge.id, "period": charge.period, "exact": str(charge.amount)}, (kind, what), late)
 

@@ -69,7 +69,8 @@ def standing(desk: Desk, customer_ids: Collection[str], before: datetime, catalo
         select(OrderItem.id, OrderItem.order_id, OrderItem.action, OrderItem.offering, OrderItem.offering_version, OrderItem.service_id, OrderItem.price,
                OrderItem.wanted, ProductOrder.customer_id, ProductOrder.number)
         .join(ProductOrder, ProductOrder.id == OrderItem.order_id)
-        .where(ProductOrder.customer_id.in_(customer_ids), OrderItem.state == "completed", OrderItem.action.in_(("add", "modify")))).all()
+        .where(ProductOrder.customer_id.in_(customer_ids), OrderItem.state == "completed",
+               OrderItem.action.in_(("add", "modify", "delete")))).all()
     done: dict[str, datetime] = {}
     for lot in _lots([one.id for one in items]):
         steps = select(Transition.entity_id, Transition.time).where(Transition.entity == "order_item", Transition.to_state == "completed")
@@ -83,9 +84,14 @@ def standing(desk: Desk, customer_ids: Collection[str], before: datetime, catalo
         Agreement.id.in_({one.agreement_id for one in services if one.agreement_id}))).tuples().all())
     by_service: dict[str, list[tuple[datetime, Any]]] = defaultdict(list)
     alone: list[tuple[datetime, Any]] = []
+    gone: dict[str, date] = {}          # items without a service that another one ended
     for one in items:
-        if (at := done.get(one.id)) is not None and at < before:
+        if (at := done.get(one.id)) is None or at >= before:
+            continue
+        if one.action != "delete":
             (by_service[one.service_id] if one.service_id else alone).append((at, one))
+        elif one.wanted.get("ends"):
+            gone[one.wanted["ends"]] = _day(at, zone)
     ends: dict[str, date | None] = {}
     found = []
     for service in services:
@@ -98,7 +104,7 @@ def standing(desk: Desk, customer_ids: Collection[str], before: datetime, catalo
             continue
         parts = [ends.get(other.service_id) for _, other in (pair for pairs in by_service.values() for pair in pairs)
                  if other.order_id == one.order_id and other.wanted.get("bundle") == one.offering]
-        ended = max((end for end in parts if end is not None), default=None) if parts and None not in parts else None
+        ended = max((end for end in parts if end is not None), default=None) if parts and None not in parts else gone.get(one.id)
         document, since = catalogue.of(one.offering, one.offering_version), _day(at, zone)
         found.append(Standing(one.id, one.customer_id, None, "", document.kind if document else "", [Spell(since, ended or FAR, Decimal(1))],
                               [_plan(one, at, zone)], ended))

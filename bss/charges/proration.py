@@ -65,6 +65,15 @@ def days(spells: Iterable[Spell], begin: date, end: date) -> Decimal:
     return found
 
 
+def without(spells: Iterable[Spell], taken: Iterable[tuple[date, date]]) -> list[Spell]:
+    """Spells without the days of these times, which were charged already."""
+    left = list(spells)
+    for begin, end in taken:
+        parts = [(one, (one.begin, min(one.end, begin))) for one in left] + [(one, (max(one.begin, end), one.end)) for one in left]
+        left = [Spell(since, until, one.share) for one, (since, until) in parts if since < until]
+    return sorted(left)
+
+
 def prorated(charge: Decimal, charged: Decimal | int, whole: int) -> Decimal:
     """A charge for some days of a period of `whole` days, not rounded."""
     return EXACT.divide(EXACT.multiply(charge, Decimal(charged)), Decimal(whole))

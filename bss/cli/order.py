@@ -160,7 +160,7 @@ def cancel(ctx: click.Context, id: str, reason: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 def service(ctx: click.Context, service: str, what: str, whose: str | None, as_json: bool) -> None:
-    """Order that a SERVICE is suspended, resumed or terminated."""
+    """Order that a SERVICE is suspended, resumed or terminated; or terminated, a value-added item that has no service (its id)."""
     from bss.orders import order
 
     def act(desk: Desk) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bss.orders import clock, fulfilment, states
 from bss.orders.transition import contract_terms, freeze_all, move
 from bss.orders.wanted import MOST_ITEMS, Line, Wanted, wanted_of
 from bss.refusal import Refusal
-from bss.tables import Agreement, Customer, Enquiry, OrderItem, OrderVersion, ProductOrder, Service, Transition, User
+from bss.tables import Agreement, Customer, Enquiry, Offering, OrderItem, OrderVersion, ProductOrder, Service, Transition, User
 from bss.tables.party import CHANNELS
 
 NETWORK = ("vlan", "inner_vlan", "prefixes", "user", "resources")       # what of a line is of the network
@@ -141,8 +141,9 @@ def _describe(desk: Desk, order: ProductOrder, item: OrderItem, line: Line) -> N
         service = desk.find(Service, line.service_id)
         _fits(desk, order, service, line)
         code = code or service.offering
-    row = version_of(desk, service.offering, service.offering_version) if service is not None and code == service.offering and (
-        line.action != "modify" or wanted.change in ("suspend", "resume")) else holding(desk, code, desk.now)
+    row = _ended(desk, order, item, line) if wanted.ends else version_of(desk, service.offering, service.offering_version) if (
+        service is not None and code == service.offering and (line.action != "modify" or wanted.change in ("suspend", "resume"))) else holding(
+        desk, code, desk.now)
     if service is not None and row.kind != service.kind:
         raise Refusal("invalid", f"{code} is {row.kind}, and the service {service.kind}", "offering", "terminate the service and add another")
     if line.action == "add" or wanted.change == "rate":
@@ -157,6 +158,24 @@ def _describe(desk: Desk, order: ProductOrder, item: OrderItem, line: Line) -> N
     item.offering, item.offering_version = row.code, row.version
     item.service_id, item.wanted = line.service_id, wanted.model_dump(mode="json")
     item.covered = line.covered if line.covered is not None else (service.covered if service is not None else row.kind != "mobile")
+
+
+def _ended(desk: Desk, order: ProductOrder, item: OrderItem, line: Line) -> Offering:
+    """The offering of what a line ends. Refusal: it is another customer's, is no value-added item that was delivered without a service, or ends already."""
+    other = desk.find(OrderItem, line.wanted.ends)
+    where, whose = f"item {other.id}", desk.find(ProductOrder, other.order_id)
+    if whose.customer_id != order.customer_id:
+        raise Refusal("invalid", "the item is another customer's", where)
+    row = version_of(desk, other.offering, other.offering_version)
+    if other.action != "add" or other.state != "completed" or other.service_id is not None or row.kind != "value_added" or wanted_of(other).bundle:
+        raise Refusal("conflict", f"the item is {other.state}, to {other.action} {other.offering}" + (" of a bundle" if wanted_of(other).bundle else ""), where,
+                      "this ends a value-added item that was delivered without a service; else name the service")
+    query = select(ProductOrder.number).join(OrderItem, OrderItem.order_id == ProductOrder.id).where(
+        OrderItem.wanted["ends"].as_string() == other.id, OrderItem.id != (item.id or ""), OrderItem.state.not_in(("cancelled", "rejected", "failed")),
+        ProductOrder.state.not_in(("cancelled", "rejected", "failed")), ProductOrder.customer_id == order.customer_id)
+    if (first := desk.session.execute(query.limit(1)).scalar()) is not None:
+        raise Refusal("conflict", f"order {first} ends it", where, "look at that order")
+    return row
 
 
 def _fits(desk: Desk, order: ProductOrder, service: Service, line: Line) -> None:
@@ -332,7 +351,12 @@ def resume(desk: Desk, service_id: str, **given: Any) -> ProductOrder:
 
 
 def terminate(desk: Desk, service_id: str, **given: Any) -> ProductOrder:
-    """An order, acknowledged, that ends a service."""
+    """An order, acknowledged, that ends a service; or, by its id, a value-added item that was delivered without one."""
+    if service_id[:1] == OrderItem.LETTER:
+        desk.demand("order.write")
+        whose = desk.find(ProductOrder, desk.find(OrderItem, service_id).order_id)
+        row = enter(desk, whose.customer_id, [checked(Line, {"action": "delete", "wanted": {"ends": service_id}})], region=whose.region, **given)
+        return acknowledge(desk, row.id)
     return _about(desk, Line(action="delete", service_id=service_id), given)
 
 

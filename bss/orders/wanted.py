@@ -14,7 +14,8 @@ MOST_ITEMS = 50
 
 
 class Wanted(BaseModel):
-    """change: what a `modify` is: of the rate, of the price alone, a suspension (with whose reason) or its end. The rest is of the network."""
+    """change: what a `modify` is: of the rate, of the price alone, a suspension (with whose reason) or its end; ends: the value-added item without a service
+    that a `delete` ends. The rest is of the network."""
     model_config = ConfigDict(extra="forbid", frozen=True)
     down_bps: Annotated[int, Field(ge=0, le=10 ** 13)] = 0
     up_bps: Annotated[int, Field(ge=0, le=10 ** 13)] = 0
@@ -27,6 +28,7 @@ class Wanted(BaseModel):
     user: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9@._-]*$")] = ""
     resources: Annotated[tuple[str, ...], Field(max_length=32)] = ()
     bundle: Annotated[str, Field(max_length=64)] = ""
+    ends: Annotated[str, Field(max_length=16)] = ""
 
     @field_validator("prefixes")
     @classmethod
@@ -53,10 +55,10 @@ class Line(BaseModel):
         if self.action == "add":
             if not self.offering:
                 raise ValueError("an added item names an offering")
-            if self.service_id or self.wanted.change:
+            if self.service_id or self.wanted.change or self.wanted.ends:
                 raise ValueError("an added item has no service yet: use modify")
-        elif not self.service_id:
-            raise ValueError(f"an item to {self.action} names a service")
+        elif bool(self.service_id) == bool(self.wanted.ends) or (self.wanted.ends and self.action != "delete"):
+            raise ValueError(f"an item to {self.action} names a service" + (", or the item without one that it ends" if self.action == "delete" else ""))
         if self.action == "modify" and not self.wanted.change:
             raise ValueError("a modification says what changes: rate, price, suspend or resume")
         if self.action in ("delete", "noChange") and self.wanted.change:

@@ -24,12 +24,13 @@ MINUTES = SLOT // 60
 
 
 class Line(NamedTuple):
-    """Services that are measured together in a period. since, until: of each, within it."""
+    """Services that are measured together in a period. since, until: of each, within it; followed: another plan or rate takes over when it ends."""
     key: str
     price: Price
     amount: Decimal
     cir_bps: int
     spans: dict[str, tuple[datetime, datetime]]
+    followed: bool = False
 
     @property
     def service(self) -> str:
@@ -46,20 +47,25 @@ class Figure(NamedTuple):
 
 
 def lines(desk: Desk, plan: Plan, catalogue: Catalogue, period: str) -> list[Line]:
-    """The lines of a customer that had such a price in a period."""
+    """The lines of a customer that had such a price in a period. Where a line's ordered rate changed, and it is what it is committed to, each rate is a line of
+    its own days."""
     begin, end = month.span(period, desk.office.settings.zone)
     found: dict[tuple[str, str], Line] = {}
     for service, spells in sorted(plan.spells.items()):
-        for spell in spells:
+        for place, spell in enumerate(spells):
             price = catalogue.percentile(desk, spell)
             since, until = max(begin, spell.since), min(end, spell.until or end)
             if price is None or price.percentile is None or since >= until:
                 continue
             key = f"{spell.offering}/{spell.version}/{price.key}"
-            owner = spell.agreement if price.percentile.pooled and spell.agreement else service
-            line = found.setdefault((owner, key), Line(key, price, spell.rates.get(price.key, price.amount), _committed(price, spell), {}))
+            pooled, cir = price.percentile.pooled and bool(spell.agreement), _committed(price, spell)
+            owner = spell.agreement if pooled else service
+            if not pooled and (owner, key) in found and found[owner, key].cir_bps != cir:
+                key = f"{key}@{cir // MBPS}"
+            line = found.setdefault((owner, key), Line(key, price, spell.rates.get(price.key, price.amount), cir, {}))
             before = line.spans.get(service)
             line.spans[service] = (since, until) if before is None else (min(before[0], since), max(before[1], until))
+            found[owner, key] = line._replace(followed=any(other.since == until for other in spells[place + 1:]))
     return [found[key] for key in sorted(found)]
 
 
@@ -93,7 +99,8 @@ def figure(desk: Desk, line: Line, told: dict[str, list[Slot]], period: str, cal
     since, until = min(one for one, _ in line.spans.values()), max(one for _, one in line.spans.values())
     full = month.days(period)
     days = month.within(period, since, until, desk.office.settings.zone)
-    if until < month.span(period, desk.office.settings.zone)[1] and until.astimezone(desk.office.settings.zone).time().isoformat() != "00:00:00":
+    zone = desk.office.settings.zone
+    if not line.followed and until < month.span(period, zone)[1] and until.astimezone(zone).time().isoformat() != "00:00:00":
         days = min(full, days + 1)          # the day on which it ended was one of the contract
     if how.days == "traffic":
         days = len({calendar.day(one.at) for one in together if one.down or one.up})

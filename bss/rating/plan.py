@@ -126,15 +126,16 @@ def plans(desk: Desk, customers: Sequence[str]) -> dict[str, Plan]:
     services = list(desk.session.execute(select(Service).where(Service.customer_id.in_(customers), Service.activated.is_not(None))).scalars())
     query = select(OrderItem, ProductOrder.customer_id, ProductOrder.completed).join(ProductOrder, OrderItem.order_id == ProductOrder.id)
     items = list(desk.session.execute(query.where(
-        ProductOrder.customer_id.in_(customers), OrderItem.state == "completed", OrderItem.removed.is_(None), OrderItem.action.in_(("add", "modify"))
+        ProductOrder.customer_id.in_(customers), OrderItem.state == "completed", OrderItem.removed.is_(None), OrderItem.action.in_(("add", "modify", "delete"))
     ).order_by(OrderItem.order_id, OrderItem.place)))
     terms = {one.id: one.terms for one in desk.session.execute(select(Agreement).where(
         Agreement.id.in_({one.agreement_id for one in services if one.agreement_id}))).scalars()} if services else {}
     times = _completed(desk, [item.id for item, _, _ in items])
     active = _active(desk, services)
     by_service: dict[str, list[tuple[datetime, OrderItem]]] = defaultdict(list)
+    gone = {wanted_of(item).ends: times.get(item.id) or completed or desk.now for item, _, completed in items if item.action == "delete"}
     for item, _, completed in items:
-        if item.service_id is not None and wanted_of(item).change in ("", "rate", "price"):
+        if item.action != "delete" and item.service_id is not None and wanted_of(item).change in ("", "rate", "price"):
             by_service[item.service_id].append((times.get(item.id) or completed or desk.now, item))
     found: dict[str, Plan] = {}
     for one in services:
@@ -146,34 +147,36 @@ def plans(desk: Desk, customers: Sequence[str]) -> dict[str, Plan]:
         plan.spells[one.id], plan.active[one.id] = spells, active[one.id]
     for item, customer, completed in items:
         if customer in found and item.action == "add":
-            _grant(desk, found[customer], item, times.get(item.id) or completed or desk.now)
+            _grant(desk, found[customer], item, times.get(item.id) or completed or desk.now, gone.get(item.id))
     return found
 
 
 def _spells(desk: Desk, service: Service, told: list[tuple[datetime, OrderItem]], terms: Mapping[str, Mapping[str, Any]]) -> Iterator[Spell]:
     assert service.activated is not None
     bundle = next((f"{item.order_id}/{wanted_of(item).bundle}" for _, item in told if item.action == "add" and wanted_of(item).bundle), "")
-    rows: list[tuple[datetime, str, int, Mapping[str, Decimal]]] = [
-        (service.activated if item.action == "add" else at, item.offering, item.offering_version, _rates(item)) for at, item in told]
+    rows: list[tuple[datetime, str, int, Mapping[str, Decimal], int]] = [
+        (service.activated if item.action == "add" else at, item.offering, item.offering_version, _rates(item), wanted_of(item).down_bps) for at, item in told]
     if not rows or rows[0][0] > service.activated:
-        code, version = _before(desk, service) if rows else (service.offering, service.offering_version)
-        rows.insert(0, (service.activated, code, version, agreed(terms.get(service.agreement_id or ""), code)))
-    for place, (since, code, version, rates) in enumerate(rows):
+        code, version, bps = _before(desk, service) if rows else (service.offering, service.offering_version, service.down_bps)
+        rows.insert(0, (service.activated, code, version, agreed(terms.get(service.agreement_id or ""), code), bps))
+    ordered = service.down_bps
+    for place, (since, code, version, rates, bps) in enumerate(rows):
+        ordered = bps or (ordered if place else service.down_bps)           # a change of the price alone leaves the rate
         until = rows[place + 1][0] if place + 1 < len(rows) else service.terminated
         if service.terminated is not None and (until is None or until > service.terminated):
             until = service.terminated
         if until is None or since < until:
-            yield Spell(service.id, service.kind, code, version, since, until, bundle, service.agreement_id or "", rates, service.down_bps)
+            yield Spell(service.id, service.kind, code, version, since, until, bundle, service.agreement_id or "", rates, ordered)
 
 
-def _grant(desk: Desk, plan: Plan, item: OrderItem, since: datetime) -> None:
-    """What an item brings that is no access: a bundle, or a pack without a service of its own."""
+def _grant(desk: Desk, plan: Plan, item: OrderItem, since: datetime, ended: datetime | None) -> None:
+    """What an item brings that is no access: a bundle, or a pack without a service of its own. ended: when an order ended it."""
     wanted = wanted_of(item)
     kind = version_of(desk, item.offering, item.offering_version).kind
     owner = f"{item.order_id}/{item.offering if kind == 'bundle' else wanted.bundle}"
     if kind == "bundle" or (kind == "value_added" and (wanted.bundle or item.service_id is None)):
         ends = [two.until for two in (spells[-1] for name, spells in plan.spells.items() if spells and spells[-1].bundle == owner)]
-        until = None if not ends or any(one is None for one in ends) else max(one for one in ends if one is not None)
+        until = ended if not ends or any(one is None for one in ends) else max(one for one in ends if one is not None)
         plan.grants.append(Grant(owner if kind == "bundle" or wanted.bundle else "", kind, item.offering, item.offering_version, since, until, wanted.count,
                                  _rates(item)))
 
@@ -209,14 +212,14 @@ def _active(desk: Desk, services: Sequence[Service]) -> dict[str, list[tuple[dat
     return found
 
 
-def _before(desk: Desk, service: Service) -> tuple[str, int]:
-    """What a service had before anything was ordered for it: its first change says so."""
+def _before(desk: Desk, service: Service) -> tuple[str, int, int]:
+    """What a service had before anything was ordered for it, and at which rate: its first change says so."""
     rows = desk.session.execute(select(AuditRow).where(AuditRow.entity == "service", AuditRow.entity_id == service.id, AuditRow.action == "service.change")
                                 .order_by(AuditRow.number)).scalars()
-    code, version = "", 0
+    code, version, bps = "", 0, 0
     for row in rows:
         before = (audit.detail(row) or {}).get("before", {})
-        code, version = code or before.get("offering", ""), version or before.get("offering_version", 0)
-        if code and version:
+        code, version, bps = code or before.get("offering", ""), version or before.get("offering_version", 0), bps or before.get("down_bps", 0)
+        if code and version and bps:
             break
-    return code or service.offering, version or service.offering_version
+    return code or service.offering, version or service.offering_version, bps or service.down_bps

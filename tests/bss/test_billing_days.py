@@ -1,0 +1,207 @@
+"""Which days and years are charged, and once: anchors that change, yearly prices, what was set up before, what an order ended, which month tax goes by."""
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bss.billing import account, charging
+from bss.billing.draft import Draft
+from bss.billing.standing import Plan, Standing
+from bss.charges.proration import Spell, days, period_of, without
+from bss.office import Office
+from bss.orders import order as orders
+from bss.orders.transition import move
+from bss.orders.wanted import Line
+from bss.rating import buckets, month
+from bss.rating.plan import Catalogue, plans
+from bss.refusal import Refusal
+from bss.tables import Bill, OrderItem
+from tests.bss.paying import bills, completed, issued, lines, made, said, serving
+from tests.bss.selling import act, customer, sold
+from tests.bss.test_billing_joints import rated
+
+
+def price(amount: str, key: str = "port", period: str = "month", type_: str = "recurring") -> dict[str, Any]:
+    return {"key": key, "name": {"en": key, "zh": key}, "type": type_, "period": period, "unit": "", "rate": amount, "quantity": "1", "amount": amount,
+            "tax": "exclusive", "tax_rate": "0.06", "by_contract": False}
+
+
+def plan(since: date, *told: dict[str, Any], item: str = "", added: bool = False) -> Plan:
+    return Plan(since, told, item or f"N{since}", "DD1", "x", 1, added)
+
+
+def standing(*told: Plan, ended: date | None = None) -> Standing:
+    return Standing("S1", "C1", "S1", "ZX-1", "leased_line", [Spell(told[0].since, ended or date(9999, 1, 1), D(1))], list(told), ended)
+
+
+def owed(one: Standing, since: str, count: int, anchor: int = 1) -> list[Draft]:
+    """What all periods of so many months charge."""
+    return [draft for n in range(count) for draft in charging.recurring(one, period_of(month.after(since, n), anchor), month.after(since, n))]
+
+
+# ---- a year
+
+def test_a_change_that_leaves_a_yearly_price_moves_no_year() -> None:
+    year = price("1200", "hosting", "year")
+    one = standing(plan(date(2026, 1, 15), price("100"), year, added=True), plan(date(2026, 6, 10), price("120"), year))
+    found = [draft for draft in owed(one, "2026-01", 30) if draft.price_key == "hosting"]
+    assert [(draft.begin, draft.end, draft.amount) for draft in found] == [
+        (date(2026, 1, 15), date(2027, 1, 15), D("1200.00")), (date(2027, 1, 15), date(2028, 1, 15), D("1200.00")),
+        (date(2028, 1, 15), date(2029, 1, 15), D("1200.00"))]
+
+
+def test_another_yearly_price_credits_what_is_left_of_the_year_and_begins_its_own() -> None:
+    one = standing(plan(date(2026, 1, 15), price("1200", "hosting", "year"), added=True), plan(date(2026, 6, 10), price("2400", "hosting", "year")))
+    found = owed(one, "2026-01", 20)
+    # 219 of 365 days are left on 10 June
+    assert [(draft.kind, draft.begin, draft.amount) for draft in found] == [
+        ("recurring", date(2026, 1, 15), D("1200.00")), ("adjustment", date(2026, 6, 10), D("-720.00")), ("recurring", date(2026, 6, 10), D("2400.00")),
+        ("recurring", date(2027, 6, 10), D("2400.00"))]
+    assert len({draft.source for draft in found}) == len(found)
+
+
+@given(st.dates(date(2024, 1, 1), date(2027, 12, 31)), st.integers(1, 31), st.lists(st.integers(1, 400), max_size=3))
+def test_a_yearly_price_that_stays_is_charged_once_a_year_whatever_is_changed_beside(begun: date, anchor: int, changes: list[int]) -> None:
+    year, told = price("1200", "hosting", "year"), [plan(begun, price("1"), price("1200", "hosting", "year"), added=True)]
+    for n, later in enumerate(changes):
+        told.append(plan(date.fromordinal(told[-1].since.toordinal() + later), price(str(n + 2)), year))
+    found = [draft for draft in owed(standing(*told), "2023-11", 100, anchor) if draft.price_key == "hosting"]
+    assert found[0].begin == begun.replace(day=min(begun.day, 28) if begun.month == 2 else begun.day) or begun.day == 29
+    assert all(one.end == two.begin for one, two in zip(found, found[1:], strict=False)) and len({draft.source for draft in found}) == len(found)
+
+
+# ---- once
+
+def test_what_was_set_up_is_not_set_up_again_by_a_change_of_plan() -> None:
+    setup = price("100", "setup", "", "one_time")
+    one = standing(plan(date(2026, 10, 1), price("79"), setup, item="N1", added=True), plan(date(2026, 11, 12), price("109"), setup, item="N2"),
+                   plan(date(2026, 11, 20), price("109"), setup, price("50", "move", "", "one_time"), item="N3"))
+    assert [(draft.price_key, draft.amount, draft.source) for draft in charging.once(one, date(2026, 12, 1))] == [
+        ("setup", D("100.00"), "once/N1/setup"), ("move", D("50.00"), "once/N3/move")]
+    # what was brought in was set up before
+    imported = standing(plan(date(2026, 1, 1), price("79"), setup, added=True)._replace(item=""), plan(date(2026, 11, 12), price("109"), setup))
+    assert not list(charging.once(imported, date(2026, 12, 1)))
+
+
+# ---- anchors
+
+SPELLS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=4)
+
+
+@given(SPELLS, SPELLS)
+def test_days_that_were_taken_are_charged_no_more_and_no_other_is_lost(told: list[tuple[int, int]], gone: list[tuple[int, int]]) -> None:
+    at = date(2026, 1, 1).toordinal()
+    spells = [Spell(date.fromordinal(at + begin), date.fromordinal(at + begin + length), D(1)) for begin, length in told]
+    taken = [(date.fromordinal(at + begin), date.fromordinal(at + begin + length)) for begin, length in gone]
+    for n in range(100):
+        day = date.fromordinal(at + n)
+        following = date.fromordinal(at + n + 1)
+        lost = any(begin <= day < end for begin, end in taken)
+        assert days(without(spells, taken), day, following) == (0 if lost else days(spells, day, following))
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(("first", "second"), [(15, 1), (1, 15)])
+def test_an_account_with_another_anchor_charges_no_day_twice_and_leaves_none_out(office: Office, clock: Any, first: int, second: int) -> None:
+    sold(office)
+    one = customer(office)
+    serving(office, one, "2026-10-20", "home-100")
+    old = act(office, lambda desk: account.open_(desk, one, anchor=first).id)
+    clock.forward(days=50)
+    issued(office, "2026-10", anchor=first)
+    issued(office, "2026-11", anchor=first)
+
+    def closed(desk: Any) -> None:
+        for row in desk.session.query(Bill):
+            row.paid, row.state = row.gross, "settled"
+        account.change(desk, old, state="closed")
+        account.open_(desk, one, anchor=second)
+    act(office, closed)
+    clock.forward(days=60)
+    for period in ("2026-10", "2026-11", "2026-12"):
+        issued(office, period, anchor=second)
+    with office.reading() as desk:
+        told = [(line.begin, line.end) for row in desk.session.query(Bill) for line in lines(office, row.id) if line.kind == "recurring"]
+    charged = sorted(day for begin, end in told for day in range(begin.toordinal(), end.toordinal()))
+    assert len(charged) == len(set(charged)) == charged[-1] - charged[0] + 1 and charged[0] == date(2026, 10, 20).toordinal()
+
+
+# ---- what an order ended
+
+def test_a_value_added_item_without_a_service_ends_with_the_order_that_ends_it(office: Office, clock: Any) -> None:
+    sold(office)
+    one, other = customer(office), customer(office, "K2")
+    serving(office, one, "2026-10-01", "home-100")
+    kept = act(office, lambda desk: completed(desk, one, None, "static-address", "2026-10-05").id)
+    part = act(office, lambda desk: completed(desk, one, None, "video-pack", "2026-10-05", bundle="family-199").id)
+    first = issued(office)[0]
+    assert ("recurring", "static-address") in {(kind, lines(office, first.id)[n].evidence["offering"]) for n, (kind, *_) in enumerate(said(office, first.id))}
+    for key, whose, why in ((kept, other, "another customer's"), (part, one, "of a bundle"), ("S404", one, "there is no order item S404")):
+        with pytest.raises(Refusal, match=why):
+            act(office, lambda desk, key=key, whose=whose: orders.enter(desk, whose, [Line.model_validate({"action": "delete", "wanted": {"ends": key}})]))
+    with pytest.raises(ValueError, match="or the item without one that it ends"):
+        Line.model_validate({"action": "delete"})
+    clock.forward(days=9, hours=3)
+    row = act(office, lambda desk: orders.terminate(desk, kept))
+    with pytest.raises(Refusal, match=f"order {row.number} ends it"):
+        act(office, lambda desk: orders.terminate(desk, kept))
+    act(office, lambda desk: move(desk, row.id, "inProgress"))
+    with office.reading() as desk:
+        item = desk.session.query(OrderItem).filter(OrderItem.order_id == row.id).one()
+        if item.state != "completed":
+            act(office, lambda desk: move_item(desk, item.id))
+    with office.reading() as desk:
+        assert desk.session.get_one(OrderItem, item.id).state == "completed"
+    clock.forward(days=40)
+    gone = [line for line in lines(office, issued(office, "2026-12")[0].id) if line.evidence.get("offering") == "static-address"]
+    assert [(line.kind, line.begin, line.end) for line in gone if line.kind == "recurring"] == [("recurring", date(2026, 12, 1), date(2026, 12, 10))]
+    clock.forward(days=31)
+    with office.reading() as desk:
+        grants = plans(desk, [one])[one].grants
+        assert [grant.offering for grant in grants if grant.until is not None] == ["static-address"]
+        assert buckets.given(desk, plans(desk, [one])[one], Catalogue(), "2026-12") is not None
+    assert not [line for line in lines(office, issued(office, "2027-01")[0].id) if line.evidence.get("offering") == "static-address"]
+
+
+def move_item(desk: Any, item_id: str) -> None:
+    from bss.orders.transition import move_item as moved
+    moved(desk, item_id, "completed")
+
+
+# ---- late usage, other currencies
+
+def test_late_usage_is_of_the_month_it_was_used_in_and_taxed_by_it(office: Office) -> None:
+    sold(office)
+    one = customer(office)
+    service = serving(office, one, "2026-08-01", "home-100")
+    act(office, lambda desk: account.enter_rate(desk, "", "", date(2020, 1, 1), D("0.09")))
+    act(office, lambda desk: account.enter_rate(desk, "", "", date(2026, 11, 1), D("0.06")))
+    act(office, lambda desk: (rated(desk, one, service, "late", "109.00", original="2026-10", revision=2), rated(desk, one, service, "now", "106.00")))
+    found = {line.price_key: line for line in lines(office, issued(office)[0].id)}
+    assert (found["late"].tax_rate, found["late"].begin, found["late"].end) == (D("0.09"), date(2026, 10, 1), date(2026, 11, 1))
+    assert (found["now"].tax_rate, found["now"].begin) == (D("0.06"), date(2026, 11, 1))
+
+
+def test_what_is_priced_in_another_currency_than_its_account_holds_the_bill(office: Office) -> None:
+    sold(office)
+    one = customer(office)
+    serving(office, one, "2026-11-10")
+    act(office, lambda desk: account.open_(desk, one, currency="USD"))
+    row = bills(office, made(office))[0]
+    assert (row.state, row.currency) == ("onHold", "USD") and "priced in CNY, the account in USD" in row.reason
+
+
+def test_an_anchor_at_a_month_end_is_kept_by_bills(office: Office, clock: Any) -> None:
+    sold(office)
+    one = customer(office)
+    serving(office, one, "2026-12-31", "home-100")
+    act(office, lambda desk: account.open_(desk, one, anchor=31))
+    clock.forward(days=130)
+    told = [issued(office, period, anchor=31)[0] for period in ("2026-12", "2027-01", "2027-02")]
+    assert [(row.begin, row.end, row.gross) for row in told][1:] == [
+        (date(2027, 1, 31), date(2027, 2, 28), D("79.00")), (date(2027, 2, 28), date(2027, 3, 31), D("79.00"))]
