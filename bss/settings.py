@@ -79,6 +79,7 @@ class Settings(BaseModel):
     events: Annotated[list[Events], Field(max_length=50, description="who is told what happens")] = []
     alerts_secret_file: Annotated[str, Field(description="a file whose first line signs the alerts that a probe's web hook sends here, mode 0600; empty: none "
                                              "are taken so")] = ""
+    alerts_replayed: Annotated[bool, Field(description="alerts of captures that were replayed become tickets too: where captures are all there is")] = False
     events_days: Annotated[int, Field(ge=1, le=3650, description="days that events are kept after everybody has them")] = 30
 
     @field_validator("timezone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
@@ -53,6 +53,15 @@ class Told(BaseModel):
     affectedService: Annotated[list[Named], Field(max_length=500)] = []
     alarmedObject: Named | None = None
     plannedOutageIndicator: Annotated[str, Field(max_length=32)] = ""
+
+
+class Changed(BaseModel):
+    """What of an alarm is changed; names that are not known here are let pass."""
+    model_config = ConfigDict(extra="ignore")
+    state: Literal["cleared", "updated"] | None = None
+    perceivedSeverity: Literal["critical", "major", "minor", "warning", "cleared"] | None = None
+    alarmChangedTime: AwareDatetime | None = None
+    alarmClearedTime: AwareDatetime | None = None
 
 
 class Alert(BaseModel):
@@ -148,6 +157,22 @@ def one(who: Who, alarm_id: str) -> JSONResponse:
         desk.demand("ticket.read")
         return JSONResponse(told(desk.find(Alarm, alarm_id)))
     return who.read(look)
+
+
+@router.patch(PATH + "/{alarm_id}")
+def changed(who: Who, alarm_id: str, sent: Changed) -> Response:
+    """Say that an alarm that was told here is over (state or perceivedSeverity `cleared`), or how grave it is now. What a probe, a ping or a trap raised is
+    cleared by these."""
+    def act(desk: Desk) -> Response:
+        desk.demand("alarm.write")
+        row = desk.find(Alarm, alarm_id, lock=True)
+        clear = "cleared" in (sent.state, sent.perceivedSeverity) or sent.alarmClearedTime is not None
+        if not clear and sent.perceivedSeverity is None:
+            raise Refusal("invalid", "an alarm is cleared, or its severity changed", "state", "send state: cleared, or perceivedSeverity")
+        alarm.say(desk, row, "cleared" if clear else "updated", sent.perceivedSeverity if not clear else None,
+                  (sent.alarmClearedTime if clear else sent.alarmChangedTime) or desk.now)
+        return JSONResponse(told(row))
+    return who.write(act)
 
 
 async def probe(request: Request, x_fullspan_signature: Annotated[str | None, Header(max_length=200)] = None) -> Caller:

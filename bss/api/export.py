@@ -18,7 +18,7 @@ OWN = ("format", "lang", "unmask", "reason")
 @router.get("/fullspan/v1/export/{name}", response_class=Response)
 def taken(who: Who, request: Request, name: str, format: Annotated[str, Query(pattern="^(csv|xlsx)$")] = "xlsx",
           lang: Annotated[str, Query(pattern="^(en|zh)?$")] = "", unmask: Unmask = False, reason: Reason = "") -> Response:
-    """A list (customer, agreement, interaction, service, binding, order, resource) as a file. Its filters are parameters: state, class, region ..."""
+    """A list (customer, agreement, interaction, service, binding, order, ticket, resource) as a file. Its filters are parameters: state, class, region ..."""
     filters = {key: value for key, value in request.query_params.items() if key not in OWN}
     if any(len(value) > 200 for value in filters.values()) or len(filters) > 20:
         raise Refusal("invalid", "a filter is too long", "query", "200 characters are the most")

@@ -70,6 +70,6 @@ def cut(who: Who, id: str, sent: Cut) -> Response:
 def escalations(who: Who, id: str) -> JSONResponse:
     """Who was told that 50, 80 and 100 percent of a ticket's clocks had run, and when that was."""
     def look(desk: Desk) -> JSONResponse:
-        return JSONResponse([{"clock": one.clock, "percent": one.percent, "level": one.level, "user": one.user_id, "reached": iso(one.at),
-                              "told": iso(one.told)} for one in escalation.told_of(desk, id)])
+        return JSONResponse([{"ticket": one.ticket_id, "clock": one.clock, "percent": one.percent, "level": one.level, "user": one.user_id,
+                              "reached": iso(one.at), "told": iso(one.told)} for one in escalation.told_of(desk, id)])
     return who.read(look)

@@ -45,7 +45,7 @@ def tickets(visit: Visit) -> Response:
 
     heads = visit.heads("ticket.id", "ticket.priority", "list.kind", "list.severity", "list.state", "ticket.summary", "ticket.about", "ticket.opened",
                         "ticket.restore_due", "ticket.owner", numbers=("ticket.priority",))
-    return visit.page("list", what="ticket", heads=heads, exported="", **visit.read(look))
+    return visit.page("list", what="ticket", heads=heads, exported="ticket", **visit.read(look))
 
 
 @router.get("/tickets/{ticket_id}")

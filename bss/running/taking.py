@@ -18,7 +18,7 @@ from bss.desk import Desk
 from bss.moment import iso
 from bss.parties import agreement, customer, interaction
 from bss.refusal import Refusal
-from bss.tables import Agreement, Binding, Customer, Interaction, Party, ProductOrder, Resource, Service
+from bss.tables import Agreement, Binding, Customer, Interaction, Party, ProductOrder, Resource, Service, Ticket
 
 MOST = 200_000              # rows of a file
 LOT = 1000                  # rows that are read at a time
@@ -51,6 +51,11 @@ def _personal(*names: str) -> Callable[[Any, Desk, bool], Cell]:
             row = getattr(row, name)
         return desk.shown(row, clear)
     return value
+
+
+def _said(row: Any, desk: Desk, clear: bool) -> Cell:
+    """What a ticket is about: a person's words are personal, a program's are not."""
+    return desk.shown(row.summary, clear or row.channel in ("alarm", "system"))
 
 
 def _medium(medium: str) -> Callable[[Any, Desk, bool], Cell]:
@@ -104,6 +109,18 @@ LISTS: dict[str, List] = {
         ("created", "受理时间", _plain("created")), ("due", "期限", _plain("due")), ("completed", "竣工时间", _plain("completed"))),
         _rows(ProductOrder, ProductOrder.created, state=ProductOrder.state, region=ProductOrder.region, customer=ProductOrder.customer_id,
               **{"class": ProductOrder.class_}), ("state", "class", "region", "customer")),
+    "ticket": List("ticket.read", (
+        ("id", "故障单号", _plain("id")), ("kind", "类型", _plain("kind")), ("severity", "严重程度", _plain("severity")),
+        ("priority", "优先级", _plain("priority")), ("class", "等级", _plain("class_")), ("state", "状态", _plain("state")),
+        ("reason", "状态原因", _plain("reason")), ("customer", "客户", _plain("customer_id")), ("service", "业务", _plain("service_id")),
+        ("resource", "资源", _plain("resource_id")), ("region", "区域", _plain("region")), ("summary", "故障描述", _said),
+        ("channel", "来源", _plain("channel")), ("parent", "根因单号", _plain("parent_id")), ("repeat_of", "重复故障原单号", _plain("repeat_of_id")),
+        ("began", "故障开始时间", _plain("began")), ("created", "建单时间", _plain("created")), ("response_due", "响应时限", _plain("response_due")),
+        ("responded", "首次响应时间", _plain("responded")), ("restore_due", "恢复时限", _plain("restore_due")), ("claimed", "报恢复时间", _plain("claimed")),
+        ("restored", "实测恢复时间", _plain("restored")), ("resolved", "解决时间", _plain("resolved")), ("closed", "关闭时间", _plain("closed"))),
+        _rows(Ticket, Ticket.created, state=Ticket.state, kind=Ticket.kind, severity=Ticket.severity, region=Ticket.region, customer=Ticket.customer_id,
+              service=Ticket.service_id, owner=Ticket.owner_id, **{"class": Ticket.class_}),
+        ("state", "kind", "severity", "class", "region", "customer", "service", "owner")),
     "resource": List("resource.read", (
         ("kind", "资源类型", _plain("kind")), ("name", "名称", _plain("name")), ("region", "区域", _plain("region")), ("state", "状态", _plain("state")),
         ("administrative", "管理状态", _plain("administrative")), ("operational", "运行状态", _plain("operational")), ("usage", "使用状态", _plain("usage")),
@@ -111,7 +128,7 @@ LISTS: dict[str, List] = {
         _rows(Resource, Resource.id, kind=Resource.kind, region=Resource.region, state=Resource.state), ("kind", "region", "state")),
 }
 _TABLES = {"customer": Customer, "agreement": Agreement, "interaction": Interaction, "service": Service, "binding": Binding, "order": ProductOrder,
-           "resource": Resource}
+           "resource": Resource, "ticket": Ticket}
 
 
 def take(desk: Desk, name: str, form: str, filters: Mapping[str, str] | None = None, *, unmask: str = "", lang: str = "") -> bytes:

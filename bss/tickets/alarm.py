@@ -28,6 +28,7 @@ from bss.tickets.ticket import Ask, again, graver, live, noted, open_all, said
 from bss.tickets.transition import step
 
 SOURCES = ("probe", "tmf642", "csv", "snmp", "ping")
+TOLD = ("tmf642", "csv")                # of these, whose alarms others may clear
 STATES = ("raised", "updated", "cleared")
 LOT = 500               # events of one transaction
 AHEAD = timedelta(minutes=5)
@@ -94,6 +95,20 @@ def take(desk: Desk, events: Sequence[Event]) -> Taken:
     counts = {"new": len(fresh), "opened": opened, "raised": raised, "cleared": cleared, "suppressed": suppressed}
     desk.record("alarm.take", ("alarm", fresh[0].source), after={**counts, "first": fresh[0].event_id, "last": fresh[-1].event_id})
     return Taken(len(fresh), len(events) - len(fresh), opened, raised, cleared, suppressed)
+
+
+def say(desk: Desk, row: Alarm, state: str, severity: str | None, at: datetime) -> Taken:
+    """Say something later of an alarm that was told by a system without a session of its own (TMF642, CSV): that it is over, or how grave it is. Said again
+    it does nothing. Refusal: its source tells of it by itself, or something later is known."""
+    if row.source not in TOLD:
+        raise Refusal("conflict", f"what {row.source} raised is cleared by {row.source}", f"alarm {row.id}", "resolve or cancel its ticket instead")
+    if row.state == state == "cleared":
+        return Taken(known=1)
+    if at < row.changed:
+        raise Refusal("conflict", f"what is known of it is of {iso(row.changed)}, which is later", f"alarm {row.id}", "leave the time out")
+    return take(desk, [Event(row.source, f"{row.id}/{state}/{severity or ''}/{iso(at)}", row.key, state, row.kind, severity or row.severity, at,
+                             row.summary, service=row.service_id or "", resource=row.resource_id or "", customer=row.customer_id or "",
+                             evidence={**row.evidence, "said_by": desk.actor.login})])
 
 
 def checked(desk: Desk, one: Event) -> None:

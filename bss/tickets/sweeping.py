@@ -30,7 +30,8 @@ from bss.tickets.telling import tell
 
 FIRST = timedelta(days=1)           # that the first sweep looks back
 BEHIND = timedelta(minutes=10)      # that each goes back behind the one before
-MOST = 50_000                       # rows of one sweep
+MOST = 50_000                       # rows that are read at a time
+PART = 3600                         # s of pings that are read at a time
 RAISE, OF, CLEAR = 2, 3, 5          # slots
 log = logging.getLogger("fullspan.bss.sweep")
 
@@ -53,41 +54,52 @@ def sweep(office: Office, argument: Mapping[str, Any]) -> dict[str, dict[str, in
 
 
 def alerts(office: Office, argument: Mapping[str, Any], actor: Actor = SYSTEM) -> dict[str, int]:
-    """Take the alerts that the probe has stored. `replayed` of the argument: also those of captures that were replayed; `since`: from then on. Without a
-    store there is nothing."""
+    """Take the alerts that the probe has stored. `replayed` of the argument: also those of captures that were replayed (as the setting `alerts_replayed` says
+    always); `since`: from then on. Without a store there is nothing."""
     if office.settings.store == "none":
         return {}
     since = _since(office, "alerts", argument, actor)
-    live = "" if argument.get("replayed") else "AND capture_id = 0 "
-    rows = office.evidence.rows(
-        "SELECT alert_id, revision, kind, severity, state, toUnixTimestamp64Micro(first_time), toUnixTimestamp64Micro(last_time), customer_id, service_id, "
-        "shared_by, target, summary, summary_zh, probe, toUnixTimestamp64Micro(stored_time) AS told, evidence FROM alerts "
-        f"WHERE stored_time >= fromUnixTimestamp64Micro({_micros(since)}, 'UTC') {live}ORDER BY told, alert_id, revision LIMIT {MOST}", {}, "alerts")
-    events = [_event(row, office.settings.lang) for row in rows]
-    found = intake(office, events, actor)
-    if rows:
-        _mark(office, "alerts", _moment(int(rows[-1][14])), actor)
-    return found._asdict()
+    live = "" if argument.get("replayed") or office.settings.alerts_replayed else "AND capture_id = 0 "
+    found, last = Taken(), (_micros(since), "", 0)
+    while True:         # more may have been stored at one moment than are read at a time
+        rows = office.evidence.rows(
+            "SELECT alert_id, revision, kind, severity, state, toUnixTimestamp64Micro(first_time), toUnixTimestamp64Micro(last_time), customer_id, service_id, "
+            "shared_by, target, summary, summary_zh, probe, toUnixTimestamp64Micro(stored_time) AS told, evidence FROM alerts "
+            f"WHERE stored_time >= fromUnixTimestamp64Micro({last[0]}, 'UTC') {live}"
+            f"AND (told, toString(alert_id), revision) > ({last[0]}, {{after:String}}, {last[2]}) "
+            f"ORDER BY told, toString(alert_id), revision LIMIT {MOST}", {"after": last[1]}, "alerts")
+        found = found.plus(intake(office, [_event(row, office.settings.lang) for row in rows], actor))
+        if rows:
+            last = int(rows[-1][14]), str(rows[-1][0]), int(rows[-1][1])
+            _mark(office, "alerts", _moment(last[0]), actor)
+        if len(rows) < MOST:
+            return found._asdict()
 
 
 def pings(office: Office, argument: Mapping[str, Any], actor: Actor = SYSTEM) -> dict[str, int]:
     """Take what the probe's ping says of services."""
     if office.settings.store == "none":
         return {}
-    since = _since(office, "pings", argument, actor)
-    rows = office.evidence.rows(
-        "SELECT service_id, toUnixTimestamp64Micro(time) AS at, state, probe, target FROM link_state WHERE service_id != '' AND "
-        f"{between(second(since), second(office.clock(), up=True) + 60, 'us')} ORDER BY at LIMIT {MOST}", {}, "link state")
-    told: dict[str, list[Slot]] = defaultdict(list)
-    for service, at, state, _probe, _target in rows:
-        told[str(service)].append(Slot(_moment(int(at)), state == "down"))
-    found = Taken()
-    for lot in lots(sorted(told), LOT):
-        found = found.plus(office.act(actor, lambda desk, lot=lot: _pinged(desk, {key: told[key] for key in lot})))        # type: ignore[misc]
-    _after(office, actor)
-    if rows:
-        _mark(office, "pings", _moment(int(rows[-1][1])), actor)
+    since, found = _since(office, "pings", argument, actor), Taken()
+    for first, last in _parts(second(since), second(office.clock(), up=True) + 60):
+        rows = office.evidence.rows(
+            "SELECT service_id, toUnixTimestamp64Micro(time) AS at, state FROM link_state WHERE service_id != '' AND "
+            f"{between(first, last, 'us')} ORDER BY at", {}, "link state")
+        told: dict[str, list[Slot]] = defaultdict(list)
+        for service, at, state in rows:
+            told[str(service)].append(Slot(_moment(int(at)), state == "down"))
+        for lot in lots(sorted(told), LOT):
+            found = found.plus(office.act(actor, lambda desk, lot=lot, told=told: _pinged(desk, {key: told[key] for key in lot})))     # type: ignore[misc]
+        if rows:
+            _after(office, actor)
+            _mark(office, "pings", _moment(int(rows[-1][1])), actor)
     return found._asdict()
+
+
+def _parts(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """A time in parts, s: each has a row a minute of each test address, however many these are, and begins so far behind that what changes is seen."""
+    for begin in range(first, last, PART):
+        yield begin if begin == first else begin - int(BEHIND.total_seconds()), min(begin + PART, last)
 
 
 def intake(office: Office, events: Sequence[Event], actor: Actor = SYSTEM) -> Taken:

@@ -64,7 +64,8 @@ def alert(rows: list[dict[str, Any]]) -> Batch:
         **{name: Coded.of([str(row.get(name, "")) for row in rows]) for name in ("kind", "severity", "state", "customer_id", "service_id", "technique")},
         **{name: np.array([micros(row["time"]) for row in rows], np.int64) for name in ("last_time", "stored_time")},
         "first_time": np.array([micros(row.get("first", row["time"])) for row in rows], np.int64),
-        "probe": Coded.same("p1", n), "capture_id": np.zeros(n, np.uint64), "revision": np.array([row["revision"] for row in rows], np.uint32),
+        "probe": Coded.same("p1", n), "capture_id": np.array([row.get("capture", 0) for row in rows], np.uint64),
+        "revision": np.array([row["revision"] for row in rows], np.uint32),
         "signature_id": np.zeros(n, np.uint32), "count": np.ones(n, np.uint64), "shared_by": np.ones(n, np.uint32)})
 
 
@@ -96,7 +97,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
          "target": "203.0.113.9"},
         {"alert_id": "a3", "revision": 1, "kind": "resource_silent", "severity": "high", "state": "raised", "time": ago(15),
          "evidence": "120 s; rows: (source = 'eth1' OR interface = 'eth1')"},
-        {"alert_id": "a4", "revision": 1, "kind": "loss", "severity": "low", "state": "raised", "service_id": S[4], "time": ago(9)}])
+        {"alert_id": "a4", "revision": 1, "kind": "loss", "severity": "low", "state": "raised", "service_id": S[4], "time": ago(9)},
+        {"alert_id": "a5", "revision": 1, "kind": "syn_flood", "severity": "high", "state": "raised", "service_id": S[5], "time": ago(9), "capture": 7}])
     put(store, usage(rows), coverage, closed, pings, alerts)
     yield store
     store.close()
@@ -258,6 +260,29 @@ def test_what_the_probe_has_stored_becomes_tickets_once(asked: Office, clock: Cl
     before = [(one.id, one.state, one.count) for one in tickets(asked)]
     again = sweeping.alerts(asked, long_ago)
     assert (again["new"], again["known"]) == (0, 4) and [(one.id, one.state, one.count) for one in tickets(asked)] == before
+
+
+def test_more_alerts_than_are_read_at_a_time_are_all_taken(asked: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that were stored at one moment."""
+    monkeypatch.setattr(sweeping, "MOST", 1)
+    assert sweeping.alerts(asked, {"since": "2020-01-01T00:00:00+00:00"})["new"] == 4
+    assert sweeping.alerts(asked, {})["new"] == 0
+
+
+def test_alerts_of_replayed_captures_become_tickets_where_the_operator_wants_them(asked: Office) -> None:
+    long_ago = {"since": "2020-01-01T00:00:00+00:00"}
+    assert sweeping.alerts(asked, long_ago)["new"] == 4 and not [one for one in tickets(asked) if one.alert_id == "a5"]
+    asked.settings = asked.settings.model_copy(update={"alerts_replayed": True})
+    assert sweeping.alerts(asked, long_ago)["new"] == 1
+    assert [one.service_id for one in tickets(asked) if one.alert_id == "a5"] == [S[5]]
+
+
+@pytest.mark.parametrize("part", [600, 3600])
+def test_pings_of_a_long_time_are_read_in_parts(asked: Office, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "PART", part)
+    assert sweeping.pings(asked, {"since": ago(60).isoformat()})["new"] == 2
+    row = tickets(asked)[0]
+    assert (row.service_id, row.state, row.began, row.restored) == (S[7], "resolved", ago(40), ago(20))
 
 
 def test_pings_raise_after_two_of_three_and_clear_after_five(asked: Office, clock: Clock) -> None:
