@@ -90,6 +90,7 @@ def build(office: Office, actor: Actor, run_id: str, told: Callable[[int], None]
 def later(desk: Desk, run: BillRun) -> None:
     """Have the worker make its bills; of a few customers it is done at once. Refusal: they are made."""
     with desk.answering("bill_run.make", run):
+        desk.demand("bill.write")
         if run.state != "trial":
             _allowed(desk, run, "built")
     if run.whole or len(run.customers) > FEW:
