@@ -1,7 +1,7 @@
 """python -m benchmarks.scale [--rows N] [--store DIR]: a month of N flows (100 million), and what dashboards and reports of it cost.
 
 Rows are made inside the engine: applications by Zipf's law, round trips log-normal, customers behind services, tags, four links of two probes, days and nights;
-dns, tls, coverage and usage in proportion. Then the SQL of every Grafana panel over the month, five times each, as Grafana would ask it, and every report
+dns, tls, coverage and usage in proportion. Then the SQL of every Grafana panel over the month, twenty times each, as Grafana would ask it, and every report
 of `fullspan report` over the month by each of its dimensions: 95 % of each must take less than a second. Printed: bytes of a flow on disk, rows of each
 table, and the times of each panel and report.
 """
@@ -226,7 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000_000, help="flows of the month")
     parser.add_argument("--store", metavar="DIR", help="keep the store there; one that is there is asked as it is")
-    parser.add_argument("--times", type=int, default=5, help="times that each panel is asked")
+    parser.add_argument("--times", type=int, default=20, help="times that each panel is asked, and each report made")
     asked = parser.parse_args()
     place = Path(asked.store or tempfile.mkdtemp(prefix="fullspan-scale-"))
     fresh = not place.joinpath("store").exists()
