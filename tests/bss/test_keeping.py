@@ -310,17 +310,18 @@ def test_the_copy_is_consistent_while_others_write(office: Office, tmp_path: Pat
     if not office.database.lite:
         pytest.skip("pg_dump reads one snapshot")
     import threading
-    stop = threading.Event()
+    begun, stop = threading.Event(), threading.Event()
 
     def write() -> None:
         n = 0
         while not stop.is_set():
             n += 1
             deeds.customer(office, n)
+            begun.set()
 
     thread = threading.Thread(target=write)
     thread.start()
-    time.sleep(0.1)
+    assert begun.wait(60)
     backup._copy(office, tmp_path / "copy")
     stop.set()
     thread.join()
@@ -337,18 +338,20 @@ def test_the_server_serves_and_stops(cli: Any, settings: Settings, tmp_path: Pat
         port = free.getsockname()[1]
     running = subprocess.Popen([sys.executable, "-c", "from bss.cli import command; command()", "--config", tmp_path / "bss.toml", "serve", "--port", str(port),
                                 "--json"], env={**os.environ, "PYTHONPATH": str(killing.ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert running.stdout and json.loads(running.stdout.readline()) == {"url": f"http://127.0.0.1:{port}/"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=5)) as client:
-        for _ in range(100):
-            try:
-                assert client.get("/fullspan/v1/me").status_code == 401
-                break
-            except httpx.ConnectError:
-                time.sleep(0.05)
-        told = client.post("/fullspan/v1/login", json={"login": "admin", "password": "correct horse battery"}).json()
-        assert client.get("/fullspan/v1/user").json()[0]["login"] == "admin" and client.get("/tmf-api/openapi.json").status_code == 200
-        assert client.get("/fullspan/v1/user", params={"login": "\0"}).status_code in (200, 400)
-        assert client.post("/fullspan/v1/logout", headers={"x-csrf-token": told["csrf"]}).status_code == 204
-    running.terminate()
-    _, error = running.communicate(timeout=20)
+    try:
+        assert running.stdout and json.loads(running.stdout.readline()) == {"url": f"http://127.0.0.1:{port}/"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=5), timeout=60) as client:
+            for _ in range(600):
+                try:
+                    assert client.get("/fullspan/v1/me").status_code == 401
+                    break
+                except httpx.ConnectError:
+                    time.sleep(0.05)
+            told = client.post("/fullspan/v1/login", json={"login": "admin", "password": "correct horse battery"}).json()
+            assert client.get("/fullspan/v1/user").json()[0]["login"] == "admin" and client.get("/tmf-api/openapi.json").status_code == 200
+            assert client.get("/fullspan/v1/user", params={"login": "\0"}).status_code in (200, 400)
+            assert client.post("/fullspan/v1/logout", headers={"x-csrf-token": told["csrf"]}).status_code == 204
+    finally:
+        running.terminate()
+    _, error = running.communicate(timeout=60)
     assert "Traceback" not in error, error

@@ -129,7 +129,8 @@ def test_a_hold_of_a_customer_keeps_usage(store: Store, monkeypatch: pytest.Monk
                                          "customer_id": Coded.same(customer, 2), "revision": np.ones(2, "u4")}), 800, monkeypatch)
     put(store, batch("usage_1m", 1), 0, monkeypatch)
     holds.change(store, change(customer_id="C1", service_id="", to_time=START + 60_000_000), ME)
-    assert Keeping(store, Budget(folded=730), wait=True).look() == 3
+    keeping = Keeping(store, Budget(folded=730), wait=True)
+    assert sum(keeping.look() for _ in range(3)) == 3           # what the engine merged meanwhile goes at the next look
     assert [tuple(row) for row in store.query("SELECT customer_id, toUnixTimestamp(time) FROM usage_1m WHERE service_id LIKE 'S of%'")] == [("C1", minute)]
 
 
