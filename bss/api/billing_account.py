@@ -14,7 +14,7 @@ from bss.api.contact import Model
 from bss.api.entrance import IfMatch, Who
 from bss.api.order import Reference
 from bss.api.shape import Short
-from bss.billing import account
+from bss.billing import account, choosing
 from bss.desk import Desk
 from bss.moment import iso
 from bss.tables import BillingAccount, TaxRate
@@ -55,6 +55,11 @@ class New(Fields):
     """A new account of a customer."""
     customer: Reference
     currency: Annotated[str | None, Field(pattern="^[A-Z]{3}$")] = None
+
+
+class Chosen(Model):
+    """Services of the account's customer by their ids; or items of orders that have no service."""
+    services: Annotated[list[Annotated[str, Field(max_length=16)]], Field(min_length=1, max_length=1000)]
 
 
 class Rate(Model):
@@ -111,6 +116,22 @@ def changed(who: Who, billing_account_id: str, sent: Fields, if_match: IfMatch =
         row = account.change(desk, billing_account_id, shape.version_of(if_match), **sent.given())
         return shape.one(told(desk, row), row.version)
     return who.write(act)
+
+
+@router.get("/fullspan/v1/billingAccount/{billing_account_id}/service")
+def charged(who: Who, billing_account_id: str) -> JSONResponse:
+    """Services that the account pays for: those that were put on it, and on the customer's oldest account all others."""
+    def look(desk: Desk) -> JSONResponse:
+        desk.demand("bill.read")
+        row = desk.find(BillingAccount, billing_account_id)
+        return JSONResponse([{"id": one.id, "circuit": one.circuit, "state": one.state} for one in choosing.services_of(desk, row.customer_id, row.id)])
+    return who.read(look)
+
+
+@router.post("/fullspan/v1/billingAccount/{billing_account_id}/service")
+def chosen(who: Who, billing_account_id: str, sent: Chosen) -> Response:
+    """Put services of its customer, or items that have none, on the account: bills that are made from now on have them there."""
+    return who.write(lambda desk: JSONResponse({"moved": choosing.choose(desk, billing_account_id, sent.services)}))
 
 
 def _rate(row: TaxRate) -> dict[str, Any]:

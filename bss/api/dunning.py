@@ -1,7 +1,7 @@
-"""Dunning: `/fullspan/v1/dunningCase`. Notices go by the day; suspensions and terminations a person approves."""
+"""Dunning: `/fullspan/v1/dunningCase`. Notices go by the day; suspensions and terminations a person approves. Write-offs of what nobody will pay."""
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
@@ -12,13 +12,14 @@ from bss.api.contact import Model
 from bss.api.entrance import IfMatch, Who
 from bss.api.order import Reason
 from bss.api.shape import Short
-from bss.billing import dunning
+from bss.billing import dunning, writeoff
 from bss.billing.journal import today
 from bss.desk import Desk
 from bss.moment import iso
-from bss.tables import Bill, DunningCase
+from bss.tables import Bill, DunningCase, WriteOff
 
 ROOT = "/fullspan/v1/dunningCase"
+OFF = "/fullspan/v1/writeOff"
 router = APIRouter(tags=["billing"])
 
 
@@ -35,6 +36,46 @@ def told(desk: Desk, row: DunningCase) -> dict[str, Any]:
             "relatedParty": [{"role": "customer", "id": row.customer_id}], "state": row.state, "stateReason": row.reason, "priorState": row.prior_state,
             "daysOverdue": dunning.days_of(row, bill.due, today(desk)) if bill.due else 0, "open": f"{bill.gross - bill.paid:.2f}", "currency": bill.currency,
             "opened": iso(row.opened), "cleared": iso(row.cleared), "suspendedService": [{"id": one} for one in row.services], "@type": "DunningCase"}
+
+
+class NewWriteOff(Model):
+    """Why what is open of a bill is given up."""
+    reason: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+class WriteOffMove(Model):
+    """approved or rejected, by a second person; reversed, where it is paid after all."""
+    state: Literal["approved", "rejected", "reversed"]
+    reason: Reason = ""
+
+
+def off_told(row: WriteOff) -> dict[str, Any]:
+    """A write-off."""
+    return {"id": row.id, "href": f"{OFF}/{row.id}", "bill": {"id": row.bill_id}, "relatedParty": [{"role": "customer", "id": row.customer_id}],
+            "amount": f"{row.amount:.2f}", "state": row.state, "reason": row.reason, "proposed": iso(row.proposed), "proposedBy": row.proposed_by,
+            "decided": iso(row.decided), "decidedBy": row.decided_by, "decisionReason": row.why,
+            "payment": {"id": row.payment_id} if row.payment_id else None, "@type": "WriteOff"}
+
+
+@router.post("/fullspan/v1/customerBill/{bill_id}/writeOff", status_code=201)
+def proposed(who: Who, bill_id: str, sent: NewWriteOff) -> Response:
+    """Propose that what is open of an overdue bill is given up, for a second person."""
+    return who.write(lambda desk: shape.one(off_told(writeoff.propose(desk, bill_id, sent.reason)), 1, 201))
+
+
+@router.get(OFF)
+def given_up(who: Who, state: Short = "", bill: Short = "", offset: shape.Offset = 0, limit: shape.Limit = 100, fields: shape.Fields = "") -> JSONResponse:
+    """Write-offs, the newest first."""
+    return who.read(lambda desk: shape.page(desk.session, writeoff.listed(desk, state, bill), offset, limit, off_told, fields))
+
+
+@router.post(OFF + "/{write_off_id}/decision")
+def decided(who: Who, write_off_id: str, sent: WriteOffMove, if_match: IfMatch = None) -> Response:
+    """Approve a write-off or reject it, as the second person; or take it back."""
+    def act(desk: Desk) -> Response:
+        row = writeoff.move(desk, write_off_id, sent.state, sent.reason, shape.version_of(if_match))
+        return shape.one(off_told(row), row.version)
+    return who.write(act)
 
 
 @router.get(ROOT)

@@ -120,7 +120,11 @@ def _credit(desk: Desk, bill: Bill, note: CreditNote) -> None:
         if (owed := desk.session.execute(query).scalar_one_or_none()) is not None:
             payment.taken_back(desk, owed, f"credit note {note.number}")
     for one in settling.matches_of(desk, bill_id=bill.id):
-        settling.part(desk, one)
+        paid = desk.session.get_one(Payment, one.payment_id)
+        if paid.method == "write_off":          # nobody gave it: it is no balance of the customer's
+            payment.taken_back(desk, paid, f"credit note {note.number}")
+        else:
+            settling.part(desk, one)
     net: dict[str, Decimal] = defaultdict(Decimal)
     for kind, amount in desk.session.execute(select(BillLine.kind, BillLine.net).where(BillLine.bill_id == bill.id)).tuples():
         net[kind] += amount

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from bss.billing import joints, states
+from bss.billing import choosing, joints, states
 from bss.billing.journal import today
 from bss.desk import Desk
 from bss.parties import interaction
@@ -105,34 +105,45 @@ def _moved(desk: Desk, case_id: str, to: str, reason: str, version: int | None) 
     return case
 
 
-def settled(desk: Desk, bill: Bill) -> None:
-    """Clear the case of a bill that is paid or credited; services that were suspended for it are taken up again by the worker."""
+def settled(desk: Desk, bill: Bill, given_up: bool = False) -> None:
+    """Clear the case of a bill that is paid or credited; services that were suspended for it are taken up again by the worker. given_up: it was written off,
+    and they are not."""
     if bill.state in OPEN:
         return
     query = select(DunningCase).where(DunningCase.bill_id == bill.id, DunningCase.state != "cleared").with_for_update()
     for case in desk.session.execute(query).scalars().all():
-        if case.services and case.state != "terminated":
+        if case.services and case.state != "terminated" and not given_up:
             job.add(desk, "billing.resume", f"resume {case.id}", {"case": case.id})
-        _step(desk, case, "cleared", f"bill {bill.number} is {bill.state}")
+        _step(desk, case, "cleared", f"bill {bill.number} is {'written off' if given_up else bill.state}")
 
 
 def resume(desk: Desk, argument: Mapping[str, Any]) -> None:
     """A worker's: services that were suspended for a case are active again, but for those that another case holds."""
     case = desk.session.get_one(DunningCase, str(argument["case"]), with_for_update=True)
-    others = desk.session.execute(select(DunningCase.services).where(DunningCase.customer_id == case.customer_id, DunningCase.id != case.id,
-                                                                     DunningCase.state.in_(("suspended", "terminationProposed")))).scalars()
-    held = {one for services in others for one in services}
+    held = _held(desk, case)
     for service in desk.session.execute(select(Service).where(Service.id.in_([one for one in case.services if one not in held]))).scalars().all():
         if service.state == "inactive" and service.reason == "non_payment":
             inventory.move(desk, service.id, "active", "what was owed is paid")
     joints.window_ended(desk, case.windows)
 
 
+def _held(desk: Desk, case: DunningCase) -> set[str]:
+    """Services that other cases of the customer keep suspended, also while these are disputed."""
+    off = ("suspended", "terminationProposed")
+    others = desk.session.execute(select(DunningCase.services).where(
+        DunningCase.customer_id == case.customer_id, DunningCase.id != case.id,
+        DunningCase.state.in_(off) | ((DunningCase.state == "disputed") & DunningCase.prior_state.in_(off)))).scalars()
+    return {one for services in others for one in services}
+
+
 def _suspend(desk: Desk, case: DunningCase) -> None:
-    query = select(Service.id).where(Service.customer_id == case.customer_id, Service.state == "active").order_by(Service.id)
-    case.services = list(desk.session.execute(query).scalars())
-    for one in case.services:
-        inventory.move(desk, one, "inactive", "non_payment")
+    """Suspend what the account pays for. What another case has suspended this one holds as well, so that it is not taken up again before both are paid."""
+    found = [one for one in choosing.services_of(desk, case.customer_id, case.account_id)
+             if one.state == "active" or (one.state == "inactive" and one.reason == "non_payment")]
+    case.services = sorted(one.id for one in found)
+    for service in found:
+        if service.state == "active":
+            inventory.move(desk, service.id, "inactive", "non_payment")
     case.windows = joints.window_begun(desk, case.id, case.services, case.proposed_by)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from bss.desk import Desk
 from bss.rating import closing
 from bss.sla import credit
-from bss.tables import Credit, RatedCharge
+from bss.tables import Credit, RatedCharge, Window
 from bss.tickets import window
 
 
@@ -62,6 +62,8 @@ def window_begun(desk: Desk, case_id: str, services: Sequence[str], proposed_by:
 
 
 def window_ended(desk: Desk, ids: Sequence[str]) -> None:
-    """They are taken up again."""
+    """They are taken up again. A window that somebody has ended or cancelled is over already."""
     for one in ids:
-        window.end(desk, one, reason="what was owed is paid")
+        row = desk.find(Window, one, lock=True)
+        if row.state == "approved" and row.until is None and desk.now > row.since:
+            window.end(desk, one, reason="what was owed is paid")

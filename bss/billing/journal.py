@@ -22,6 +22,7 @@ ACCOUNTS: dict[str, tuple[str, str, str]] = {
     "revenue.recurring": ("600101", "Recurring revenue", "主营业务收入-月租"), "revenue.one_time": ("600102", "One-off revenue", "主营业务收入-一次性费用"),
     "revenue.usage": ("600103", "Usage revenue", "主营业务收入-用量"), "revenue.percentile": ("600104", "Burst revenue", "主营业务收入-突发带宽"),
     "revenue.credit": ("600105", "SLA credits", "主营业务收入-服务补偿"), "revenue.adjustment": ("600106", "Adjustments", "主营业务收入-调整"),
+    "bad_debt": ("1231", "Allowance for bad debts", "坏账准备"),
     "revenue.penalty": ("600107", "Early termination", "主营业务收入-违约金"),
 }
 COLUMNS = ("posting", "line", "date", "account", "name", "debit", "credit", "currency", "customer", "of", "id")

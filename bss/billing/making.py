@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from bss.billing import account as accounts
-from bss.billing import charging, joints
+from bss.billing import charging, choosing, joints
+from bss.billing.choosing import Choice
 from bss.billing.draft import Draft, summed
 from bss.billing.standing import Catalogue, Standing, standing
 from bss.charges.money import rounded
@@ -37,20 +38,20 @@ class Payer(NamedTuple):
 def make(desk: Desk, run: BillRun, customer_ids: Collection[str], catalogue: Catalogue | None = None) -> int:
     """Bills of these customers; how many."""
     period, catalogue = period_of(run.period, run.anchor), catalogue or Catalogue(desk)
-    payers = _payers(desk, run, customer_ids)
+    payers, choice = _payers(desk, run, customer_ids)
     if not payers:
         return 0
-    drafts, troubles = _owed(desk, payers, period, run.period, catalogue)
+    drafts, troubles = _owed(desk, payers, choice, period, run.period, catalogue)
     rules, ids = accounts.rates(desk), Ids()
     bills: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for one in payers:
-        owed = drafts.get(one.customer_id, [])
+        owed = drafts.get(one.account.id, [])
         if not owed:
             continue
         whole = summed(owed, rules, one.account.payer, one.account.currency)
         key = ids(Bill.LETTER)
-        why = "; ".join(troubles.get(one.customer_id, ()))[:400]
+        why = "; ".join(troubles.get(one.account.id, ()))[:400]
         bills.append({"id": key, "account_id": one.account.id, "customer_id": one.customer_id, "run_id": run.id, "period": run.period, "revision": one.revision,
                       "begin": period.begin, "end": period.end, "state": "onHold" if why else "new", "reason": why, "currency": one.account.currency,
                       "net": whole.net, "tax": whole.tax, "gross": whole.gross, "paid": Decimal(0), "credited": False, "created": desk.now,
@@ -61,18 +62,12 @@ def make(desk: Desk, run: BillRun, customer_ids: Collection[str], catalogue: Cat
     return len(bills)
 
 
-def _payers(desk: Desk, run: BillRun, customer_ids: Collection[str]) -> list[Payer]:
-    """The account of each customer that pays for what he has: the oldest that is open. Who has none gets one, with the anchor 1."""
+def _payers(desk: Desk, run: BillRun, customer_ids: Collection[str]) -> tuple[list[Payer], Choice]:
+    """The accounts of these customers whose periods begin on the run's day; and which of them pays for what. Who has none gets one, with the anchor 1."""
     session = desk.session
-    found: dict[str, Any] = {}
-    closed: set[str] = set()
-    for one in session.execute(select(BillingAccount).where(BillingAccount.customer_id.in_(customer_ids)).order_by(BillingAccount.created,
-                                                                                                                  BillingAccount.id)).scalars():
-        if one.state == "active":
-            found.setdefault(one.customer_id, one)
-        else:
-            closed.add(one.customer_id)
-    lacking = [one for one in customer_ids if one not in found]
+    owners = set(session.execute(select(BillingAccount.customer_id).where(BillingAccount.customer_id.in_(customer_ids), BillingAccount.state == "active"))
+                 .scalars())
+    lacking = [one for one in customer_ids if one not in owners]
     if lacking and run.anchor == 1:
         owning = set(session.execute(select(Service.customer_id).where(Service.customer_id.in_(lacking)).distinct()).scalars())
         kinds = session.execute(select(Customer.id, Party.kind).join(Party, Party.id == Customer.party_id).where(Customer.id.in_(owning))).tuples().all()
@@ -83,9 +78,9 @@ def _payers(desk: Desk, run: BillRun, customer_ids: Collection[str]) -> list[Pay
                          "anchor": 1, "currency": "CNY", "payer": accounts.payer_of(kind), "tax": None, "lang": desk.office.settings.lang, "due_days": 15,
                          "created": desk.now, "version": 1})
         bulk.write(desk, BillingAccount, made)
-        found |= {one.customer_id: one for one in session.execute(select(BillingAccount).where(
-            BillingAccount.id.in_([row["id"] for row in made]))).scalars()}
-    mine = {one.id: one for one in found.values() if one.anchor == run.anchor}
+    mine = {one.id: one for one in session.execute(select(BillingAccount).where(
+        BillingAccount.customer_id.in_(customer_ids), BillingAccount.state == "active", BillingAccount.anchor == run.anchor)
+        .order_by(BillingAccount.customer_id, BillingAccount.created, BillingAccount.id)).scalars()}
     known: dict[str, list[Any]] = defaultdict(list)
     for bill in session.execute(select(Bill.id, Bill.account_id, Bill.state, Bill.credited, Bill.revision).where(
             Bill.account_id.in_(list(mine)), Bill.period == run.period)):
@@ -97,40 +92,58 @@ def _payers(desk: Desk, run: BillRun, customer_ids: Collection[str]) -> list[Pay
             continue
         last = max((bill for bill in bills if bill.credited), key=lambda bill: bill.revision, default=None)
         payers.append(Payer(one, one.customer_id, max((bill.revision for bill in bills), default=0) + 1, last.id if last else None))
-    return payers
+    choice = choosing.of_customers(desk, {one.customer_id for one in payers})
+    return payers, choice._replace(chosen={**choice.chosen, **_stays(desk, payers)})
 
 
-def _owed(desk: Desk, payers: Sequence[Payer], period: Period, named: str, catalogue: Catalogue) -> tuple[dict[str, list[Draft]], dict[str, list[str]]]:
-    """What each customer owes, and what of it can't be told."""
-    whose = {one.customer_id: one for one in payers}
+def _stays(desk: Desk, payers: Sequence[Payer]) -> dict[str, str]:
+    """What a bill had charged that is made anew stays on its account, wherever it was put meanwhile: service or item -> account."""
+    account = {one.replaces: one.account.id for one in payers if one.replaces is not None}
+    query = select(BillLine.bill_id, BillLine.source).where(BillLine.bill_id.in_(list(account)), BillLine.kind == "recurring")
+    return {source.split("/")[1]: account[bill] for bill, source in desk.session.execute(query).tuples()} if account else {}
+
+
+def _owed(desk: Desk, payers: Sequence[Payer], choice: Choice, period: Period, named: str, catalogue: Catalogue
+          ) -> tuple[dict[str, list[Draft]], dict[str, list[str]]]:
+    """What each account owes, and what of it can't be told."""
+    paying = {one.account.id: one for one in payers}
+    whose = sorted({one.customer_id for one in payers})
     drafts: dict[str, list[Draft]] = defaultdict(list)
     troubles: dict[str, list[str]] = defaultdict(list)
     end = datetime.combine(period.end, time(), desk.office.settings.zone)
     kinds: dict[str, str] = {}
-    taken = _taken(desk, list(whose), period)
+    taken = _taken(desk, whose, period)
     told = named if period.begin.day == 1 else str(period.begin)        # periods of two anchors have one name, and are charged apart
-    for one in standing(desk, list(whose), end, catalogue):
+    for one in standing(desk, whose, end, catalogue):
         kinds[one.id] = one.kind
-        currency = whose[one.customer_id].account.currency
+        key = choice.of(one.customer_id, one.id, one.part)
+        if key is None or key not in paying:
+            continue
+        currency = paying[key].account.currency
         if one.trouble:
-            troubles[one.customer_id].append(one.trouble)
-        troubles[one.customer_id] += _foreign(one, currency, catalogue)
-        owed = drafts[one.customer_id]
+            troubles[key].append(one.trouble)
+        troubles[key] += _foreign(one, currency, catalogue)
+        owed = drafts[key]
         owed += charging.recurring(one, period, told, currency, taken.get(one.id, {}))
         owed += charging.once(one, period.end, currency)
         owed += charging.early(one, period, catalogue.of, currency)
-    for customer_id, charge in joints.charges(desk, list(whose), named):
+    for customer_id, charge in joints.charges(desk, whose, named):
+        key = choice.of(customer_id, charge.service_id or "")
+        if key is None or key not in paying:
+            continue
         draft = rated(charge, kinds.get(charge.service_id or "", ""))
-        drafts[customer_id].append(draft)
-        if charge.currency != (currency := whose[customer_id].account.currency):
-            troubles[customer_id].append(f"usage is priced in {charge.currency}, the account in {currency}")
+        drafts[key].append(draft)
+        if charge.currency != (currency := paying[key].account.currency):
+            troubles[key].append(f"usage is priced in {charge.currency}, the account in {currency}")
         if why := charge.evidence.get(HELD):
-            troubles[customer_id].append(str(why))
-    for customer_id, credit in joints.credits(desk, list(whose), period.begin):
-        drafts[customer_id].append(credited(credit, period))
+            troubles[key].append(str(why))
+    for customer_id, credit in joints.credits(desk, whose, period.begin):
+        key = choice.of(customer_id, credit.service_id)
+        if key is not None and key in paying:
+            drafts[key].append(credited(credit, period))
     for payer in payers:
         if payer.replaces is not None:
-            drafts[payer.customer_id] += _carried(desk, payer.replaces)
+            drafts[payer.account.id] += _carried(desk, payer.replaces)
     return _unbilled(desk, drafts), troubles
 
 
@@ -186,8 +199,8 @@ def _unbilled(desk: Desk, drafts: dict[str, list[Draft]]) -> dict[str, list[Draf
     for k in range(0, len(sources), 5000):
         known.update(desk.session.execute(select(BillLine.source).where(BillLine.live.is_(True), BillLine.source.in_(sources[k:k + 5000]))).scalars())
     found: dict[str, list[Draft]] = {}
-    for customer_id, owed in drafts.items():
+    for key, owed in drafts.items():
         left = {one.source: one for one in owed if one.source not in known}
         if left:
-            found[customer_id] = list(left.values())
+            found[key] = list(left.values())
     return found

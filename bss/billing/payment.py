@@ -14,12 +14,13 @@ from bss.billing.journal import Side
 from bss.charges.money import MINOR, rounded
 from bss.desk import Desk
 from bss.refusal import Refusal
-from bss.tables import Bill, BillingAccount, Payment, Refund
+from bss.tables import Bill, BillingAccount, Payment, Refund, WriteOff
 from bss.tables.payment import METHODS
 
-ENTERED = tuple(one for one in METHODS if one != "credit")
+OURS = ("credit", "write_off")          # that nobody brought us
+ENTERED = tuple(one for one in METHODS if one not in OURS)
 #: What a payment is a debit of, by how it came in; "bank" of the rest.
-SIDES = {"cash": "cash", "credit": "receivable"}
+SIDES = {"cash": "cash", "credit": "receivable", "write_off": "bad_debt"}
 
 
 def amount_of(amount: Decimal, currency: str, where: str = "amount") -> Decimal:
@@ -116,8 +117,9 @@ def reverse(desk: Desk, payment_id: str, reason: str) -> Payment:
         _allowed(desk, row, "reversed")
         if not reason.strip():
             raise Refusal("invalid", "a reason is needed to take a payment back", "reason", "give one sentence")
-        if row.method == "credit":
-            raise Refusal("conflict", "it is what a bill owed the customer", f"payment {row.id}", "credit the bill")
+        if row.method in OURS:
+            why, mend = ("it is what a bill owed the customer", "credit the bill") if row.method == "credit" else ("it is a write-off", "take that back")
+            raise Refusal("conflict", why, f"payment {row.id}", mend)
         taken_back(desk, row, reason)
     return row
 
@@ -129,6 +131,11 @@ def taken_back(desk: Desk, row: Payment, reason: str) -> None:
     before = row.state
     parted = [settling.part(desk, one).id for one in settling.matches_of(desk, payment_id=row.id)]
     row.state, row.reason, row.version = "reversed", reason[:400], row.version + 1
+    if row.method == "write_off":
+        given_up = desk.session.execute(select(WriteOff).where(WriteOff.payment_id == row.id).with_for_update()).scalar_one()
+        if why := states.refusal(states.WRITE_OFF, given_up.state, "reversed"):
+            raise Refusal("conflict", why, f"write-off {given_up.id}")
+        given_up.state, given_up.why = "reversed", reason.strip()[:400]
     if before == "posted":
         journal.post(desk, f"payment/{row.id}/back", [Side("advance", row.amount), Side(SIDES.get(row.method, "bank"), -row.amount)],
                      currency=row.currency, customer_id=row.customer_id, entity="payment", entity_id=row.id)

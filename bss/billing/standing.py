@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
 class Standing(NamedTuple):
     """A service, or an item that has none. kind: of its offering; spells: its days; ended: the day from which it is not any more; trouble: why its charges
-    can't be told, '' where they can."""
+    can't be told, '' where they can; part: of a bundle, the first of its services."""
     id: str
     customer_id: str
     service_id: str | None
@@ -44,6 +44,7 @@ class Standing(NamedTuple):
     plans: list[Plan]
     ended: date | None
     trouble: str = ""
+    part: str = ""
 
 
 class Catalogue:
@@ -99,15 +100,19 @@ def standing(desk: Desk, customer_ids: Collection[str], before: datetime, catalo
         ends[service.id] = ended
         plans, trouble = _plans(service, by_service[service.id], terms.get(service.agreement_id or ""), catalogue, zone)
         found.append(Standing(service.id, service.customer_id, service.id, service.circuit, service.kind, spells, plans, ended, trouble))
+    bundled: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for _, other in (pair for pairs in by_service.values() for pair in pairs):
+        if other.wanted.get("bundle"):
+            bundled[other.order_id, other.wanted["bundle"]].append(other)
     for at, one in alone:
         if not one.price.get("lines"):
             continue
-        parts = [ends.get(other.service_id) for _, other in (pair for pairs in by_service.values() for pair in pairs)
-                 if other.order_id == one.order_id and other.wanted.get("bundle") == one.offering]
+        mine = [other.service_id for other in bundled.get((one.order_id, one.offering), ())]
+        parts = [ends.get(key) for key in mine]
         ended = max((end for end in parts if end is not None), default=None) if parts and None not in parts else gone.get(one.id)
         document, since = catalogue.of(one.offering, one.offering_version), _day(at, zone)
         found.append(Standing(one.id, one.customer_id, None, "", document.kind if document else "", [Spell(since, ended or FAR, Decimal(1))],
-                              [_plan(one, at, zone)], ended))
+                              [_plan(one, at, zone)], ended, part=min(mine, default="")))
     return found
 
 

@@ -25,6 +25,11 @@ REFUND = Course("a refund", {
     "asked": ("approved", "rejected"), "approved": ("paid", "rejected"), "rejected": (), "paid": (),
 }, {"asked": "a second person has to approve it", "approved": "it is to be paid", "rejected": "it was refused", "paid": "the money was given back"})
 
+WRITE_OFF = Course("a write-off", {
+    "proposed": ("approved", "rejected"), "approved": ("reversed",), "rejected": (), "reversed": (),
+}, {"proposed": "a second person has to approve it", "approved": "nobody is asked for it any more", "rejected": "it was refused",
+    "reversed": "the bill is owed again, or was credited"})
+
 DUNNING = Course("a case", {
     "noticed": ("reminded", "disputed", "cleared"), "reminded": ("warned", "disputed", "cleared"),
     "warned": ("suspensionProposed", "disputed", "cleared"), "suspensionProposed": ("suspended", "warned", "disputed", "cleared"),
@@ -33,7 +38,7 @@ DUNNING = Course("a case", {
 }, {"noticed": "the first notice was given", "reminded": "the second notice was given", "warned": "the last notice was given",
     "suspensionProposed": "a person has to say whether services are suspended", "suspended": "services are suspended for it",
     "terminationProposed": "a person has to say whether services are terminated", "terminated": "services were terminated for it",
-    "disputed": "the customer says that he does not owe it", "cleared": "it is paid or credited"})
+    "disputed": "the customer says that he does not owe it", "cleared": "it is paid, credited or written off"})
 
 #: Days after a bill was due on which a case gets as far, without those of disputes. What is proposed a person approves.
 DUE: tuple[tuple[int, str, str], ...] = ((7, "noticed", "reminded"), (15, "reminded", "warned"), (30, "warned", "suspensionProposed"),

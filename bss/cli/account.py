@@ -71,6 +71,25 @@ def change(ctx: click.Context, /, account: str, as_json: bool, state: str | None
     show([acting(ctx, lambda desk: row_of(desk, accounts.change(desk, account, state=state, **_given(**given))))], as_json, COLUMNS)
 
 
+@command.command()
+@click.argument("account")
+@click.argument("services", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def pays(ctx: click.Context, account: str, services: tuple[str, ...], as_json: bool) -> None:
+    """Put SERVICES (ids; or items that have no service) on an ACCOUNT (id) of their customer, and list what it pays for."""
+    from bss.billing import choosing
+    from bss.tables import BillingAccount
+
+    def act(desk: Desk) -> list[dict[str, Any]]:
+        desk.demand("bill.read")
+        if services:
+            choosing.choose(desk, account, services)
+        row = desk.find(BillingAccount, account)
+        return [{"id": one.id, "circuit": one.circuit, "state": one.state} for one in choosing.services_of(desk, row.customer_id, row.id)]
+    show(acting(ctx, act), as_json)
+
+
 @command.command("list")
 @click.option("--customer", default="", help="Of this customer (id).")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")

@@ -55,6 +55,22 @@ def move(ctx: click.Context, dunning: str, state: str, reason: str, as_json: boo
     show([acting(ctx, lambda desk: row_of(desk, cases.move(desk, dunning, state, reason)))], as_json, COLUMNS)
 
 
+@command.command("write-off")
+@click.argument("bill")
+@click.option("--state", type=click.Choice(["approved", "rejected", "reversed"]), help="Decide on a write-off (its id instead of the bill's), or take it back.")
+@click.option("--reason", default="", help="Why.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def write_off(ctx: click.Context, bill: str, state: str | None, reason: str, as_json: bool) -> None:
+    """Propose that what is open of an overdue BILL (id) is given up; a second person approves it, and the bill is settled."""
+    from bss.billing import writeoff
+
+    def act(desk: Desk) -> dict[str, Any]:
+        row = writeoff.move(desk, bill, state, reason) if state else writeoff.propose(desk, bill, reason)
+        return {"id": row.id, "bill": row.bill_id, "amount": row.amount, "state": row.state, "reason": row.reason, "why": row.why}
+    show([acting(ctx, act)], as_json)
+
+
 @command.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context

@@ -4,11 +4,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from sqlalchemy import select
 
 from bss.billing import account as accounts
 from bss.billing import bill as bills
+from bss.billing import choosing
 from bss.billing import payment as payments
 from bss.desk import Desk
 from bss.pages.bill import whose
@@ -46,6 +48,21 @@ def one(visit: Visit, billing_account_id: str) -> Response:
         customer = desk.session.execute(select(Customer).where(Customer.id == row.customer_id)).scalar_one()
         rows: list[Any] = list(desk.session.execute(bills.listed(desk, account_id=row.id).limit(60)).scalars())
         paid: list[Any] = list(desk.session.execute(payments.listed(desk, account_id=row.id).limit(60)).scalars())
-        return {"one": row, "customer": customer, "name": desk.shown(row.name or customer.party.name), "owed": accounts.owed(desk, row.id),
+        others = desk.session.execute(accounts.listed(desk, row.customer_id, state="active").where(BillingAccount.id != row.id).limit(60)).scalars()
+        return {"services": choosing.services_of(desk, row.customer_id, row.id)[:200], "others": list(others), "one": row,
+                "customer": customer, "name": desk.shown(row.name or customer.party.name), "owed": accounts.owed(desk, row.id),
                 "balance": accounts.balance(desk, row.id), "bills": rows, "payments": paid}
-    return visit.page("bill_account", **visit.read(look))
+    return visit.page("bill_account", said=visit.request.query_params.get("said", ""), **visit.read(look))
+
+
+@router.post("/bills/accounts/{billing_account_id}/service")
+async def moved(visit: Visit, billing_account_id: str) -> Response:
+    """Have another account of the customer pay for a service of this one."""
+    service, to = visit.form.get("service", ""), visit.form.get("to", "")
+
+    def act(desk: Desk) -> None:
+        desk.demand("bill.write")
+        desk.find(BillingAccount, billing_account_id)
+        choosing.choose(desk, to, [service])
+    await run_in_threadpool(visit.act, act)
+    return visit.back(f"/bills/accounts/{billing_account_id}", visit.say("account.moved"))

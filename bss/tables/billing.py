@@ -71,6 +71,19 @@ class BillingAccount(Table):
     version: Mapped[int] = mapped_column(default=1)
 
 
+class BilledOn(Table):
+    """A service, or an item of an order that has none, is billed on this account of its customer, and not on the oldest that is open."""
+    __tablename__ = "billed_on"
+    LETTER = "B"
+    SCOPE: ClassVar[dict[str, str]] = {"customer": "customer_id"}
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(16), unique=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("billing_account.id"), index=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)
+    made: Mapped[datetime]
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("app_user.id"))
+
+
 class TaxRate(Table):
     """A rate of tax for a kind of charge and of customer ('' any), for supplies since a day and before another."""
     __tablename__ = "tax_rate"

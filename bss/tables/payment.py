@@ -12,7 +12,8 @@ from bss.database import Table
 from bss.sealing import Sealed
 from bss.tables.billing import Money
 
-METHODS = ("bank", "cash", "card", "online", "credit")         # credit: ours to give back, of a bill that was negative
+#: credit: ours to give back, of a bill that was negative; write_off: nobody paid it, and nobody will.
+METHODS = ("bank", "cash", "card", "online", "credit", "write_off")
 
 
 class Payment(Table):
@@ -72,6 +73,29 @@ class Refund(Table):
     decided: Mapped[datetime | None]
     decided_by: Mapped[str | None] = mapped_column(ForeignKey("app_user.id"))
     paid: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class WriteOff(Table):
+    """What is open of a bill and nobody will pay, given up: proposed by one, approved by another; from then on a payment of ours stands for it (payment_id).
+    state: of billing/states.py. One a bill that is neither rejected nor taken back."""
+    __tablename__ = "write_off"
+    __table_args__ = (Index("uq_write_off_bill", "bill_id", unique=True, sqlite_where=text("state IN ('proposed', 'approved')"),
+                            postgresql_where=text("state IN ('proposed', 'approved')")),)
+    LETTER = "V"
+    SCOPE: ClassVar[dict[str, str]] = {"customer": "customer_id"}
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    bill_id: Mapped[str] = mapped_column(ForeignKey("bill.id"), index=True)
+    customer_id: Mapped[str] = mapped_column(ForeignKey("customer.id"), index=True)
+    payment_id: Mapped[str | None] = mapped_column(ForeignKey("payment.id"))
+    amount: Mapped[Decimal] = mapped_column(Money)
+    state: Mapped[str] = mapped_column(String(16), default="proposed")
+    reason: Mapped[str] = mapped_column(String(400))
+    proposed: Mapped[datetime]
+    proposed_by: Mapped[str | None] = mapped_column(ForeignKey("app_user.id"))
+    decided: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(ForeignKey("app_user.id"))
+    why: Mapped[str] = mapped_column(String(400), default="")
     version: Mapped[int] = mapped_column(default=1)
 
 

@@ -17,6 +17,7 @@ from bss.tables import (
     AssuredService,
     Attachment,
     Bill,
+    BilledOn,
     BillFinding,
     BillingAccount,
     BillLine,
@@ -59,6 +60,7 @@ from bss.tables import (
     User,
     Window,
     WindowSubject,
+    WriteOff,
 )
 
 
@@ -140,11 +142,13 @@ def _owed(desk: Desk, customer: str, service: str, mark: str) -> list[Any]:
     payment = desk.add(Payment(source=f"bank/{mark}", account_id=account.id, customer_id=customer, method="bank", state="posted", amount=Decimal("5.00"),
                                matched=Decimal(0), refunded=Decimal(0), received=desk.now, payer=mark, remark=mark, created=desk.now))
     refund = desk.add(Refund(payment_id=payment.id, customer_id=customer, amount=Decimal("1.00"), reason=mark, asked=desk.now))
+    off = desk.add(WriteOff(bill_id=bill.id, customer_id=customer, amount=Decimal("1.00"), reason=mark, why=mark, proposed=desk.now))
+    desk.add(BilledOn(subject=service, account_id=account.id, customer_id=customer, made=desk.now))
     case = desk.add(DunningCase(bill_id=bill.id, account_id=account.id, customer_id=customer, opened=desk.now, reason=mark, state="disputed",
                                 prior_state="warned", services=[], windows=[]))
     desk.add(JournalEntry(posting=f"x/{mark}", line=1, day=date(2026, 12, 1), account="receivable", debit=bill.gross, customer_id=customer, entity="bill",
                           entity_id=bill.id))
-    return [account, run, bill, note, payment, refund, case]
+    return [account, run, bill, note, payment, refund, case, off]
 def metered(desk: Desk, customer: Customer, service: Service, mark: str) -> list[Any]:
     """Usage of a service, what is included, a charge, and what waits for a person."""
     name, words = {"en": mark, "zh": mark}, mark.encode().ljust(24, b"-")

@@ -31,6 +31,7 @@ TABLES = ("party", "contact", "customer", "agreement", "interaction", "enquiry",
           "ticket", "ticket_note", "alarm", "link_state", "planned_window", "planned_window_subject",
           "dispatch", "inspection_plan", "inspection", "assurance", "assured_service", "roster",
           "billing_account", "bill", "bill_line", "bill_finding", "bill_run", "credit_note", "payment", "payment_match", "refund", "dunning_case",
+          "billed_on", "write_off",
           "journal_entry",
           "bucket", "rated_charge", "rated_usage", "recycled")
 ASKED = {"q": "K", "address": "203.0.113.1", "reason": "x", "region": THERE, "kind": "port", "entity": "product_order", "name": "x.txt",

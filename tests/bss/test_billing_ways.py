@@ -18,7 +18,7 @@ from bss.cli import command
 from bss.language import LANGUAGES
 from bss.office import Office
 from bss.refusal import Refusal
-from bss.tables import Bill
+from bss.tables import Bill, Service
 from tests.bss.belongings import token
 from tests.bss.client import Client
 from tests.bss.paying import completed, issued, people, serving
@@ -69,6 +69,30 @@ def test_the_api_from_a_run_to_a_payment(office: Office) -> None:
     assert accounts[0]["accountBalance"][1]["amount"]["value"] == "0.00"
     rate = chief.post("/fullspan/v1/taxRate", json={"charge": "usage", "validFrom": "2027-01-01", "rate": "0.05"})
     assert rate.status_code == 201 and clerk.get("/fullspan/v1/taxRate").json()[0]["rate"] == "0.05"
+
+
+def test_the_api_of_accounts_that_pay_and_of_write_offs(office: Office, clock: Any) -> None:
+    sold(office)
+    one = customer(office, "K1")
+    service = serving(office, one, "2026-11-01", "home-100")
+    found = issued(office)[0]
+    clock.forward(days=40)
+    clerk, chief = Client(office, token(office, "billing", [])), Client(office, token(office, "manager", []))
+    other = clerk.post("/tmf-api/accountManagement/v4/billingAccount", json={"customer": {"id": one}}).json()["id"]
+    assert clerk.get(f"/fullspan/v1/billingAccount/{other}/service").json() == []
+    assert clerk.post(f"/fullspan/v1/billingAccount/{other}/service", json={"services": [service]}).json() == {"moved": 1}
+    assert [row["id"] for row in clerk.get(f"/fullspan/v1/billingAccount/{other}/service").json()] == [service]
+    assert clerk.post(f"/fullspan/v1/billingAccount/{other}/service", json={"services": ["S404"]}).status_code == 404
+    asked = clerk.post(f"/fullspan/v1/customerBill/{found.id}/writeOff", json={"reason": "dissolved"})
+    assert asked.status_code == 201 and (asked.json()["amount"], asked.json()["state"]) == ("179.00", "proposed")
+    key = asked.json()["id"]
+    assert clerk.post(f"/fullspan/v1/writeOff/{key}/decision", json={"state": "approved"}).status_code == 403
+    assert chief.post(f"/fullspan/v1/writeOff/{key}/decision", json={"state": "approved"}, headers={"If-Match": '"9"'}).status_code == 412
+    assert chief.post(f"/fullspan/v1/writeOff/{key}/decision", json={"state": "approved"}).json()["state"] == "approved"
+    assert clerk.get("/fullspan/v1/writeOff", params={"bill": found.id}).json()[0]["id"] == key
+    assert clerk.get(f"{BILL}/{found.id}").json()["state"] == "settled"
+    mine = Client(office, token(office, "customer", [], customers=[one]))
+    assert mine.get("/fullspan/v1/writeOff").status_code == 403 and mine.get(f"/fullspan/v1/billingAccount/{other}/service").status_code == 200
 
 
 def told(office: Office) -> Bill:
@@ -155,6 +179,11 @@ def test_the_commands_from_a_run_to_the_journal(office: Office, tmp_path: Path) 
     assert "reversed" in run("payment", "reverse", paid["id"], "--reason", "bounced")
     assert "none" in run("dunning", "list") and "1122" in run("journal", "--since", "2026-11-01", "--until", "2027-12-01", "--out", str(tmp_path / "j.csv"))
     assert "借" not in (tmp_path / "j.csv").read_text() and "应收账款" in (tmp_path / "j.csv").read_text()
+    with office.reading() as desk:
+        service = desk.session.query(Service).one().id
+    second = run("account", "open", one, "--json")[0]["id"]
+    assert service in run("account", "pays", second, service) and service not in run("account", "pays", found.account_id)
+    assert "is due on" in run("dunning", "write-off", found.id, "--reason", "gone", code=2)
     note = run("bill", "credit", found.id, "--reason", "wrong", "--json")[0]["id"]
     assert "issued" in run("bill", "credit", note, "--issue", who="bill-2")
     assert "1.25" not in run("account", "list") and found.account_id in run("account", "list")
