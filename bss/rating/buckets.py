@@ -96,12 +96,12 @@ def ensured(desk: Desk, plan: Plan, period: str, told: Sequence[Given], rows: li
             yield over, pure(one, period, over.quantity, f"{over.origin}/{one.key}/{one.owner}", desk)
 
 
-def carry(desk: Desk, plan: Plan, period: str, told: Sequence[Given], rows: list[Bucket]) -> bool:
-    """Give what is left of allowances that are carried over to the next period, once; whether anything there changed."""
+def carry(desk: Desk, plan: Plan, period: str, told: Sequence[Given], rows: list[Bucket], later: Sequence[Bucket]) -> bool:
+    """Give what is left of allowances that are carried over to the next period, once; whether anything there changed. later: the rows of that period."""
     following, changed = month.after(period), False
     left = {(row.owner, row.key): row.quantity - row.used for row in rows if row.origin == period}
     wanted = {(one.owner, one.key): one for one in told if one.allowance.rollover}
-    have = {(row.owner, row.key): row for row in kept(desk, [plan.customer], following)[plan.customer] if row.origin == period}
+    have = {(row.owner, row.key): row for row in later if row.origin == period}
     for key, one in wanted.items():
         row, rest = have.get(key), left.get(key, 0)
         if row is None and rest > 0:

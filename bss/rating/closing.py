@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 
 from bss.catalogue.publishing import document_of
 from bss.charges.allowance import Drawn
@@ -27,7 +27,7 @@ from bss.rating.lines import Kept, digest, unpack
 from bss.rating.plan import Plan, plans
 from bss.rating.rate import Tools, Total
 from bss.refusal import Refusal
-from bss.tables import Draw, Offering, RatedCharge, RatedPeriod, RatedUsage, Service, UsageHour
+from bss.tables import Bucket, Draw, Offering, RatedCharge, RatedPeriod, RatedUsage, Service, UsageHour
 
 COLLECTION = timedelta(hours=48)        # after a month's end in which late usage is still of it
 LOT = 100
@@ -127,7 +127,7 @@ def close(office: Office, period: str, actor: Actor = SYSTEM) -> int:
     for lot in lots(customers, LOT):
         slots = measured(office, actor, lot, period, tools)
         count += office.act(actor, lambda desk, lot=lot, slots=slots: settled(desk, lot, period, tools, slots))        # type: ignore[misc]
-    return office.act(actor, lambda desk: _mark(desk, period, count))
+    return office.act(actor, lambda desk: _end(desk, period, count, tools))
 
 
 def measure_again(office: Office, actor: Actor, period: str, tools: Tools) -> None:
@@ -150,6 +150,17 @@ def measured(office: Office, actor: Actor, customers: Sequence[str], period: str
     return {f"{line.key}|{line.service}": burst.measured(office.evidence, line) for line in found}
 
 
+class Ledger(NamedTuple):
+    """What is on record of several customers' period, read at once. rows, following: their buckets of it and of the next month; days: of each service its days
+    in order; charges: what was charged of it; closed: months that are; draws: who drew how much, to be written."""
+    rows: dict[str, list[Bucket]]
+    following: dict[str, list[Bucket]]
+    days: dict[str, list[bytes]]
+    charges: dict[str, list[RatedCharge]]
+    closed: set[str]
+    draws: list[dict[str, Any]]
+
+
 def settled(desk: Desk, customers: Sequence[str], period: str, tools: Tools, slots: Slots) -> int:
     """Settle a period of several customers; how many charges there are of it now."""
     from bss.rating.hours import hold
@@ -157,43 +168,71 @@ def settled(desk: Desk, customers: Sequence[str], period: str, tools: Tools, slo
     hold(desk, customers)
     charged = set(desk.session.execute(select(RatedCharge.customer_id).where(RatedCharge.customer_id.in_(customers),
                                                                              RatedCharge.original_period == period)).scalars())
-    for plan in plans(desk, customers).values():
-        paid = plan.customer in charged or any(tools.catalogue.paid(desk, plan, one) for one in plan.spells)
-        if paid or burst.lines(desk, plan, tools.catalogue, period):        # of others, most of them, nothing is paid by what is used
-            settle(desk, plan, period, tools, slots)
-    desk.session.flush()
-    return len(list(desk.session.execute(select(RatedCharge.id).where(RatedCharge.customer_id.in_(customers), RatedCharge.original_period == period,
-                                                                      RatedCharge.revision > 0)).scalars()))
+    paying = [plan for plan in plans(desk, customers).values()
+              if plan.customer in charged or any(tools.catalogue.paid(desk, plan, one) for one in plan.spells)
+              or burst.lines(desk, plan, tools.catalogue, period)]          # of others, most of them, nothing is paid by what is used
+    settle(desk, paying, period, tools, slots)
+    return desk.session.execute(select(func.count()).select_from(RatedCharge).where(
+        RatedCharge.customer_id.in_(customers), RatedCharge.original_period == period, RatedCharge.revision > 0)).scalar_one()
 
 
-def settle(desk: Desk, plan: Plan, period: str, tools: Tools, slots: Slots) -> None:
-    """Rate all of a customer's period in order, and charge what is not charged yet: at first all of it, later the difference, on the bill of the next month
+def settle(desk: Desk, paying: Sequence[Plan], period: str, tools: Tools, slots: Slots) -> None:
+    """Rate all of these customers' period in order, and charge what is not charged yet: first all of it, later the difference, on the bill of the next month
     that is open."""
-    rows = buckets.kept(desk, [plan.customer], period)[plan.customer]
+    if not paying:
+        return
+    ledger = _ledger(desk, paying, period)
+    carried = {plan.customer: plan for plan in paying if _settle(desk, plan, period, tools, slots, ledger)}
+    desk.session.flush()
+    _write(desk, ledger)
+    following = month.after(period)
+    if carried and following not in ledger.closed:
+        services = [one for plan in carried.values() for one in plan.spells]
+        rate.advance(desk, carried, following, usage.of_period(desk, services, following), tools, anew=True)
+        desk.session.flush()
+
+
+def _ledger(desk: Desk, paying: Sequence[Plan], period: str) -> Ledger:
+    customers = [plan.customer for plan in paying]
+    days: dict[str, list[bytes]] = defaultdict(list)
+    for lot in lots([one for plan in paying for one in plan.spells]):
+        for (service, _), (_, lines, _) in sorted(usage.current(desk, lot, f"{period}-01", f"{period}-31").items()):
+            days[service].append(lines)
+    charges: dict[str, list[RatedCharge]] = defaultdict(list)
+    desk.session.execute(delete(RatedCharge).where(RatedCharge.customer_id.in_(customers), RatedCharge.original_period == period, RatedCharge.revision == 0))
+    query = select(RatedCharge).where(RatedCharge.customer_id.in_(customers), RatedCharge.original_period == period).order_by(RatedCharge.revision)
+    for charge in desk.session.execute(query).scalars():
+        charges[charge.customer_id].append(charge)
+    return Ledger(buckets.kept(desk, customers, period), buckets.kept(desk, customers, month.after(period)), days, charges, usage.closed(desk), [])
+
+
+def _write(desk: Desk, ledger: Ledger) -> None:
+    """Who drew how much, once a period is closed."""
+    for lot in lots(sorted({row.id for rows in ledger.rows.values() for row in rows})):
+        desk.session.execute(delete(Draw).where(Draw.bucket_id.in_(lot)))
+    if ledger.draws:
+        desk.session.execute(insert(Draw), ledger.draws)
+
+
+def _settle(desk: Desk, plan: Plan, period: str, tools: Tools, slots: Slots, ledger: Ledger) -> bool:
+    """Settle one of them; whether what he carries over to the next month changed."""
+    rows = ledger.rows[plan.customer]
     told = buckets.given(desk, plan, tools.catalogue, period)
     pairs = list(buckets.ensured(desk, plan, period, told, rows))
     for row, _ in pairs:
         row.used, row.state = 0, "closed"
-    lines, proofs = _kept(desk, plan, period)
+    lines, proofs = _kept(plan, ledger)
     found, tariffs = rate.drawn(desk, plan, period, lines, tools, pairs)
-    desk.session.flush()
-    _draws(desk, {one.id: row.id for row, one in pairs}, found)
-    totals = rate.totals(found.overage, tariffs)
-    known = list(desk.session.execute(select(RatedCharge).where(RatedCharge.customer_id == plan.customer, RatedCharge.original_period == period)
-                                      .order_by(RatedCharge.revision)).scalars())
+    ids = {one.id: row.id for row, one in pairs}
+    ledger.draws.extend({"bucket_id": ids[key], "service_id": service, "bytes": octets} for (key, service), octets in sorted(found.draws.items()))
     before: dict[str, list[RatedCharge]] = defaultdict(list)
-    for charge in known:
-        if charge.revision == 0:
-            desk.session.delete(charge)
-        else:
-            before[f"{charge.evidence['owner']}|{charge.price_key}"].append(charge)
-    desk.session.flush()
-    target = _target(desk, period)
-    for total in totals:
+    for charge in ledger.charges.get(plan.customer, ()):
+        before[f"{charge.evidence['owner']}|{charge.price_key}"].append(charge)
+    target = _target(ledger.closed, period)
+    for total in rate.totals(found.overage, tariffs):
         _difference(desk, plan, period, target, total, before.pop(f"{total.tariff.owner}|{total.tariff.key}", []), proofs, found)
     for line in burst.lines(desk, plan, tools.catalogue, period):
-        key = f"{line.service}|{line.key}"
-        earlier = before.pop(key, [])
+        earlier = before.pop(f"{line.service}|{line.key}", [])
         if (measured := slots.get(f"{line.key}|{line.service}")) is not None:
             made = burst.figure(desk, line, measured, period, tools.calendar)
             rest = made.amount - sum((one.amount for one in earlier), Decimal(0))
@@ -204,16 +243,12 @@ def settle(desk: Desk, plan: Plan, period: str, tools: Tools, slots: Slots) -> N
     for earlier in before.values():         # what is no longer to be paid
         if earlier and earlier[0].unit != "Mbps" and sum(one.amount for one in earlier):
             _back(desk, earlier, target)
-    if buckets.carry(desk, plan, period, told, rows):
-        following = month.after(period)
-        desk.session.flush()
-        if not closed(desk, following):
-            rate.advance(desk, {plan.customer: plan}, following, usage.of_period(desk, list(plan.spells), following), tools, anew=True)
+    return buckets.carry(desk, plan, period, told, rows, ledger.following[plan.customer])
 
 
-def _target(desk: Desk, period: str) -> str:
+def _target(done: Collection[str], period: str) -> str:
     """The first month from a period on that is not closed: on its bill a difference goes."""
-    while closed(desk, period):
+    while period in done:
         period = month.after(period)
     return period
 
@@ -246,21 +281,20 @@ def _back(desk: Desk, earlier: Sequence[RatedCharge], target: str) -> None:
         tax=one.tax, tax_rate=one.tax_rate, evidence={**one.evidence, "before": [row.id for row in earlier]}, state="closed", bill_id=None, made=desk.now))
 
 
-def _draws(desk: Desk, ids: Mapping[str, str], found: Drawn) -> None:
-    """Who drew how much, once a period is closed."""
-    for lot in lots(sorted(ids.values())):
-        desk.session.execute(delete(Draw).where(Draw.bucket_id.in_(lot)))
-    desk.session.add_all(Draw(bucket_id=ids[key], service_id=service, bytes=octets) for (key, service), octets in sorted(found.draws.items()))
-
-
-def _kept(desk: Desk, plan: Plan, period: str) -> tuple[dict[str, list[Kept]], dict[str, str]]:
+def _kept(plan: Plan, ledger: Ledger) -> tuple[dict[str, list[Kept]], dict[str, str]]:
     """The lines of each service, and the SHA-256 of its days' digests, in order."""
-    found: dict[str, list[Kept]] = defaultdict(list)
-    proofs: dict[str, Any] = {}
-    for (service, _), (_, lines, _) in sorted(usage.current(desk, list(plan.spells), f"{period}-01", f"{period}-31").items()):
-        found[service] += unpack(lines)
-        proofs.setdefault(service, hashlib.sha256()).update(digest(lines))
-    return found, {service: told.hexdigest() for service, told in proofs.items()}
+    found = {service: [line for lines in ledger.days[service] for line in unpack(lines)] for service in plan.spells if service in ledger.days}
+    proofs = {service: hashlib.sha256(b"".join(digest(lines) for lines in ledger.days[service])).hexdigest() for service in found}
+    return found, proofs
+
+
+def _end(desk: Desk, period: str, count: int, tools: Tools) -> int:
+    """The month is closed; what somebody rated of it since its customer was settled is settled with it, or it would be on no bill."""
+    late = list(desk.session.execute(select(RatedCharge.customer_id).where(RatedCharge.original_period == period, RatedCharge.revision == 0).distinct()
+                                     .order_by(RatedCharge.customer_id)).scalars())
+    for lot in lots(late, LOT):
+        settled(desk, lot, period, tools, {})
+    return _mark(desk, period, count)
 
 
 def _mark(desk: Desk, period: str, count: int) -> int:

@@ -97,8 +97,7 @@ def _lot(desk: Desk, customers: Sequence[str], told: Told, hours: Sequence[int],
     for period in sorted({period for period, _ in taken.changed}):
         other = {customer: known[customer] for named, customer in taken.changed if named == period}
         if period in done:
-            for plan in other.values():
-                closing.settle(desk, plan, period, tools, {})
+            closing.settle(desk, list(other.values()), period, tools, {})
             continue
         rate.advance(desk, other, period, usage.of_period(desk, [one for plan in other.values() for one in plan.spells], period), tools, anew=True)
     for period, customer in sorted(taken.changed):

@@ -68,7 +68,7 @@ def _take_up(desk: Desk, row: Recycled) -> None:
     if plan is None:
         raise Refusal("conflict", "its customer has no service that was ever in use", "customer")
     if closing.closed(desk, row.period) or month.apart(row.period, month.of(desk.now, desk.office.settings.zone)) > 1:
-        closing.settle(desk, plan, row.period, tools, {})
+        closing.settle(desk, [plan], row.period, tools, {})
     else:
         rate.advance(desk, {plan.customer: plan}, row.period, usage.of_period(desk, list(plan.spells), row.period), tools, anew=True)
 

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import event
 
 from bss.catalogue.publishing import publish
 from bss.catalogue.reading import of_text
@@ -16,10 +17,11 @@ from bss.charges.percentile import Slot
 from bss.desk import Desk
 from bss.office import Office
 from bss.people.scope import SYSTEM
-from bss.rating import burst, month
+from bss.rating import burst, closing, month
 from bss.rating.month import Calendar
 from bss.rating.plan import Catalogue, plans
-from bss.tables import OrderItem, ProductOrder
+from bss.rating.rate import Tools
+from bss.tables import Draw, OrderItem, ProductOrder, RatedCharge
 from tests.bss.conftest import Clock
 from tests.bss.metered import BEGIN, GB, NEXT, PERIOD, balances, charges, completed, hour, rated, service, settled, used
 from tests.bss.selling import customer, sold
@@ -95,6 +97,48 @@ def test_each_committed_rate_is_charged_for_its_own_days_and_no_day_twice(office
     with office.reading() as desk:
         figures = [burst.figure(desk, line, {key: slots}, PERIOD, Calendar(desk.office.settings.zone)) for line in (one, two)]
     assert [(figure.evidence["days"], figure.amount) for figure in figures] == [(10, D(3000 + 88 * 60) * 10 / 30), (20, D(3000) * 20 / 30)]
+
+
+# ---- the close
+
+def test_a_close_asks_as_much_for_many_customers_as_for_one(office: Office, clock: Clock) -> None:
+    clock.now = BEGIN + timedelta(days=19)
+    sold(office)
+    shops = [customer(office, f"K{n}", class_="home") for n in range(12)]
+    keys = [office.act(SYSTEM, lambda desk, shop=shop: service(desk, shop, "mobile-59").id) for shop in shops]         # type: ignore[misc]
+    for key in keys:
+        rated(office, used((key, hour(3), "web", 15 * GB), (key, hour(4), "video", 9 * GB)))
+    clock.now = BEGIN + timedelta(days=33)
+    asked: list[int] = []
+    event.listen(office.database.engine, "before_cursor_execute", lambda *_: asked.append(1))
+
+    def cost(some: list[str]) -> int:
+        asked.clear()
+        assert office.act(SYSTEM, lambda desk: closing.settled(desk, some, PERIOD, Tools(desk), {})) == len(some)
+        return len(asked)
+    assert cost(shops[1:]) <= cost(shops[:1]) + 2
+    assert [charges(office, shop)[0][3] for shop in shops] == [D(12)] * 12
+    with office.reading() as desk:
+        assert sum(one.bytes for one in desk.session.query(Draw)) + sum(one.bytes for one in desk.session.query(RatedCharge)) == 12 * 24 * GB
+
+
+def test_what_is_rated_while_a_month_is_being_closed_is_on_a_bill(office: Office, shop: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = office.act(SYSTEM, lambda desk: service(desk, shop, "mobile-59").id)
+    rated(office, used((key, hour(3), "web", 21 * GB)))
+    clock.now = BEGIN + timedelta(days=33)
+    late = [used((key, hour(5), "web", 2 * GB))]
+    settle = office.act
+
+    def act(actor: Any, what: Any) -> Any:          # another worker rates an hour between the customers' act and the month's end
+        found = settle(actor, what)
+        if late and found == 1:
+            rated(office, late.pop())
+        return found
+    monkeypatch.setattr(office, "act", act)
+    closing.close(office, PERIOD)
+    assert [(row[1], row[3]) for row in charges(office, shop)] == [(PERIOD, D(3)), (PERIOD, D(6))]
+    with office.reading() as desk:
+        assert desk.session.query(RatedCharge).filter(RatedCharge.revision == 0).count() == 0
 
 
 # ---- hours of the operator's time
