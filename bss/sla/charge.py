@@ -1,5 +1,6 @@
 """What a service costs a month: the recurring prices that were frozen when it was ordered, or what catalogue and contract say where it was never ordered here.
-By tax, for a credit takes the tax of the line that it credits."""
+By tax, for a credit takes the tax of the line that it credits. A part of a bundle costs its share of the bundle's price, by what the parts would cost alone;
+where they would cost nothing, all services of it the same."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from bss.catalogue.document import MBPS
-from bss.catalogue.pricing import agreed
+from bss.catalogue.pricing import agreed, priced
 from bss.catalogue.publishing import document_of
 from bss.charges.money import EXACT
 from bss.database import lots
@@ -19,23 +20,59 @@ from bss.sla.credits import Charge
 from bss.tables import Agreement, Offering, OrderItem, ProductOrder, Service
 
 Lines = Sequence[Mapping[str, Any]]
+PLACES = Decimal("0.000001")            # of a share
 
 
 def monthly(desk: Desk, services: Sequence[Service], until: datetime) -> dict[str, list[tuple[str, Lines]]]:
     """The recurring price lines of services, by the orders that were completed before a time, the newest first; each with its currency."""
     found: dict[str, list[tuple[str, Lines]]] = {one.id: [] for one in services}
     for lot in lots(list(found)):
-        query = select(OrderItem.service_id, OrderItem.price).join(ProductOrder, ProductOrder.id == OrderItem.order_id).where(
+        query = select(OrderItem.service_id, OrderItem.order_id, OrderItem.price, OrderItem.wanted).join(
+            ProductOrder, ProductOrder.id == OrderItem.order_id).where(
             OrderItem.service_id.in_(lot), OrderItem.state == "completed", OrderItem.action.in_(("add", "modify")), OrderItem.removed.is_(None),
             or_(ProductOrder.completed.is_(None), ProductOrder.completed < until))
-        for service, price in desk.session.execute(query.order_by(ProductOrder.completed.desc(), OrderItem.id.desc())):
-            lines = [one for one in price.get("lines", ()) if one["type"] == "recurring"]
-            if lines:
-                found[service].append((str(price.get("currency") or "CNY"), lines))
+        for service, order, price, wanted in desk.session.execute(query.order_by(ProductOrder.completed.desc(), OrderItem.id.desc())):
+            told: tuple[str, Lines] = str(price.get("currency") or "CNY"), _recurring(price)
+            if not told[1] and (bundle := str(wanted.get("bundle") or "")):
+                told = _of_bundle(desk, order, bundle, service)
+            if told[1]:
+                found[service].append(told)
     for one in services:
-        if not found[one.id] and (told := _by_catalogue(desk, one)):
-            found[one.id].append(told)
+        if not found[one.id] and (listed := _by_catalogue(desk, one)):
+            found[one.id].append(listed)
     return found
+
+
+def _recurring(price: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [one for one in price.get("lines", ()) if one["type"] == "recurring"]
+
+
+def _of_bundle(desk: Desk, order_id: str, bundle: str, service_id: str) -> tuple[str, Lines]:
+    """The share of a service in the price of the bundle that it was ordered with."""
+    query = select(OrderItem).where(OrderItem.order_id == order_id, OrderItem.action == "add", OrderItem.removed.is_(None))
+    items = list(desk.session.execute(query).scalars())
+    parts = [one for one in items if one.wanted.get("bundle") == bundle]
+    alone = {one.id: _alone(desk, one) for one in parts}
+    if not sum(alone.values()):
+        alone = {one.id: Decimal(one.service_id is not None) for one in parts}
+    mine = sum((alone[one.id] for one in parts if one.service_id == service_id), Decimal(0))
+    lines: list[Mapping[str, Any]] = []
+    currency = "CNY"
+    for whole in items:
+        if whole.offering == bundle and not whole.wanted.get("bundle"):
+            currency = str(whole.price.get("currency") or currency)
+            lines += [{**one, "amount": str(EXACT.divide(EXACT.multiply(Decimal(one["amount"]), mine), sum(alone.values())).quantize(PLACES))}
+                      for one in _recurring(whole.price)]
+    return currency, lines
+
+
+def _alone(desk: Desk, item: OrderItem) -> Decimal:
+    """What a part would cost a month by itself."""
+    row = desk.session.get(Offering, (item.offering, item.offering_version))
+    if row is None:
+        return Decimal(0)
+    lines = priced(document_of(row), int(item.wanted.get("down_bps") or 0))
+    return sum((EXACT.divide(Decimal(one["gross"]), Decimal(12 if one["period"] == "year" else 1)) for one in lines if one["type"] == "recurring"), Decimal(0))
 
 
 def charges(prices: tuple[str, Lines], days: int, active_days: int) -> list[Charge]:
