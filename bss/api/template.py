@@ -1,10 +1,13 @@
-"""`/fullspan/v1/calendar`, `/checklist`, `/scorecardTemplate`: the documents that work goes by. Sent again they become a new version; the highest holds."""
+"""`/fullspan/v1/calendar`, `/holidays`, `/checklist`, `/scorecardTemplate`: the documents that work goes by. Sent again they become a new version, and the
+highest holds."""
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from bss.api import shape
 from bss.api.contact import aware
@@ -13,8 +16,8 @@ from bss.desk import Desk
 from bss.moment import iso
 from bss.moment import read as read_time
 from bss.sla.scorecard import Card
-from bss.tickets import clock, template, timetable
-from bss.tickets.calendar import Document
+from bss.tickets import clock, holidays, template, timetable
+from bss.tickets.calendar import Document, published_until
 from bss.tickets.checklist import Checklist
 
 V1 = "/fullspan/v1"
@@ -22,6 +25,13 @@ PATHS = {"calendar": "calendar", "checklist": "checklist", "scorecard": "scoreca
 router = APIRouter(tags=["template"])
 Key = Annotated[str, Query(max_length=64)]
 When = Annotated[str, Query(max_length=40, description="a time with its offset, or a day")]
+
+
+class Holidays(BaseModel):
+    """Days off, and days that are worked instead."""
+    model_config = ConfigDict(extra="forbid")
+    off: Annotated[list[date], Field(max_length=366)] = []
+    worked: Annotated[list[date], Field(max_length=366)] = []
 
 
 def told(one: template.One) -> dict[str, Any]:
@@ -71,6 +81,23 @@ def calendar_put(who: Who, document: Document) -> Response:
     return _put(who, "calendar", document)
 
 
+@router.get(f"{V1}/holidays")
+def lacking(who: Who) -> JSONResponse:
+    """Until which year holidays are published, and which calendars lack those of this year or of the next."""
+    def look(desk: Desk) -> JSONResponse:
+        desk.demand("ticket.read")
+        return JSONResponse({"publishedUntil": published_until(), "lacking": [one._asdict() for one in holidays.lacking(desk)]})
+    return who.read(look)
+
+
+@router.post(f"{V1}/holidays", status_code=201)
+def entered(who: Who, sent: Holidays) -> Response:
+    """Enter days off and make-up days of a year that is not published, in all calendars that go by China's."""
+    def act(desk: Desk) -> Response:
+        return JSONResponse([{"id": one.key, "version": one.version} for one in holidays.enter(desk, sent.off, sent.worked)], 201)
+    return who.write(act)
+
+
 @router.get(V1 + "/calendar/{key}/due")
 def due(who: Who, key: str, since: When, minutes: Annotated[int, Query(ge=0, le=10 ** 6)]) -> JSONResponse:
     """When so many minutes of a calendar have run."""
@@ -80,7 +107,8 @@ def due(who: Who, key: str, since: When, minutes: Annotated[int, Query(ge=0, le=
         begin = aware(read_time(since, zone, "since"), "since")
         assert begin is not None
         end = clock.due(timetable.calendar_of(desk, key), begin, minutes * 60)
-        return JSONResponse({"since": iso(begin), "minutes": minutes, "due": iso(end), "dueThere": iso(end, zone)})
+        lacks = holidays.between(desk, key, begin.astimezone(zone).date(), end.astimezone(zone).date())
+        return JSONResponse({"since": iso(begin), "minutes": minutes, "due": iso(end), "dueThere": iso(end, zone), "holidaysLacking": lacks})
     return who.read(look)
 
 

@@ -31,13 +31,28 @@ def row_of(one: Any) -> dict[str, Any]:
 @as_json
 @click.pass_context
 def listed(ctx: click.Context, kind: str, as_json: bool) -> None:
-    """List those that hold."""
-    from bss.tickets import template
+    """List those that hold, and say which lack the holidays of a year."""
+    from bss.tickets import holidays, template
 
     def look(desk: Desk) -> list[dict[str, Any]]:
         desk.demand("ticket.read")
-        return [row_of(one) for one in template.listed(desk, kind)]
+        lacks = holidays.lacking(desk) if kind == "calendar" else []
+        rows = [row_of(one) for one in template.listed(desk, kind)]
+        return [{**row, "holidays_lacking": ", ".join(str(one.year) for one in lacks if one.calendar == row["key"])} for row in rows] if lacks else rows
     show(acting(ctx, look), as_json)
+
+
+@command.command("holidays")
+@click.option("--off", multiple=True, metavar="DAYS", help="Days off, such as 2027-01-01 or 2027-02-05/2027-02-11; again for more.")
+@click.option("--worked", multiple=True, metavar="DAYS", help="Days that are worked instead; again for more.")
+@as_json
+@click.pass_context
+def entered(ctx: click.Context, off: tuple[str, ...], worked: tuple[str, ...], as_json: bool) -> None:
+    """Enter holidays and make-up days of a year that is not published, in all calendars that go by China's."""
+    from bss.tickets import holidays
+
+    days = [day for text in off for day in holidays.read(text, "--off")], [day for text in worked for day in holidays.read(text, "--worked")]
+    show(acting(ctx, lambda desk: [row_of(one) for one in holidays.enter(desk, *days)]), as_json)
 
 
 @command.command("show")
@@ -76,7 +91,7 @@ def load(ctx: click.Context, file: Path, as_json: bool) -> None:
 @click.pass_context
 def due(ctx: click.Context, key: str, since: str, minutes: int, as_json: bool) -> None:
     """When so many minutes of the calendar KEY have run SINCE a time."""
-    from bss.tickets import clock, timetable
+    from bss.tickets import clock, holidays, timetable
 
     zone = settings_of(ctx).zone
     begin = read_time(since, zone, "SINCE")
@@ -84,5 +99,6 @@ def due(ctx: click.Context, key: str, since: str, minutes: int, as_json: bool) -
     def look(desk: Desk) -> dict[str, Any]:
         desk.demand("ticket.read")
         end = clock.due(timetable.calendar_of(desk, key), begin, minutes * 60)
-        return {"calendar": key, "since": iso(begin, zone), "minutes": minutes, "due": iso(end, zone)}
+        lacks = holidays.between(desk, key, begin.astimezone(zone).date(), end.astimezone(zone).date())
+        return {"calendar": key, "since": iso(begin, zone), "minutes": minutes, "due": iso(end, zone), "holidays_lacking": ", ".join(map(str, lacks))}
     show([acting(ctx, look)], as_json)

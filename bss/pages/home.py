@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from bss.desk import Desk
 from bss.pages.visitor import Visit
 from bss.tables import ProductOrder, Service, Ticket
-from bss.tickets import states, ticket
+from bss.tickets import holidays, states, ticket
 
 router = APIRouter()
 UNDER_WAY = ("acknowledged", "inProgress", "pending", "held", "assessingCancellation", "pendingCancellation")
@@ -50,4 +50,5 @@ def _today(desk: Desk) -> dict[str, Any]:
             own = list(desk.session.execute(his.limit(20)).scalars())
     mine = desk.select(ProductOrder).where(ProductOrder.owner_id == desk.actor.id, ProductOrder.state.in_(UNDER_WAY)).order_by(ProductOrder.due).limit(20)
     return {"tiles": told, "tickets": own, "worker": desk.may("ticket.work") and not desk.actor.outside,
+            "lacking": sorted({one.year for one in holidays.lacking(desk)}) if desk.may("calendar.write") else [],
             "orders": list(desk.session.execute(mine).unique().scalars()) if desk.may("order.read") else []}

@@ -49,7 +49,8 @@ async def send(visit: Visit, ticket_id: str) -> Response:
 
 
 def workers(desk: Desk, region: str) -> list[tuple[str, str]]:
-    """(id, log-in) of who may be sent to a region, contractors first."""
+    """(id, log-in) of who may be sent to a region ('' one of the actor's), contractors first."""
+    wanted = {region} if region else {*desk.actor.regions}
     found = [one for one in desk.session.execute(select(User).where(User.disabled.is_(False))).scalars()
-             if not {*SENT}.isdisjoint(one.roles) and "customer" not in one.roles and (not one.regions or not region or region in one.regions)]
+             if not {*SENT}.isdisjoint(one.roles) and "customer" not in one.roles and (not one.regions or not wanted or wanted & {*one.regions})]
     return [(one.id, one.login) for one in sorted(found, key=lambda one: (min(SENT.index(role) for role in one.roles if role in SENT), one.login))]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import chinese_calendar
+import chinese_calendar.constants
 from pydantic import AfterValidator, Field, model_validator
 
 from bss.catalogue.document import Code, Name, Written
@@ -44,6 +45,10 @@ class Calendar(NamedTuple):
         published = _published(day) if self.country == "CN" else ""
         return () if published == "holiday" else self.makeup if published == "makeup" and not usual else usual
 
+    def knows(self, year: int) -> bool:
+        """Whether it has the holidays of a year: it goes by none, they are published, or somebody entered days of that year."""
+        return self.country != "CN" or year <= published_until() or any(day.year == year for day in self.days)
+
     def works(self, day: date) -> bool:
         """Whether people work on a day."""
         return bool(self.hours(day))
@@ -57,6 +62,13 @@ class Calendar(NamedTuple):
         """A day's hours as moments in UTC."""
         found = ((_moment(self.zone, day, begin), _moment(self.zone, day, end)) for begin, end in self.hours(day))
         return [(begin, end) for begin, end in found if begin < end]
+
+
+@cache
+def published_until() -> int:
+    """The last year whose holidays the published calendar has."""
+    last: date = max(chinese_calendar.constants.holidays)
+    return last.year
 
 
 @lru_cache(maxsize=8192)
