@@ -175,8 +175,8 @@ def found(office: Office) -> Found:
     return Found(len(bills), gross, digest.hexdigest()[:16], len(set(numbers)), gaps, twice, debit == credit)
 
 
-def prove(folder: Path, server: str, customers: int, kills: int, spread: tuple[float, float]) -> bool:
-    """Both runs on one database, and whether they came to the same."""
+def prove(folder: Path, server: str, customers: int, kills: int, longest: float) -> bool:
+    """Both runs on one database, and whether they came to the same. longest: see --seconds."""
     name = "postgresql" if server else "sqlite"
     (folder / "one").mkdir()
     (folder / "two").mkdir()
@@ -202,7 +202,7 @@ def prove(folder: Path, server: str, customers: int, kills: int, spread: tuple[f
           + f"; month end {sum(took.values()) / 60:.2f} min; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB", flush=True)
     if not kills:
         return first.bills == customers and not first.gaps and not first.twice and first.balanced
-    count = killed(at("two"), kills, spread)
+    count = killed(at("two"), kills, (0.5, longest or max(1.0, sum(took.values()) / 8)))
     office = Office(at("two"), lambda: NOW)
     second = found(office)
     office.close()
@@ -232,11 +232,10 @@ def main() -> None:
     given.add_argument("--customers", type=int, default=100_000)
     given.add_argument("--kills", type=int, default=10, help="0: the run that is not killed alone")
     given.add_argument("--database", choices=("sqlite", "postgresql"), default="postgresql")
-    given.add_argument("--seconds", type=float, default=0, help="a killed process lives at most; 0: a tenth of a run that is not killed, as it is guessed")
+    given.add_argument("--seconds", type=float, default=0, help="a killed process lives at most; 0: an eighth of what the first run took")
     asked = given.parse_args()
-    longest = asked.seconds or max(1.0, asked.customers / 1500)
     with tempfile.TemporaryDirectory() as folder, postgresql.server() if asked.database == "postgresql" else contextlib.nullcontext("") as server:
-        sys.exit(0 if prove(Path(folder), server, asked.customers, asked.kills, (0.5, longest)) else 1)
+        sys.exit(0 if prove(Path(folder), server, asked.customers, asked.kills, asked.seconds) else 1)
 
 
 if __name__ == "__main__":
