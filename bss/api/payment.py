@@ -129,8 +129,7 @@ def assigned(who: Who, payment_id: str, sent: Whose, if_match: IfMatch = None) -
     """Say whose a payment is."""
     def act(desk: Desk) -> Response:
         desk.demand("payment.write")
-        shape.version_of(if_match)
-        row = matching.confirm(desk, payment_id, sent.account.id if sent.account else "", sent.bills)
+        row = matching.confirm(desk, payment_id, sent.account.id if sent.account else "", sent.bills, shape.version_of(if_match))
         return shape.one(told(desk, row), row.version)
     return who.write(act)
 

@@ -159,7 +159,7 @@ def alike(one: str, other: str) -> float:
     return max(fuzz.ratio(first, second), fuzz.token_sort_ratio(first, second))
 
 
-def confirm(desk: Desk, payment_id: str, account_id: str = "", bill_ids: Sequence[str] = ()) -> Payment:
+def confirm(desk: Desk, payment_id: str, account_id: str = "", bill_ids: Sequence[str] = (), version: int | None = None) -> Payment:
     """Say that a payment is for what was suggested, or for something else: the account, or its bills."""
     row = desk.find(Payment, payment_id, lock=True)
     account = account_id
@@ -170,4 +170,4 @@ def confirm(desk: Desk, payment_id: str, account_id: str = "", bill_ids: Sequenc
         if len({one["account"] for one in told}) != 1:
             raise Refusal("invalid", "it is said whose the payment is", "account", "name an account or its bills")
         account, bill_ids = str(told[0]["account"]), [str(one["bill"]) for one in told]
-    return payment.assign(desk, payment_id, account, bill_ids)
+    return payment.assign(desk, payment_id, account, bill_ids, version)

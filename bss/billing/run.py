@@ -111,6 +111,8 @@ def again(desk: Desk, run_id: str, customers: Sequence[str], reason: str) -> Bil
         if not customers or not reason.strip():
             raise Refusal("invalid", "it is said of which customers, and why", "customers", "name them and a reason")
         ids = sorted({desk.find(Customer, one).id for one in customers})
+        if not run.whole and (strange := sorted(set(ids) - set(run.customers))):
+            raise Refusal("conflict", f"the run is of other customers, not of {strange[0]}", f"run {run.id}", "begin a run of these")
         bills = list(desk.session.execute(select(Bill.id).where(Bill.run_id == run.id, Bill.customer_id.in_(ids),
                                                                 Bill.state.in_(("new", "onHold")))).scalars())
         void(desk, bills, reason)

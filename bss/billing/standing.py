@@ -93,12 +93,16 @@ def standing(desk: Desk, customer_ids: Collection[str], before: datetime, catalo
             (by_service[one.service_id] if one.service_id else alone).append((at, one))
         elif one.wanted.get("ends"):
             gone[one.wanted["ends"]] = _day(at, zone)
+    ordered: set[str | None] = set()        # services that an order adds, whether it is completed or not: they are not charged before it is
+    for lot in _lots([one.id for one in services if one.id not in by_service]):
+        ordered.update(session.execute(select(OrderItem.service_id).where(OrderItem.service_id.in_(lot), OrderItem.action == "add")).scalars())
     ends: dict[str, date | None] = {}
     found = []
     for service in services:
         spells, ended = spells_of(steps_of[service.id], service.state, service.activated or service.created, zone, service.terminated)
         ends[service.id] = ended
-        plans, trouble = _plans(service, by_service[service.id], terms.get(service.agreement_id or ""), catalogue, zone)
+        plans, trouble = ([], "") if service.id in ordered else _plans(
+            service, by_service[service.id], terms.get(service.agreement_id or ""), catalogue, zone)
         found.append(Standing(service.id, service.customer_id, service.id, service.circuit, service.kind, spells, plans, ended, trouble))
     bundled: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for _, other in (pair for pairs in by_service.values() for pair in pairs):

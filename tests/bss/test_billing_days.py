@@ -173,6 +173,24 @@ def move_item(desk: Any, item_id: str) -> None:
     moved(desk, item_id, "completed")
 
 
+# ---- before it is completed
+
+def test_a_service_that_is_active_before_its_order_is_completed_is_charged_from_then_on(office: Office, clock: Any) -> None:
+    sold(office)
+    one = customer(office)
+    service = serving(office, one, "2026-11-20", "home-100", imported=True)
+
+    def order(desk: Any) -> None:
+        item = completed(desk, one, service, "home-100", "2026-12-10")
+        item.price["lines"][0]["amount"] = "50.00"          # as it was agreed
+        desk.session.query(OrderItem).filter(OrderItem.id == item.id).update({"price": item.price})
+    act(office, order)
+    assert bills(office, made(office)) == []         # the catalogue's price is not his, and nothing is owed yet
+    clock.forward(days=31)
+    found = issued(office, "2026-12")[0]
+    assert [(line.begin, line.amount) for line in lines(office, found.id) if line.kind == "recurring"] == [(date(2026, 12, 10), D("35.48"))]
+
+
 # ---- late usage, other currencies
 
 def test_late_usage_is_of_the_month_it_was_used_in_and_taxed_by_it(office: Office) -> None:
@@ -205,3 +223,42 @@ def test_an_anchor_at_a_month_end_is_kept_by_bills(office: Office, clock: Any) -
     told = [issued(office, period, anchor=31)[0] for period in ("2026-12", "2027-01", "2027-02")]
     assert [(row.begin, row.end, row.gross) for row in told][1:] == [
         (date(2027, 1, 31), date(2027, 2, 28), D("79.00")), (date(2027, 2, 28), date(2027, 3, 31), D("79.00"))]
+
+
+# ---- every day once
+
+MONTHS, SHARES = 6, ("1", "0.5", "0")
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Standing:
+    """A service with changes of plan, suspensions by reason and perhaps an end, over half a year and its edges."""
+    begun = date(2026, 1, 1).toordinal() + draw(st.integers(0, 40))
+    days_of = sorted(draw(st.sets(st.integers(1, 150) | st.sampled_from([30, 31, 58, 59, 89, 90, 120]), max_size=4)))
+    plans = [plan(date.fromordinal(begun), price(draw(st.sampled_from(["199.00", "24.95", "8000.00"]))), added=True)]
+    for n, later in enumerate(days_of):
+        told = [price(draw(st.sampled_from(["199.00", "299.00", "24.95"])))] + ([price("10.00", "extra")] if draw(st.booleans()) else [])
+        plans.append(plan(date.fromordinal(begun + later), *told, item=f"N{n}"))
+    spells, at = [], begun
+    for length, share in draw(st.lists(st.tuples(st.integers(1, 60), st.sampled_from(SHARES)), max_size=5)):
+        spells.append(Spell(date.fromordinal(at), date.fromordinal(at + length), D(share)))
+        at += length
+    ended = date.fromordinal(at) if spells and draw(st.booleans()) else None
+    if ended is None:
+        spells.append(Spell(date.fromordinal(at), date(9999, 1, 1), D(1)))
+    return Standing("S1", "C1", "S1", "ZX-1", "leased_line", spells, plans, ended)
+
+
+@given(histories(), st.sampled_from([1, 2, 15, 28, 29, 30, 31]))
+def test_whatever_happens_each_day_is_charged_once_by_the_plan_and_the_state_that_it_ends_in(one: Standing, anchor: int) -> None:
+    for n in range(-1, MONTHS):
+        name = month.after("2026-01", n)
+        period, exact = period_of(name, anchor), D(0)
+        drafts = list(charging.recurring(one, period, name))
+        for day in range(period.begin.toordinal(), period.end.toordinal()):
+            now = date.fromordinal(day)
+            held = [each for each in one.plans if each.since <= now]
+            share = days(one.spells, now, date.fromordinal(day + 1)) if one.ended is None or now < one.ended else D(0)
+            exact += sum((D(line["amount"]) for line in held[-1].lines), D(0)) * share / period.days if held else 0
+        assert abs(sum((draft.amount for draft in drafts), D(0)) - exact) <= D("0.005") * max(1, len(drafts)) + D("0.005") * 12, (name, drafts)
+        assert len({draft.source for draft in drafts}) == len(drafts)

@@ -120,6 +120,14 @@ def test_each_event_of_each_state_of_a_run(office: Office, event: str) -> None:
     assert set(RUNS) == {"build", "audit", "approve", "issue", "cancel", "again", "clear"} and set(OF_BILL) == set(states.RUN.ways)
 
 
+def test_a_run_of_some_makes_no_bill_of_others_again(office: Office) -> None:
+    one, other = customer(office, "K1"), customer(office, "K2")
+    key = act(office, lambda desk: desk.add(BillRun(period="2026-09", anchor=2, whole=False, state="built", customers=[one], begun=desk.now)).id)
+    with refused(office, key) as said:
+        act(office, lambda desk: issuing.take(desk, key, "again", "because", [one, other]))
+    assert said[0] == f"the run is of other customers, not of {other}"
+
+
 def test_a_run_that_is_not_there_is_refused_on_record(office: Office) -> None:
     for event in ("build", "audit", "approve", "issue", "cancel", "again"):
         with pytest.raises(Refusal, match="there is no bill run W404"):

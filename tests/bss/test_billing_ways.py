@@ -60,6 +60,7 @@ def test_the_api_from_a_run_to_a_payment(office: Office) -> None:
     bank = {"content": "交易日期,金额,对方户名,摘要\n2026-12-02,5.00,谁,\n"}
     assert clerk.post("/fullspan/v1/bankFile", json=bank).json() == {"posted": 0, "suggested": 0, "received": 1, "known": 0}
     taken = clerk.get("/tmf-api/payment/v4/payment", params={"status": "received"}).json()[0]
+    assert clerk.post(f"/fullspan/v1/payment/{taken['id']}/assign", json={"account": {"id": key}}, headers={"If-Match": '"9"'}).status_code == 412
     assert clerk.post(f"/fullspan/v1/payment/{taken['id']}/assign", json={"account": {"id": key}}).json()["remainingAmount"]["value"] == "5.00"
     refund = clerk.post(f"/fullspan/v1/payment/{taken['id']}/refund", json={"amount": "5.00", "reason": "not ours"})
     assert chief.post(f"/fullspan/v1/refund/{refund.json()['id']}/decision", json={"state": "approved"}).json()["state"] == "approved"
