@@ -186,7 +186,9 @@ def settle(desk: Desk, paying: Sequence[Plan], period: str, tools: Tools, slots:
     desk.session.flush()
     _write(desk, ledger)
     following = month.after(period)
-    if carried and following not in ledger.closed:
+    if carried and following in ledger.closed:          # what was left over was used there already: that month is another one as well
+        settle(desk, list(carried.values()), following, tools, {})
+    elif carried:
         services = [one for plan in carried.values() for one in plan.spells]
         rate.advance(desk, carried, following, usage.of_period(desk, services, following), tools, anew=True)
         desk.session.flush()
@@ -241,7 +243,7 @@ def _settle(desk: Desk, plan: Plan, period: str, tools: Tools, slots: Slots, led
                 more.amount, more.quantity = rest, made.over - sum((one.quantity for one in earlier), Decimal(0))
                 desk.session.add(more)
     for earlier in before.values():         # what is no longer to be paid
-        if earlier and earlier[0].unit != "Mbps" and sum(one.amount for one in earlier):
+        if earlier and earlier[0].unit != "Mbps" and (sum(one.amount for one in earlier) or sum(one.bytes for one in earlier)):
             _back(desk, earlier, target)
     return buckets.carry(desk, plan, period, told, rows, ledger.following[plan.customer])
 
@@ -257,7 +259,7 @@ def _difference(desk: Desk, plan: Plan, period: str, target: str, total: Total, 
                 found: Drawn) -> None:
     rest = total.charged.amount - sum((one.amount for one in earlier), Decimal(0))
     octets = total.bytes - sum(one.bytes for one in earlier)
-    if earlier and not rest:
+    if earlier and not rest and not octets:         # some bytes that cost nothing are a charge of nothing: what is drawn and over is what was used
         return
     evidence = {"digests": {one: proofs[one] for one in total.services if one in proofs},
                 "drawn": sum(part for (_, service), part in found.draws.items() if service in total.services)}

@@ -141,6 +141,30 @@ def test_what_is_rated_while_a_month_is_being_closed_is_on_a_bill(office: Office
         assert desk.session.query(RatedCharge).filter(RatedCharge.revision == 0).count() == 0
 
 
+def test_late_usage_of_what_was_carried_over_and_used_in_a_month_that_is_closed_too_is_charged(office: Office, shop: str, clock: Clock) -> None:
+    key = office.act(SYSTEM, lambda desk: service(desk, shop, "mobile-59").id)
+    rated(office, used((key, hour(3), "web", 15 * GB)))
+    clock.now = BEGIN + timedelta(days=63)
+    rated(office, used((key, hour(40), "web", 24 * GB)))
+    settled(office, shop)
+    settled(office, shop, NEXT)
+    assert charges(office, shop) == [] and balances(office, NEXT) == {("data", PERIOD): (5 * GB, 5 * GB), ("data", NEXT): (19 * GB, 20 * GB)}
+    rated(office, used((key, hour(4), "web", 3 * GB)))              # late: 2 GB are left over of September, and not 5
+    assert balances(office, NEXT) == {("data", PERIOD): (2 * GB, 2 * GB), ("data", NEXT): (20 * GB, 20 * GB)}
+    assert charges(office, shop) == [("mobile-59/1/traffic", "2026-11", NEXT, D(6), 1)]
+
+
+def test_bytes_that_cost_nothing_more_are_on_record_all_the_same(office: Office, shop: str, clock: Clock) -> None:
+    key = office.act(SYSTEM, lambda desk: service(desk, shop, "mobile-59").id)
+    rated(office, used((key, hour(3), "web", 20 * GB + 2_000_000_001)))
+    clock.now = BEGIN + timedelta(days=33)
+    settled(office, shop)
+    rated(office, used((key, hour(4), "web", 1000)))                # of the same megabyte
+    assert [row[3] for row in charges(office, shop)] == [D("6.003")]
+    with office.reading() as desk:
+        assert sum(one.bytes for one in desk.session.query(RatedCharge)) == 2_000_001_001
+
+
 # ---- hours of the operator's time
 
 @pytest.mark.parametrize(("zone", "utc"), [("Asia/Shanghai", {15, 16, 17}), ("Asia/Kolkata", {18, 19, 20}), ("UTC", {23, 0, 1}),
