@@ -15,6 +15,7 @@ from bss.desk import Desk
 from bss.moment import iso
 from bss.refusal import Refusal
 from bss.tables import Ticket
+from bss.tables.party import CHANNELS
 from bss.tickets import promise, states, ticket, transition
 
 PATH = f"{ROOT}/troubleTicket/v5/troubleTicket"
@@ -134,6 +135,8 @@ def made(who: Who, sent: Made) -> Response:
     """Open a ticket: what a customer complains of, or somebody has found."""
     def act(desk: Desk) -> Response:
         about = {one.referred.lower() or "service": one.id for one in sent.relatedEntity}
+        if sent.channel not in CHANNELS:            # those of programs are theirs
+            raise Refusal("invalid", f"{sent.channel!r} is no channel", "channel", f"channels are {', '.join(CHANNELS)}")
         if set(about) - {"service", "resource"}:
             raise Refusal("invalid", "a ticket is about a Service or a Resource", "relatedEntity", "name it with its @referredType")
         row = ticket.open_(desk, kind=sent.ticketType, severity=sent.severity, summary=sent.name, service_id=about.get("service"),

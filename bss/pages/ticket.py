@@ -69,7 +69,8 @@ def _told(desk: Desk, visit: Visitor, ticket_id: str) -> dict[str, Any]:
     people = {row.owner_id, row.claimed_by, *(one.user_id for one in history), *(one.user_id for one in notes)} - {None}
     users = {one.id: one.login for one in desk.session.execute(select(User).where(User.id.in_(people))).scalars()} if inside else {}
     moves = [to for to in states.TICKET[row.state] if (desk.may("ticket.work") and inside) or (desk.may("ticket.write") and to in OWN
-             and (inside or (row.state, to) in (("resolved", "closed"), ("resolved", "inProgress"), ("acknowledged", "cancelled"))))]
+             and (inside or (row.state, to) in (("resolved", "closed"), ("resolved", "inProgress"), ("acknowledged", "cancelled"))))
+             and (inside or to != "cancelled" or row.channel != "alarm" or row.kind not in states.MEASURED)]
     said = [{"time": one.time, "kind": one.kind, "text": one.text, "who": users.get(one.user_id or "", "")} for one in notes]
     evidence = _lines(visit, {**row.evidence, **({"alert_id": row.alert_id} if row.alert_id else {})}) if inside else []
     return {"one": row, "summary": ticket.summary_of(desk, row), "customer": customer, "name": desk.shown(customer.party.name) if customer else "",

@@ -92,8 +92,8 @@ def count(active: Sequence[Span], spells: Sequence[Kept], since: datetime, until
             course.append((first + 60 * begin, first + 60 * end, one.state))
     minutes = verdict.Minutes(int(on.sum()), sums["excluded"], sums["unknown"], sums["down"])
     _, lasted = verdict.faults(course, minutes.up)
-    days = {datetime.fromtimestamp(first + 60 * int(at), zone).date() for at in np.flatnonzero(on)[::60]} | {
-        datetime.fromtimestamp(first + 60 * int(at), zone).date() for at in np.flatnonzero(on)[-1:]}
+    hours = np.unique(np.flatnonzero(on) // 60)         # from a local midnight on, so that none of them is of two days
+    days = {datetime.fromtimestamp(first + 3600 * int(at), zone).date() for at in hours}
     return Counted(minutes, sums["degraded"], lasted, len(days))
 
 

@@ -21,6 +21,7 @@ from bss.tables.field import DISPATCHES
 from bss.tickets import template
 from bss.tickets.checklist import Checklist, Judged, judge
 from bss.tickets.roster import worker
+from bss.tickets.ticket import assign, unfinished
 
 STATES = ("assigned", "accepted", "arrived", "done", "declined", "cancelled")
 OPEN = ("assigned", "accepted", "arrived")
@@ -55,6 +56,8 @@ def send(desk: Desk, *, kind: str, owner_id: str, task: str, ticket_id: str | No
     if not desk.now < when <= desk.now + LONGEST:
         raise Refusal("invalid", f"it is accepted after now and within {LONGEST.days} days", "due")
     ticket = desk.find(Ticket, ticket_id, lock=True) if ticket_id else None
+    if ticket is not None:
+        unfinished(desk, ticket, "dispatch.send", owner=owner_id)
     subject: Ticket | ProductOrder = ticket if ticket else desk.find(ProductOrder, desk.find(OrderItem, item_id).order_id)
     user = worker(desk, owner_id, subject.region, "owner")
     under_way = select(Dispatch.number).where(Dispatch.owner_id == user.id, Dispatch.state.in_(OPEN),
@@ -73,8 +76,6 @@ def send(desk: Desk, *, kind: str, owner_id: str, task: str, ticket_id: str | No
     desk.emit("workOrder.create", row.id, {"id": row.id, "number": row.number, "kind": kind, "owner": user.id, "ticket": ticket_id, "item": item_id,
                                            "due": when})
     if ticket is not None and ticket.owner_id != user.id:
-        from bss.tickets.ticket import assign
-
         assign(desk, ticket.id, user.id)
     _mail(desk, row, user)
     return row
@@ -111,7 +112,8 @@ def answer(desk: Desk, dispatch_id: str, answers: Mapping[str, Any], version: in
     """Answer some of the checklist's questions; what was answered before stays."""
     row = _mine(desk, dispatch_id)
     if row.state not in ("accepted", "arrived"):
-        raise Refusal("conflict", f"a dispatch that is {row.state} has nothing to be answered", f"dispatch {row.number}", "accept it first")
+        raise desk.deny("dispatch.answer", row, Refusal("conflict", f"a dispatch that is {row.state} has nothing to be answered", f"dispatch {row.number}",
+                                                        "accept it first" if row.state == "assigned" else "send somebody anew"))
     found = judge(questions(desk, row), {**row.answers, **answers}, photos(desk, row.id))
     desk.fresh(row, version)
     row.answers = found.answers

@@ -143,10 +143,12 @@ def down_now(desk: Desk, service_id: str) -> Spell | None:
     return None
 
 
-def up_since(desk: Desk, subjects: Collection[str], began: datetime) -> Spell | None:
-    """What says that one of these is up, and has said so since a time; None: nothing does. A ping counts that was answered a moment ago."""
+def up_since(desk: Desk, subjects: Collection[str], began: datetime, but: Collection[str | None] = ()) -> Spell | None:
+    """What says that one of these is up, and has said so since a time; None: nothing does. A ping counts that was answered a moment ago. but: users whose own
+    word it is not to be."""
     query = select(LinkState).where(LinkState.subject.in_(subjects), LinkState.state == "up", LinkState.until.is_(None), LinkState.seen >= began)
-    rows = [one for one in desk.session.execute(query.order_by(LinkState.since)).scalars() if one.source != "ping" or one.seen > desk.now - FRESH]
+    rows = [one for one in desk.session.execute(query.order_by(LinkState.since)).scalars() if (one.source != "ping" or one.seen > desk.now - FRESH)
+            and (not one.told_by or one.told_by not in but)]
     return Spell(rows[0].since, desk.now, rows[0].source, {"id": rows[0].id, **rows[0].evidence}) if rows else None
 
 

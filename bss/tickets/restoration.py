@@ -2,7 +2,8 @@
 
 It is over where the last five measured minutes of the service are healthy (traffic.py); it was restored with the first minute of that healthy run. A line that
 carries nothing says nothing by its traffic: there a link state that says up, since it broke, or a minute of a speed test that carried the share of the ordered
-rate, is taken. Where the store can't be asked nothing is guessed, and it is refused.
+rate, is taken: one of the last hour, before which the fault was seen and after which nothing is wrong. Where the store can't be asked nothing is guessed, and
+it is refused.
 """
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from bss.tickets import linkstate, plant, states, traffic
 
 HEALTHY = 5                             # measured minutes, one after the other
 RECENT = timedelta(minutes=15)          # how old the last of them may be
+TESTED = timedelta(hours=1)             # how old a speed test may be
 LONGEST = timedelta(days=35)            # that is looked back
 MOST = 200                              # services that are looked at for one ticket
 BEYOND = "wait for it, or have a second person resolve it with a reason (override)"
@@ -67,7 +69,7 @@ def _of_many(desk: Desk, row: Ticket) -> Restored:
     if found:
         last, one = max(((one.at or desk.now), one) for _, one in found)
         return Restored(last, one.how, {**one.evidence, "services": len(services), "back": len(found), "silent": idle})
-    if row.resource_id is not None and (up := linkstate.up_since(desk, [row.resource_id], row.began)) is not None:
+    if row.resource_id is not None and (up := linkstate.up_since(desk, [row.resource_id], row.began, _workers(desk, row))) is not None:
         return Restored(max(up.since, row.began), "link", {"table": "link_state", "source": up.source, **up.evidence})
     raise Refusal("conflict", f"none of {len(services)} services carries anything, and no link state says that they are up", f"ticket {row.id}", BEYOND)
 
@@ -96,7 +98,11 @@ def of_service(desk: Desk, row: Ticket, service: Service) -> Restored:
         raise Refusal("conflict", f"the minute {iso(last.begin)} of service {service.circuit} {traffic.ailment(last, quality, usual)}", f"ticket {row.id}",
                       BEYOND)
     down, up = (needed_bytes(rate, service.class_) for rate in (service.down_bps, service.up_bps))
-    tested = [one for one in minutes if one.covered and one.down_bytes and one.down_bytes >= down and one.up_bytes >= up and one.begin >= row.began]
+    seen_down = next((one.begin for one in minutes if one.covered and one.begin >= row.began and traffic.ailment(one, quality, usual)), desk.now)
+    tested = [one for one in minutes if one.covered and one.down_bytes and one.down_bytes >= down and one.up_bytes >= up and one.begin > seen_down
+              and one.begin >= desk.now - TESTED]
+    if tested and any(one.covered and one.begin > tested[-1].begin and not traffic.silent(one) and traffic.ailment(one, quality, usual) for one in minutes):
+        tested = []             # something went over it since, and was not healthy
     if tested and not linkstate.down_now(desk, service.id):
         return Restored(tested[-1].begin, "speed_test", {**told, "minute": iso(tested[-1].begin), "down_bytes": tested[-1].down_bytes,
                                                          "up_bytes": tested[-1].up_bytes, "needed_down_bytes": down, "needed_up_bytes": up})
@@ -106,10 +112,15 @@ def of_service(desk: Desk, row: Ticket, service: Service) -> Restored:
 def _by_link(desk: Desk, row: Ticket, service: Service, told: dict[str, Any]) -> Restored:
     if (down := linkstate.down_now(desk, service.id)) is not None:
         raise Refusal("conflict", f"service {service.circuit} is down since {iso(down.since)}, says {down.source}", f"ticket {row.id}", BEYOND)
-    up = linkstate.up_since(desk, [service.id, *plant.own(desk, service.id)], row.began)
+    up = linkstate.up_since(desk, [service.id, *plant.own(desk, service.id)], row.began, _workers(desk, row))
     if up is None:
         raise Silence
     return Restored(max(up.since, row.began), "link", {**told, "link_state": up.source, "up_since": iso(up.since), **up.evidence})
+
+
+def _workers(desk: Desk, row: Ticket) -> list[str | None]:
+    """Whose word is no evidence: that of who resolves it, works on it or said that it was restored. A colleague's or a system's is."""
+    return [desk.actor.id or None, row.owner_id, row.claimed_by]
 
 
 def _services(desk: Desk, row: Ticket) -> list[Service]:

@@ -49,10 +49,15 @@ def tell(desk: Desk) -> int:
     return count
 
 
-def _mail(desk: Desk, customer_id: str, parent: str, rows: list[Ticket]) -> None:
+def address_of(desk: Desk, customer_id: str) -> str | None:
+    """Where a customer is written to about faults: his technical contact, else the one that he prefers; None: he has no address."""
     contacts = select(Contact).join(Customer, Customer.party_id == Contact.party_id).where(Customer.id == customer_id, Contact.medium == "email")
     held = sorted(desk.session.execute(contacts).scalars(), key=lambda one: (one.role != "technical", not one.preferred, one.id))
-    if held:
+    return held[0].value if held else None
+
+
+def _mail(desk: Desk, customer_id: str, parent: str, rows: list[Ticket]) -> None:
+    if address := address_of(desk, customer_id):
         subject, text = WORDS[desk.office.settings.lang]
         values = {"id": parent, "since": iso(min(one.began for one in rows), desk.office.settings.zone), "count": len(rows)}
-        mail.write(desk, held[0].value, subject.format(**values), text.format(**values), f"notice {customer_id} {parent}")
+        mail.write(desk, address, subject.format(**values), text.format(**values), f"notice {customer_id} {parent}")

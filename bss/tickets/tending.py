@@ -21,6 +21,9 @@ REMINDED = (1, 3, 5)            # working days of waiting
 MOST = 2000                     # of one round
 WORDS = {"en": ("Ticket {id} waits for its customer", "It waits since {since}. Reminder {n} of 3; after that it is resolved without a reply."),
          "zh": ("故障单 {id} 等待客户处理", "自 {since} 起等待客户。第 {n}/3 次提醒,之后将按无回复解决。")}
+ASKED = {"en": ("Ticket {id} waits for your answer", "Your ticket {id} has waited for you since {since}. Please answer. This is reminder {n} of 3; "
+                "without a reply we take the fault to be over."),
+         "zh": ("故障单 {id} 等待您的回复", "您的故障单 {id} 自 {since} 起等待您处理,请予回复。这是第 {n}/3 次提醒;如无回复,将按故障已排除处理。")}
 
 
 def tend(desk: Desk, argument: Mapping[str, Any] | None = None) -> dict[str, int]:
@@ -97,9 +100,14 @@ def _without_reply(desk: Desk, row: Ticket) -> int:
 
 
 def _mail(desk: Desk, row: Ticket) -> None:
+    """Write to the customer, who has to act, and to the owner, who may call him."""
+    if not desk.office.settings.mail.server:
+        return
+    since = (row.pending_since or desk.now).astimezone(desk.office.settings.zone).strftime("%Y-%m-%d %H:%M")
+    values, key = {"id": row.id, "since": since, "n": row.reminded}, f"{row.id}/pending/{len(row.pauses)}/{row.reminded}"
     owner = desk.session.get(User, row.owner_id) if row.owner_id else None
-    if owner is not None and owner.email and not owner.disabled:
-        subject, text = WORDS[desk.office.settings.lang]
-        since = (row.pending_since or desk.now).astimezone(desk.office.settings.zone).strftime("%Y-%m-%d %H:%M")
-        key = f"{row.id}/pending/{len(row.pauses)}/{row.reminded}"
-        mail.write(desk, owner.email, subject.format(id=row.id), text.format(since=since, n=row.reminded), key)
+    for whom, words, to in (("", WORDS, owner.email if owner is not None and not owner.disabled else None),
+                            ("/customer", ASKED, telling.address_of(desk, row.customer_id) if row.customer_id else None)):
+        if to:
+            subject, text = words[desk.office.settings.lang]
+            mail.write(desk, to, subject.format(**values), text.format(**values), key + whom)

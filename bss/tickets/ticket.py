@@ -175,13 +175,19 @@ def note(desk: Desk, ticket_id: str, text: str, internal: bool = False) -> Ticke
     """Note something. internal: its customer does not see it. The first note of who works on it is a response."""
     desk.demand("ticket.write" if not desk.may("ticket.work") else "ticket.work")
     row = desk.find(Ticket, ticket_id, lock=True)
-    if row.state in states.TERMINAL:
-        raise Refusal("conflict", states.refusal(row.state, "inProgress"), f"ticket {row.id}", "open another one")
+    unfinished(desk, row, "ticket.note")
     made = noted(desk, row, "note", written(text, "note"), internal=internal)
     desk.fresh(row, None)
     touched(desk, row)
     desk.record("ticket.note", row, after={"note": made.id, "internal": made.internal})
     return made
+
+
+def unfinished(desk: Desk, row: Ticket, action: str, **tried: Any) -> None:
+    """Refusal, which is put on record: the ticket is over, and nothing of it is changed any more."""
+    if row.state in states.TERMINAL:
+        raise desk.deny(action, row, Refusal("conflict", f"a ticket that is {row.state} is over: {states.MEANING[row.state]}", f"ticket {row.id}",
+                                             "open another one"), **tried)
 
 
 def touched(desk: Desk, row: Ticket) -> None:
@@ -195,8 +201,7 @@ def assign(desk: Desk, ticket_id: str, owner_id: str, version: int | None = None
     """Give a ticket to somebody."""
     desk.demand("ticket.work")
     row = desk.find(Ticket, ticket_id, lock=True)
-    if row.state in states.TERMINAL:
-        raise Refusal("conflict", f"a ticket that is {row.state} has nothing to be done", f"ticket {row.id}")
+    unfinished(desk, row, "ticket.assign", owner=owner_id)
     user = desk.session.get(User, owner_id)
     if user is None or user.disabled or "customer" in user.roles:
         raise Refusal("missing", f"there is no user {owner_id} who could work on it", "owner")
@@ -212,8 +217,12 @@ def relate(desk: Desk, ticket_id: str, parent_id: str | None) -> Ticket:
     """Make a ticket the child of another one, whose cause it shares; None: of none any more. Refusal: it would be its own."""
     desk.demand("ticket.work")
     row = desk.find(Ticket, ticket_id, lock=True)
+    unfinished(desk, row, "ticket.relate", parent=parent_id)
     if parent_id is not None:
         parent = desk.find(Ticket, parent_id, lock=True)
+        if parent.state in ("rejected", "cancelled"):
+            raise desk.deny("ticket.relate", row, Refusal("conflict", f"a ticket that is {parent.state} is the cause of nothing", f"ticket {parent.id}",
+                                                          "name another one"), parent=parent_id)
         at: Ticket | None = parent
         while at is not None:
             if at.id == row.id:
@@ -233,6 +242,7 @@ def rated(desk: Desk, ticket_id: str, severity: str, version: int | None = None)
     if severity not in states.SEVERITIES:
         raise Refusal("invalid", f"{severity!r} is no severity", "severity", f"severities are {', '.join(states.SEVERITIES)}")
     row = desk.find(Ticket, ticket_id, lock=True)
+    unfinished(desk, row, "ticket.severity", severity=severity)
     desk.fresh(row, version)
     before = row.severity
     row.severity, row.priority = severity, states.priority(row.class_, severity)

@@ -16,7 +16,7 @@ from bss.desk import Desk
 from bss.language import state
 from bss.moment import iso
 from bss.refusal import Refusal
-from bss.tables import Ticket, Transition
+from bss.tables import Ticket, TicketNote, Transition
 from bss.tickets import restoration, states
 from bss.tickets.promise import renew
 from bss.tickets.ticket import noted, said, touched
@@ -39,11 +39,31 @@ def move(desk: Desk, ticket_id: str, to: str, reason: str = "", version: int | N
             raise Refusal("invalid", f"a reason is needed for {'reopening' if row.state == 'resolved' else to}", "statusChangeReason", "give one sentence")
         if to == "resolved":
             _restored(row, restoration.check(desk, row))
+        elif to in ("rejected", "cancelled"):
+            _withdrawn(desk, row, to)
         touched(desk, row)
         step(desk, row, to, reason)
         return row
     except Refusal as refusal:
         raise desk.deny("ticket.move", ("ticket", ticket_id), refusal, to=to, reason=reason) from None
+
+
+def _withdrawn(desk: Desk, row: Ticket, to: str) -> None:
+    """Refusal: it would be got rid of what is still down. A manager may all the same; and the child of an open ticket, for which its cause speaks, may be
+    withdrawn by who works on it."""
+    if row.kind not in states.MEASURED or desk.may("ticket.override"):
+        return
+    if desk.actor.outside:
+        if row.channel == "alarm":
+            raise Refusal("forbidden", "it was opened by what was measured, and is not a customer's to withdraw", f"ticket {row.id}", "add a note to it")
+        return
+    if row.parent_id is not None and desk.session.get_one(Ticket, row.parent_id).state in states.OPEN:
+        return
+    try:
+        restoration.check(desk, row)
+    except Refusal as found:
+        raise Refusal(found.kind, f"it is not {to} while it may go on: {found.what}", f"ticket {row.id}",
+                      "resolve it when it is over, link it to its cause, or have a manager do it") from None
 
 
 def act(desk: Desk, ticket_id: str, event: str, reason: str = "", version: int | None = None) -> Ticket:
@@ -88,7 +108,8 @@ def override(desk: Desk, ticket_id: str, reason: str, version: int | None = None
             raise Refusal("conflict", "nobody says that it was restored", f"ticket {row.id}", "who works on it says so first")
         if why := states.refusal(row.state, "resolved"):
             raise Refusal("conflict", why, f"ticket {row.id}", _ways(row.state))
-        for one in (row.claimed_by, row.owner_id):
+        said_so = desk.session.execute(select(TicketNote.user_id).where(TicketNote.ticket_id == row.id, TicketNote.kind == "claim")).scalars()
+        for one in (row.claimed_by, row.owner_id, *said_so):
             desk.another(one, "to go beyond what was measured")
         _restored(row, restoration.Restored(row.claimed, "override", {"by": desk.actor.login, "reason": reason[:400]}))
         touched(desk, row)

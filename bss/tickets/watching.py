@@ -3,7 +3,7 @@ minutes of `usage_1m`, with what `coverage` says of them. A minute that is not c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -14,9 +14,11 @@ from bss.office import Office
 from bss.people.scope import SYSTEM
 from bss.question import IDS, MINUTE, between, closed, minutes_of, moment_of
 from bss.refusal import Refusal
-from bss.tables import Service
+from bss.tables import Service, Ticket
 from bss.tickets import assurance
 from bss.tickets.assurance import Thresholds
+from bss.tickets.states import OPEN, dedup_key
+from bss.tickets.ticket import again, live, open_, said
 
 BACK, LAG = 6, 1            # minutes: what is looked at, and how many of the newest are not, for they close late
 THOUSANDTH = Decimal("0.001")
@@ -111,20 +113,30 @@ def watch(office: Office, argument: Mapping[str, Any]) -> int:
 
 
 def _open(desk: Desk, assurance_id: str, service_id: str, found: list[Beyond]) -> int:
-    from bss.tickets.states import dedup_key
-    from bss.tickets.ticket import open_
-
     first, event = found[0], assurance.find(desk, assurance_id)
     kind, severity = KINDS[first.kind]
     circuit = desk.find(Service, service_id).circuit
+    what = f"{event.name}: {circuit} {first.kind} {first.value}" + (f" > {first.limit}" if first.kind not in ("rate", "silent") else "")
+    key = dedup_key(service_id, f"assurance.{first.kind}", assurance_id)
+    evidence = {"assurance": assurance_id, "table": "usage_1m", "service": service_id, "from": iso(first.at), "to": iso(found[-1].at),
+                "beyond": [[one.kind, iso(one.at), one.value, one.limit] for one in found[:20]]}
+    if (known := live(desk, [key]).get(key)) is not None:
+        return _goes_on(desk, known, found, what, evidence)
     try:
-        open_(desk, kind=kind, service_id=service_id, severity=severity, summary=f"{event.name}: {circuit} {first.kind} {first.value} > {first.limit}"
-              if first.kind not in ("rate", "silent") else f"{event.name}: {circuit} {first.kind} {first.value}", began=first.at,
-              dedup_key=dedup_key(service_id, f"assurance.{first.kind}", assurance_id),
-              evidence={"assurance": assurance_id, "table": "usage_1m", "from": iso(found[0].at), "to": iso(found[-1].at),
-                        "beyond": [[one.kind, iso(one.at), one.value, one.limit] for one in found[:20]]})
+        open_(desk, kind=kind, service_id=service_id, severity=severity, summary=what, began=first.at, dedup_key=key, evidence=evidence)
     except Refusal as refused:
         if refused.kind != "conflict":          # the service ended, or its customer was merged, meanwhile
             raise
         return 0
+    return 1
+
+
+def _goes_on(desk: Desk, row: Ticket, found: list[Beyond], what: str, evidence: Mapping[str, Any]) -> int:
+    """The ticket is there: what lasts is one raise of it however often it is looked at, and what begins again after some minutes of quiet is another."""
+    last, until = found[-1].at, datetime.fromisoformat(str(row.evidence["to"]))
+    if last <= until or (row.resolved is not None and row.state == "resolved" and last < row.resolved):
+        return int(row.state in OPEN)
+    if row.state == "resolved" or last > until + timedelta(minutes=BACK):
+        again(desk, row, last, said(desk, "raised", what=what), evidence)
+    row.evidence, row.updated = {**row.evidence, "to": evidence["to"]}, desk.now
     return 1

@@ -421,7 +421,7 @@ def test_minutes_beyond_a_threshold_open_one_ticket_and_each_hour_is_reported_in
     assert watching.watch(office, {}) == 1 and watching.watch(office, {}) == 1
     with office.reading() as desk:
         made = desk.session.execute(select(Ticket)).scalar_one()
-        assert (made.kind, made.severity, made.count) == ("quality", "major", 2) and made.evidence["beyond"][0][:1] + made.evidence["beyond"][0][2:] == [
+        assert (made.kind, made.severity, made.count) == ("quality", "major", 1) and made.evidence["beyond"][0][:1] + made.evidence["beyond"][0][2:] == [
             "loss", "0.600", "0.5"]
     assert bulletin.hourly(office, {}) == 0                 # the hour is not over
     clock.now = BEGIN + timedelta(minutes=66)
@@ -442,6 +442,32 @@ def test_minutes_beyond_a_threshold_open_one_ticket_and_each_hour_is_reported_in
         bulletin.hourly(office, {})
     with office.reading() as desk:
         assert len(bulletin.reports(desk, key)) == 1        # nothing is guessed where the store is away
+
+
+def test_what_goes_on_is_one_raise_and_what_begins_again_another(office: Office, clock: Clock) -> None:
+    """A fault that lasts does not flap because it is looked at each minute."""
+    service = begun(office)
+    guarded(office, service, thresholds={"loss_percent": "0.5", "rtt_ms": None, "silent_minutes": None})
+    told = Measured()
+    office.__dict__["evidence"] = told
+    office.settings = office.settings.model_copy(update={"store": "chdb:///nowhere"})
+    told.say(service, BEGIN, *[(7_500_000, 750_000)] * 120)
+    seconds = int(BEGIN.timestamp())
+    told.quality = [(service, seconds + 60 * n, 1000, 50 if n < 20 or n >= 60 else 1, 60_000, 10) for n in range(120)]
+
+    def look() -> Ticket:
+        with office.reading() as desk:
+            return desk.session.execute(select(Ticket)).scalar_one()
+    for _ in range(30):
+        clock.forward(minutes=1)
+        watching.watch(office, {})
+    assert (look().count, look().flapping, look().evidence["to"]) == (1, False, "2026-12-01T01:19:00Z")
+    act(office, lambda desk: setattr(desk.session.get_one(Ticket, look().id), "state", "resolved"))
+    act(office, lambda desk: setattr(desk.session.get_one(Ticket, look().id), "resolved", desk.now))
+    clock.now = BEGIN + timedelta(minutes=65)
+    watching.watch(office, {})
+    watching.watch(office, {})
+    assert (look().count, look().state) == (2, "inProgress")
 
 
 # ---- knowledge

@@ -1,7 +1,9 @@
 """What each minute was: every rule by itself, and all of them against a slow twin that looks at one minute at a time. No database."""
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bss.sla import slots
+from bss.sla.month import count
 from bss.sla.slots import BUSY, Block, Judged, Silence, agreeing, baselines, judge, painted, runs
 
 N = 60
@@ -242,3 +245,14 @@ def test_all_rules_at_once_are_those_of_the_twin(seed: int, odd: float) -> None:
 def test_runs() -> None:
     where = np.array([[1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 1, 1]], bool)
     assert runs(where, 3).tolist() == [[0, 3, 6], [2, 2, 6]] and runs(where, 1)[:, 0].tolist() == [0, 0, 2, 2]
+
+
+def test_days_of_a_month_are_those_on_which_a_service_was_active_however_shortly() -> None:
+    """Ten minutes on each of five days, in the operator's zone: five days are charged, and so are credited."""
+    zone = ZoneInfo("Asia/Shanghai")
+    since = datetime(2026, 11, 1, tzinfo=zone)
+    spans = [(since + timedelta(days=n, hours=12), since + timedelta(days=n, hours=12, minutes=10)) for n in range(5)]
+    counted = count(spans, [], since.astimezone(UTC), datetime(2026, 12, 1, tzinfo=zone).astimezone(UTC), zone)
+    assert (counted.minutes.total, counted.days) == (50, 5)
+    midnight = [(since + timedelta(hours=23, minutes=50), since + timedelta(days=1, minutes=10))]
+    assert count(midnight, [], since.astimezone(UTC), datetime(2026, 12, 1, tzinfo=zone).astimezone(UTC), zone).days == 2

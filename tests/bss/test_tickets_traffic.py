@@ -74,7 +74,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """An hour before the begin of tests. Services: 0 back since 10 minutes; 1 silent; 2 back since 3; 3 carries one way alone; 4 sends again too often until 8
     minutes ago; 5 silent but for a speed test; 6 has connections that nobody answers; 7 silent, and its ping is answered."""
     store = open_store(f"chdb://{tmp_path_factory.mktemp('tickets')}/store")
-    rows = [*carried(S[0], 60, 40), *carried(S[0], 10, 0), *carried(S[1], 60, 40), *carried(S[2], 60, 40), *carried(S[2], 3, 0),
+    rows = [*carried(S[0], 60, 40), *carried(S[0], 10, 0), *carried(S[1], 60, 40, down_bytes=FULL, up_bytes=FULL), *carried(S[2], 60, 40), *carried(S[2], 3, 0),
             *carried(S[3], 60, 0, down_bytes=0),
             *carried(S[4], 60, 8, up_tcp_packets=1000, up_retransmissions=50), *carried(S[4], 8, 0, up_tcp_packets=1000, up_retransmissions=10),
             *carried(S[5], 12, 11, down_bytes=FULL, up_bytes=FULL), *carried(S[6], 60, 0, syn_up=40, servers=9, syn_ack_down=2)]

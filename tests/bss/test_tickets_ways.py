@@ -21,7 +21,7 @@ from bss.tickets.alarm import Event
 from tests.bss.conftest import BEGIN, Clock
 from tests.bss.selling import act, person
 from tests.bss.test_tickets_alarms import plant, tickets
-from tests.bss.test_tickets_api import ALARM, asking, told
+from tests.bss.test_tickets_api import ALARM, TICKET, asking, told
 
 
 def test_an_alarm_is_cleared_by_patch_where_it_was_told(office: Office, clock: Clock) -> None:
@@ -48,6 +48,14 @@ def test_an_alarm_is_cleared_by_patch_where_it_was_told(office: Office, clock: C
         other = client.get(ALARM, params={"sourceSystemId": "ping"}).json()[0]["href"]
         refused = client.patch(other, json={"state": "cleared"})
         assert refused.status_code == 409 and "cleared by ping" in refused.json()["reason"]
+
+
+def test_nobody_opens_a_ticket_as_if_a_program_had(office: Office) -> None:
+    """What a program opens is shown in clear to all, and mailed to customers."""
+    _, _, (one,) = plant(office, 1)
+    with asking(office) as client:
+        made = {"name": "slow", "relatedEntity": [{"id": one, "@referredType": "Service"}]}
+        assert [client.post(TICKET, json={**made, "channel": channel}).status_code for channel in ("alarm", "system", "phone")] == [400, 400, 201]
 
 
 def test_tickets_are_taken_away_as_a_list(office: Office) -> None:
