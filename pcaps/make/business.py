@@ -135,6 +135,7 @@ def play(operator: Operator, made: selling.Made | None, told: Any = print) -> li
     figures += settling.bill(operator, PERIOD, datetime(2026, 10, 6, 9, tzinfo=ZONE))
     figures += settling.pay(operator, datetime(2026, 10, 15, 10, tzinfo=ZONE))
     breached = operator.customers[operator.ids["B1"]]
+    settling.rate(operator, FOLLOWING, datetime(2026, 11, 3, 2, tzinfo=ZONE))         # a month is billed once its usage is closed
     figures += settling.bill(operator, FOLLOWING, datetime(2026, 11, 3, 9, tzinfo=ZONE), (breached,))
     return figures
 
