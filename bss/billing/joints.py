@@ -27,11 +27,11 @@ def unclosed(desk: Desk, period: str) -> str:
     return ""
 
 
-def charges(desk: Desk, customer_ids: Sequence[str], period: str) -> Iterator[tuple[str, RatedCharge]]:
-    """Rated charges that are closed and on no bill, by customer."""
-    for customer_id, found in closing.charges(desk, customer_ids, period).items():
-        for one in found:
-            yield customer_id, one
+def charges(desk: Desk, customer_ids: Sequence[str], period: str) -> Iterator[tuple[str, RatedCharge, str]]:
+    """Rated charges that are closed and on no bill, by customer; and why one keeps its bill on hold, '' where it does not."""
+    for customer_id, found in closing.waiting(desk, customer_ids, period).items():
+        for one, why in found:
+            yield customer_id, one, why
 
 
 def charged(desk: Desk, bills: Mapping[str, str]) -> None:

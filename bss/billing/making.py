@@ -23,8 +23,6 @@ from bss.running.kind import Ids
 from bss.tables import Bill, BillingAccount, BillLine, BillRun, Customer, Party, Service
 
 CARRIED = ("usage", "percentile", "credit")         # lines that a bill takes over from the one that it replaces: their sources were used up by that
-#: What of a rated charge keeps its bill on hold.
-HELD = "hold"
 
 
 class Payer(NamedTuple):
@@ -127,7 +125,7 @@ def _owed(desk: Desk, payers: Sequence[Payer], choice: Choice, period: Period, n
         owed += charging.recurring(one, period, told, currency, taken.get(one.id, {}))
         owed += charging.once(one, period.end, currency)
         owed += charging.early(one, period, catalogue.of, currency)
-    for customer_id, charge in joints.charges(desk, whose, named):
+    for customer_id, charge, why in joints.charges(desk, whose, named):
         key = choice.of(customer_id, charge.service_id or "")
         if key is None or key not in paying:
             continue
@@ -135,8 +133,8 @@ def _owed(desk: Desk, payers: Sequence[Payer], choice: Choice, period: Period, n
         drafts[key].append(draft)
         if charge.currency != (currency := paying[key].account.currency):
             troubles[key].append(f"usage is priced in {charge.currency}, the account in {currency}")
-        if why := charge.evidence.get(HELD):
-            troubles[key].append(str(why))
+        if why:
+            troubles[key].append(why)
     for customer_id, credit in joints.credits(desk, whose, period.begin):
         key = choice.of(customer_id, credit.service_id)
         if key is not None and key in paying:

@@ -47,6 +47,8 @@ def record(desk: Desk, amount: Decimal, *, method: str, received: datetime | Non
     if method not in ENTERED:
         raise Refusal("invalid", f"{method!r} is no way to pay", "method", f"ways are {', '.join(ENTERED)}")
     key = identifier.fresh(Payment.LETTER)
+    if source.strip().partition("/")[0] in (*OURS, "entry"):
+        raise Refusal("invalid", f"{source.strip()[:40]!r} is what our own payments are known by", "source", "write the bank's number, or leave it out")
     named = source.strip()[:120] or f"entry/{key}"
     if desk.session.execute(select(Payment.id).where(Payment.source == named)).first():
         raise Refusal("conflict", f"the payment {named} was entered already", "source", "look it up")
@@ -99,6 +101,8 @@ def use(desk: Desk, payment_id: str, bill_id: str, amount: Decimal | None = None
     with desk.answering("payment.use", ("payment", payment_id), bill=bill_id):
         desk.demand("payment.write")
         row, bill = desk.find(Payment, payment_id, lock=True), desk.find(Bill, bill_id, lock=True)
+        if amount is not None:
+            amount_of(amount, row.currency)
         if row.account_id != bill.account_id:
             raise Refusal("conflict", "the bill is another account's", f"bill {bill.number or bill.id}", "enter the payment on that account")
         if settling.match(desk, row, bill, amount) is None:

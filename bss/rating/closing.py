@@ -53,15 +53,23 @@ def due(desk: Desk, period: str) -> bool:
 
 def charges(desk: Desk, customer_ids: Sequence[str], period: str) -> dict[str, list[RatedCharge]]:
     """What is closed and on no bill, up to that period, by customer: what an earlier bill left out is not forgotten."""
+    return {customer: [row for row, _ in rows] for customer, rows in waiting(desk, customer_ids, period).items()}
+
+
+def waiting(desk: Desk, customer_ids: Sequence[str], period: str) -> dict[str, list[tuple[RatedCharge, str]]]:
+    """The same, each with why it keeps its bill on hold, '' where it does not: of what was computed several times what was said last counts."""
     desk.demand("usage.read")
-    found: dict[str, list[RatedCharge]] = {one: [] for one in customer_ids}
+    found: dict[str, list[tuple[RatedCharge, str]]] = {one: [] for one in customer_ids}
     for lot in lots(customer_ids):
         query: Any = desk.select(RatedCharge).where(RatedCharge.customer_id.in_(lot), RatedCharge.period <= period, RatedCharge.state == "closed",
                                                     RatedCharge.bill_id.is_(None))
         query = query.order_by(RatedCharge.service_id, RatedCharge.price_key, RatedCharge.original_period, RatedCharge.revision)
-        for row in desk.session.execute(query).scalars():
-            if row.amount != 0 or "hold" in row.evidence:
-                found[row.customer_id].append(row)
+        rows = list(desk.session.execute(query).scalars())
+        last = {(row.service_id, row.price_key, row.original_period): row.id for row in rows}
+        for row in rows:
+            why = str(row.evidence.get("hold") or "") if last[row.service_id, row.price_key, row.original_period] == row.id else ""
+            if row.amount != 0 or why:
+                found[row.customer_id].append((row, why))
     return found
 
 
@@ -238,7 +246,7 @@ def _settle(desk: Desk, plan: Plan, period: str, tools: Tools, slots: Slots, led
         if (measured := slots.get(f"{line.key}|{line.service}")) is not None:
             made = burst.figure(desk, line, measured, period, tools.calendar)
             rest = made.amount - sum((one.amount for one in earlier), Decimal(0))
-            if not earlier or rest:
+            if not earlier or rest or (earlier[-1].evidence.get("hold") and not made.evidence.get("hold")):
                 more = burst.charge(desk, plan.customer, target, period, made, len(earlier) + 1, "closed")
                 more.amount, more.quantity = rest, made.over - sum((one.quantity for one in earlier), Decimal(0))
                 desk.session.add(more)

@@ -12,7 +12,7 @@ from bss.office import Office
 from bss.parties import finding
 from bss.refusal import Refusal
 from bss.tables import Bill, CreditNote, Customer, Party, Payment
-from tests.bss.paying import bills, issued, made, people, serving
+from tests.bss.paying import bills, issued, lines, made, people, serving
 from tests.bss.selling import act, customer, person, records, sold
 from tests.bss.test_billing_joints import credit, rated
 from tests.bss.test_billing_payments import balanced, bank, owing, state
@@ -162,6 +162,33 @@ def test_who_began_or_wrote_it_does_not_approve_it_and_that_he_tried_is_on_recor
     with office.reading() as desk:
         said = {(row.entity, row.action) for entity in ("bill_run", "credit_note") for row, _ in records(desk, entity)}
         assert {("bill_run", "bill_run.approve.refused"), ("credit_note", "credit_note.decide.refused")} <= said
+
+
+def test_an_amount_in_parts_of_a_cent_pays_nothing_and_our_own_names_are_taken(office: Office) -> None:
+    row = owing(office, "K1")[0]
+    paid = act(office, lambda desk: payment.enter(desk, D("500.00"), account_id=row.account_id))
+    for amount in (D("0.001"), D("-1"), D("0")):
+        with pytest.raises(Refusal, match="no amount that is paid"):
+            act(office, lambda desk, amount=amount: payment.use(desk, paid.id, row.id, amount))         # type: ignore[misc]
+    for source in (f"credit/{row.id}", "write_off/V1", " entry/P1"):
+        with pytest.raises(Refusal, match="what our own payments are known by"):
+            act(office, lambda desk, source=source: payment.enter(desk, D("1.00"), account_id=row.account_id, source=source))         # type: ignore[misc]
+
+
+def test_what_was_not_known_at_first_and_is_known_now_keeps_no_bill_on_hold(office: Office) -> None:
+    sold(office)
+    one, two, three = (customer(office, f"K{n}") for n in range(3))
+
+    def lay(desk: Any) -> None:
+        for owner, told in ((one, [("0", "nothing is known"), ("8000", "")]), (two, [("7000", "600 of 8640 slots are not known"), ("0", "")]),
+                            (three, [("8000", ""), ("-100", "600 of 8640 slots are not known")])):
+            for revision, (amount, hold) in enumerate(told, 1):
+                rated(desk, owner, services[owner], "burst", amount, unit="Mbps", revision=revision, **({"hold": hold} if hold else {}))
+    services = {owner: serving(office, owner, "2026-10-01", "home-100") for owner in (one, two, three)}
+    act(office, lay)
+    found = {row.customer_id: row for row in bills(office, made(office))}
+    assert {owner: row.state for owner, row in found.items()} == {one: "new", two: "new", three: "onHold"}
+    assert [(line.kind, line.amount) for line in lines(office, found[one].id) if line.kind == "percentile"] == [("percentile", D("8000.00"))]
 
 
 def test_a_month_whose_percentiles_are_not_measured_is_not_billed(office: Office) -> None:
