@@ -6,6 +6,7 @@ from datetime import date
 
 from sqlalchemy import func, select
 
+from bss.database import lots
 from bss.desk import Desk
 from bss.rating import closing
 from bss.sla import credit
@@ -13,16 +14,15 @@ from bss.tables import Credit, RatedCharge, Window
 from bss.tickets import window
 
 
-def unclosed(desk: Desk, period: str) -> str:
+def unclosed(desk: Desk, period: str, customers: Sequence[str] = ()) -> str:
     """Why a period's bills can't be made before its usage is closed: '' where they can. A 95th percentile is known with the close and not before, so that it
-    is not enough to look at the charges that are there."""
+    is not enough to look at the charges that are there. customers: of these alone."""
     if closing.closed(desk, period):
         return ""
-    count = desk.session.execute(select(func.count()).select_from(RatedCharge).where(RatedCharge.period == period,
-                                                                                    RatedCharge.state == "provisional")).scalar_one()
-    if count:
+    query = select(func.count()).select_from(RatedCharge).where(RatedCharge.period == period, RatedCharge.state == "provisional")
+    if count := sum(desk.session.execute(query.where(RatedCharge.customer_id.in_(lot)) if lot else query).scalar_one() for lot in [*lots(customers)] or [[]]):
         return f"{count} rated charges of {period} are not closed"
-    if closing.due(desk, period):
+    if closing.due(desk, period, customers):
         return f"the usage of {period} is not closed"
     return ""
 

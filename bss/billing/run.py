@@ -45,7 +45,7 @@ def start(desk: Desk, period: str, anchor: int = 1, customers: Sequence[str] = (
                           "write it as 2026-11, and an anchor of 1 to 31") from None
         if ends > today(desk):
             raise Refusal("conflict", f"the period {period} ends on {ends}: what it comes to is not known before", "period", "wait, or name an earlier one")
-        if why := joints.unclosed(desk, period):
+        if why := joints.unclosed(desk, period, customers):
             raise Refusal("conflict", why, "period", "close the month's usage first")
         for one in customers:
             desk.find(Customer, one)

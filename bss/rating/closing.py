@@ -39,16 +39,18 @@ def closed(desk: Desk, period: str) -> bool:
     return desk.session.get(RatedPeriod, period) is not None
 
 
-def due(desk: Desk, period: str) -> bool:
-    """Whether a month has usage to be closed: there is a store, and services that were in use before its end are paid by what they use."""
-    if desk.office.settings.store == "none":
+def due(desk: Desk, period: str, customers: Sequence[str] = ()) -> bool:
+    """Whether a month has usage to be closed: hours of a store were rated before its end, and services that were in use then are paid by what they use. What
+    was before the first hour nobody has measured, and nobody closes (`monthly`). customers: of these alone."""
+    first = desk.session.execute(select(func.min(UsageHour.hour))).scalar_one_or_none()
+    if desk.office.settings.store == "none" or first is None or first >= month.span(period, desk.office.settings.zone)[1]:
         return False
     codes = [(row.code, row.version) for row in desk.session.execute(select(Offering)).scalars()
              if any(one.type == "usage" and (one.algorithm == "percentile" or one.unit in BYTES) for one in document_of(row).prices)]
     query = select(Service.id).where(tuple_(Service.offering, Service.offering_version).in_(codes), Service.activated.is_not(None),
                                      Service.activated < month.span(period, desk.office.settings.zone)[1],
                                      Service.terminated.is_(None) | (Service.terminated >= month.span(period, desk.office.settings.zone)[0]))
-    return desk.session.execute(query.limit(1)).first() is not None
+    return any(desk.session.execute((query.where(Service.customer_id.in_(lot)) if lot else query).limit(1)).first() for lot in [*lots(customers)] or [[]])
 
 
 def charges(desk: Desk, customer_ids: Sequence[str], period: str) -> dict[str, list[RatedCharge]]:

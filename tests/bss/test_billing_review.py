@@ -1,6 +1,7 @@
 """What a second look at bills and payments found, one test a fault: whose a payment is, bills that owe something, who sends a credit, months not closed."""
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal as D
 from typing import Any
 
@@ -11,7 +12,7 @@ from bss.billing import account, bill, issuing, matching, payment, run
 from bss.office import Office
 from bss.parties import finding
 from bss.refusal import Refusal
-from bss.tables import Bill, CreditNote, Customer, Party, Payment
+from bss.tables import Bill, CreditNote, Customer, Party, Payment, UsageHour
 from tests.bss.paying import bills, issued, lines, made, people, serving
 from tests.bss.selling import act, customer, person, records, sold
 from tests.bss.test_billing_joints import credit, rated
@@ -196,12 +197,24 @@ def test_a_month_whose_percentiles_are_not_measured_is_not_billed(office: Office
     one = customer(office)
     service = serving(office, one, "2026-10-01", "line-burst")
     office.settings = office.settings.model_copy(update={"store": "chdb:///nowhere"})
+
+    def measured(desk: Any) -> None:
+        """Since the middle of November hours are rated."""
+        desk.add(UsageHour(hour=desk.now - timedelta(days=15), probe="p", capture="0", revision=1, digest="x", rows=1, bytes=1, rated=desk.now))
+    act(office, measured)
+    assert act(office, lambda desk: run.start(desk, "2026-10").id)          # nobody has measured it
     with pytest.raises(Refusal, match="the usage of 2026-11 is not closed"):
         act(office, lambda desk: run.start(desk, "2026-11"))
+
+    other = customer(office, "K2")
+    serving(office, other, "2026-10-01", "home-100")                        # who is not paid by what he uses need not wait
+    assert act(office, lambda desk: run.start(desk, "2026-11", customers=[other]).id)
+    with pytest.raises(Refusal, match="is not closed"):
+        act(office, lambda desk: run.start(desk, "2026-11", customers=[one]))
 
     def close(desk: Any) -> None:
         from bss.rating import closing
         rated(desk, one, service, "burst", "8000", unit="Mbps")
         closing._mark(desk, "2026-11", 1)
     act(office, close)
-    assert [row.gross for row in bills(office, made(office))] == [D("8000.00")]
+    assert {row.customer_id: row.gross for row in bills(office, made(office))}[one] == D("8000.00")
