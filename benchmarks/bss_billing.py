@@ -202,7 +202,7 @@ def prove(folder: Path, server: str, customers: int, kills: int, longest: float)
           + f"; month end {sum(took.values()) / 60:.2f} min; peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB", flush=True)
     if not kills:
         return first.bills == customers and not first.gaps and not first.twice and first.balanced
-    count = killed(at("two"), kills, (0.5, longest or max(1.0, sum(took.values()) / 8)))
+    count = killed(at("two"), kills, (min(0.5, longest / 8) if longest else 0.5, longest or max(1.0, sum(took.values()) / 8)))
     office = Office(at("two"), lambda: NOW)
     second = found(office)
     office.close()

@@ -15,5 +15,5 @@ def test_a_run_that_is_killed_comes_to_the_same_bills(database: str, tmp_path: P
     monkeypatch.setattr(run, "LOT", 5)
     monkeypatch.setattr(issuing, "LOT", 5)
     server = request.getfixturevalue("postgresql") if database == "postgresql" else ""
-    assert bss_billing.prove(tmp_path, server, 60, 4, (0.05, 0.4)), capsys.readouterr().out
+    assert bss_billing.prove(tmp_path, server, 60, 4, 0.4), capsys.readouterr().out
     assert "60 bills" in capsys.readouterr().out
