@@ -1,6 +1,7 @@
 """Credits: the list, and one with how it was reached, the month that it is of, and what may be decided."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,9 +9,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 
 from bss.desk import Desk
+from bss.language import catalogue
 from bss.pages.cell import link, number, text
 from bss.pages.listing import listed, named
-from bss.pages.visitor import Visit
+from bss.pages.visitor import Visit, Visitor
 from bss.sla import credit as credits
 from bss.sla import states
 from bss.tables import Credit, Customer, Service, User
@@ -43,12 +45,13 @@ def one_credit(visit: Visit, credit_id: str) -> Response:
     def look(desk: Desk) -> dict[str, Any]:
         desk.demand("sla.read")
         row = desk.find(Credit, credit_id)
-        customer = desk.find(Customer, row.customer_id)
+        query: Any = desk.select(Customer).where(Customer.id == row.customer_id)
+        customer = desk.session.execute(query).unique().scalar_one_or_none()
         people = named(desk, User, [row.drafted_by, row.decided_by, row.applied_by], lambda user: str(user.login))
         moves = [to for event, to in (("approve", "approved"), ("reject", "rejected")) if (row.state, event) in states.STEPS and
                  desk.may(states.PERMISSION[event])]
-        return {"one": row, "customer": customer, "name": desk.shown(customer.party.name), "service": desk.find(Service, row.service_id), "people": people,
-                "moves": moves}
+        return {"one": row, "customer": customer, "name": desk.shown(customer.party.name) if customer else "", "people": people, "moves": moves,
+                "service": desk.session.get_one(Service, row.service_id), "why": worded(visit, row.why), "evidence": worded(visit, row.evidence)}
 
     return visit.page("credit", said=visit.request.query_params.get("said", ""), **visit.read(look))
 
@@ -59,3 +62,9 @@ async def decided(visit: Visit, credit_id: str) -> Response:
     approve, reason = visit.form.get("to", "") == "approved", visit.form.get("reason", "")
     row = await run_in_threadpool(visit.act, lambda desk: credits.decide(desk, credit_id, approve, reason))
     return visit.back(f"/credits/{credit_id}", visit.say("credit.moved", state=visit.say(f"sla_state.{row.state}")))
+
+
+def worded(visit: Visitor, told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a credit was reached by, as people read it."""
+    known = catalogue(visit.lang)
+    return [(known.get(f"credit_why.{name}", name), known.get(f"credit_is.{value}", str(value))) for name, value in told.items() if value not in (None, "")]

@@ -32,8 +32,9 @@ def orders(visit: Visit) -> Response:
                        ProductOrder.id.desc())
         whose = named(desk, Customer, [one.customer_id for one in found["rows"]], lambda one: str(desk.shown(one.party.name)))
         owners = named(desk, User, [one.owner_id for one in found["rows"]], lambda user: str(user.login))
-        found["cells"] = [[link(one.number, f"/orders/{one.id}"), link(whose.get(one.customer_id, ""), f"/customers/{one.customer_id}"), tag(one.state),
-                           tag(one.class_), text(one.region), text(visit.time(one.created)), text(visit.time(one.due)),
+        found["cells"] = [[link(one.number, f"/orders/{one.id}"),
+                           visit.way("customer.read", whose.get(one.customer_id, ""), f"/customers/{one.customer_id}"),
+                           tag(one.state), tag(one.class_), text(one.region), text(visit.time(one.created)), text(visit.time(one.due)),
                            text(owners.get(one.owner_id or "", ""))] for one in found["rows"]]
         return found
 

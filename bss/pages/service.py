@@ -28,7 +28,8 @@ def services(visit: Visit) -> Response:
         found = listed(desk, desk.select(Service), visit, {"state": Service.state, "kind": Service.kind, "class": Service.class_, "region": Service.region},
                        Service.id.desc())
         whose = named(desk, Customer, [one.customer_id for one in found["rows"]], lambda one: str(desk.shown(one.party.name)))
-        found["cells"] = [[link(one.circuit, f"/services/{one.id}"), link(whose.get(one.customer_id, ""), f"/customers/{one.customer_id}"), text(one.offering),
+        found["cells"] = [[link(one.circuit, f"/services/{one.id}"),
+                           visit.way("customer.read", whose.get(one.customer_id, ""), f"/customers/{one.customer_id}"), text(one.offering),
                            tag(one.kind), tag(one.class_), text(one.region), tag(one.state), number(f"{bits(one.down_bps)} / {bits(one.up_bps)}")]
                           for one in found["rows"]]
         return found

@@ -2,6 +2,7 @@
 customer's report."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from bss.sla import evidence, facts, keeping, measuring, reclassification, repor
 from bss.sla import month as months
 from bss.sla.keeping import Kept
 from bss.tables import Credit, Customer, Reclassification, Service, SlaMonth, User
+from bss.tracing.step import Way
 from bss.working import job
 
 router = APIRouter()
@@ -59,7 +61,6 @@ def newest(visit: Visit, service_id: str) -> Response:
     """The newest month of a service."""
     def look(desk: Desk) -> str:
         desk.demand("sla.read")
-        desk.find(Service, service_id)
         query: Any = months.listed(desk, service=service_id).limit(1)
         row: SlaMonth | None = desk.session.execute(query).scalar_one_or_none()
         if row is None:
@@ -72,8 +73,8 @@ def newest(visit: Visit, service_id: str) -> Response:
 def one_month(visit: Visit, service_id: str, month: str) -> Response:
     """One of them."""
     def look(desk: Desk) -> dict[str, Any]:
-        row = months.find(desk, service_id, month)
-        service = desk.find(Service, service_id)
+        row = months.find(desk, service_id, month)          # whoever sees the month need not own the service
+        service = desk.session.get_one(Service, service_id)
         since, until = facts.span_of(desk, month)
         spells = keeping.held(desk, [service_id], since, until).get(service_id, [])
         active = facts.activity(desk, [service], since, min(until, row.measured_until))[service_id]
@@ -100,7 +101,7 @@ def behind(visit: Visit, service_id: str, month: str) -> Response:
     """What stands behind the minutes from `at` on."""
     def look(desk: Desk) -> dict[str, Any]:
         row = months.find(desk, service_id, month)
-        service = desk.find(Service, service_id)
+        service = desk.session.get_one(Service, service_id)
         at = visit.request.query_params.get("at", "")
         begin = read_time(at, visit.office.settings.zone, "at") if at else facts.span_of(desk, month)[0]
         begin = begin.replace(second=0, microsecond=0)
@@ -113,7 +114,8 @@ def behind(visit: Visit, service_id: str, month: str) -> Response:
             if error.kind != "away":
                 raise
             why = error.what
-        return {"one": row, "service": service, "behind": found, "checked": checked, "why": why, "at": iso(begin, visit.office.settings.zone),
+        return {"one": row, "service": service, "behind": found, "checked": checked, "why": why, "flows": _flows(service_id),
+                "at": iso(begin, visit.office.settings.zone),
                 "earlier": iso(begin - SPAN, visit.office.settings.zone), "later": iso(begin + SPAN, visit.office.settings.zone)}
 
     return visit.page("sla_evidence", **visit.act(look))
@@ -176,6 +178,11 @@ def drawn(active: list[facts.Span], spells: list[Kept], since: datetime, until: 
                 found.append((left - day * DAY, day * LINE, wide, colour))
     lines = -(-((until - since) // timedelta(minutes=1)) // DAY)
     return {"rects": found, "width": DAY, "height": lines * LINE, "line": LINE - 1}
+
+
+def _flows(service_id: str) -> Callable[[datetime], str]:
+    """The address of the flows of a minute."""
+    return lambda at: Way("flows", service_id, at, at + timedelta(minutes=1), "usage_1m").href()
 
 
 def _shown(visit: Visitor, service_id: str, month: str, one: Kept) -> dict[str, Any]:

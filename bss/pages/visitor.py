@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bss.desk import Desk
 from bss.language import LANGUAGES, state, words
 from bss.office import Office
+from bss.pages.cell import Cell, link, text
 from bss.people.entry import COOKIE, CSRF, digest_of, of_request
 from bss.people.permission import allowed
 from bss.people.scope import Actor
@@ -78,6 +79,10 @@ class Visitor:
     def time(self, moment: datetime | None, seconds: bool = False) -> str:
         """A time as people here read it."""
         return "" if moment is None else moment.astimezone(self.office.settings.zone).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+
+    def way(self, permission: str, words: str, href: str) -> Cell:
+        """A link, for whom what it leads to is open; else its words alone."""
+        return link(words, href) if allowed(self.actor.roles, permission) else text(words)
 
     def heads(self, *keys: str, numbers: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         """Heads of a table's columns."""

@@ -53,8 +53,7 @@ class Checked(NamedTuple):
 def of(desk: Desk, service_id: str, since: datetime, until: datetime) -> Behind:
     """What stands behind the minutes of [since, until) of a service; that it was looked at is put on record. Refusal: more than LONGEST, or the store does not
     answer."""
-    desk.demand("sla.read")
-    desk.demand("traffic.read")
+    desk.demand("sla.read")             # sums of minutes, as everywhere: rows of flows are for who may see traffic
     row = desk.find(Service, service_id)
     if not timedelta(0) < until - since <= LONGEST:
         raise Refusal("invalid", "it is no time, or too long to be shown at once", "until", f"ask for {LONGEST // timedelta(hours=1)} hours at most")

@@ -167,7 +167,6 @@ def listed(desk: Desk, month: str = "", verdict_: str = "", customer: str = "", 
 def find(desk: Desk, service_id: str, month: str) -> SlaMonth:
     """A month of a service. Refusal `missing`: it was not counted, or he may not see it."""
     desk.demand("sla.read")
-    desk.find(Service, service_id)
     facts.month_of(month)
     query: Any = desk.select(SlaMonth).where(SlaMonth.service_id == service_id, SlaMonth.month == month)
     found: SlaMonth | None = desk.session.execute(query).scalar_one_or_none()
