@@ -101,8 +101,7 @@ def listed(who: Who, status: Short = "", account: Short = "", customer: Short = 
 def one(who: Who, payment_id: str, fields: shape.Fields = "") -> JSONResponse:
     """One payment, and the bills that it is for."""
     def look(desk: Desk) -> JSONResponse:
-        desk.demand("bill.read")
-        row = desk.find(Payment, payment_id)
+        row = payment.find(desk, payment_id)
         return shape.one(shape.only(told(desk, row), fields), row.version)
     return who.read(look)
 

@@ -199,10 +199,21 @@ def move_refund(desk: Desk, refund_id: str, to: str, reason: str = "") -> Refund
         raise desk.deny("refund.move", ("refund", refund_id), refusal, to=to, reason=reason) from None
 
 
+def find(desk: Desk, payment_id: str) -> Payment:
+    """A payment. Customers find those that are theirs: what we gave up is not."""
+    desk.demand("bill.read")
+    row = desk.find(Payment, payment_id)
+    if desk.actor.outside and row.method == "write_off":
+        raise Refusal("missing", f"there is no payment {payment_id}", mend="look at the list of those you may see")
+    return row
+
+
 def listed(desk: Desk, state: str = "", account_id: str = "", customer_id: str = "") -> Select[tuple[Payment]]:
-    """A query of payments, the newest first."""
+    """A query of payments, the newest first; customers see what was paid, and not what we gave up."""
     desk.demand("bill.read")
     query = desk.select(Payment)
+    if desk.actor.outside:
+        query = query.where(Payment.method != "write_off")
     for column, wanted in ((Payment.state, state), (Payment.account_id, account_id), (Payment.customer_id, customer_id)):
         if wanted:
             query = query.where(column == wanted)

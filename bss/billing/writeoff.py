@@ -68,7 +68,7 @@ def _given_up(desk: Desk, row: WriteOff, bill: Bill) -> None:
                       "reject it, and propose what is open")
     given = desk.add(Payment(source=f"write_off/{row.id}", account_id=bill.account_id, customer_id=bill.customer_id, method="write_off", state="posted",
                              amount=row.amount, matched=Decimal(0), refunded=Decimal(0), currency=bill.currency, received=desk.now,
-                             created=desk.now, user_id=desk.actor.id or None, remark=row.reason))
+                             created=desk.now, user_id=desk.actor.id or None))
     journal.post(desk, f"payment/{given.id}", [Side("bad_debt", row.amount), Side("advance", -row.amount)], currency=bill.currency,
                  customer_id=bill.customer_id, entity="payment", entity_id=given.id)
     row.payment_id = given.id

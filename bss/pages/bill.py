@@ -61,6 +61,7 @@ def _told(desk: Desk, visit: Visitor, bill_id: str) -> dict[str, Any]:
     notes = list(desk.session.scalars(select(CreditNote).where(CreditNote.bill_id == row.id).order_by(CreditNote.written)))
     if desk.actor.outside:
         notes = [note for note in notes if note.state == "issued"]
+        matches = [match for match in matches if payments[match.payment_id].method != "write_off"]
     findings = list(desk.session.scalars(select(BillFinding).where(BillFinding.bill_id == row.id).order_by(BillFinding.kind))) if desk.may("bill.write") else []
     entries = journal.rows_of(desk, row.id) if desk.may("journal.read") else []
     moves = [to for to in ("onHold", "new", "validated", "sent", "void") if row.number is None and _may(desk, row, to)]

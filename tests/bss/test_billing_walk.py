@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import func, select
 
 from bss.billing import account, audit, bill, choosing, dunning, issuing, payment, run, settling, writeoff
+from bss.charges.proration import period_of
 from bss.desk import Desk
 from bss.office import Office
 from bss.people.scope import Actor
 from bss.rating import month
 from bss.refusal import Refusal
-from bss.tables import Bill, BillLine, CreditNote, DunningCase, JournalEntry, Payment, PaymentMatch, Refund, Service, WriteOff
+from bss.tables import Bill, BillLine, Credit, CreditNote, DunningCase, JournalEntry, Payment, PaymentMatch, RatedCharge, Refund, Service, WriteOff
 from tests.bss.paying import people, serving
 from tests.bss.selling import act, customer, sold
 from tests.bss.test_billing_joints import credit, rated
@@ -59,6 +60,21 @@ def checked(desk: Desk) -> None:
     for case in session.scalars(select(DunningCase).where(DunningCase.state != "cleared")):
         assert session.get_one(Bill, case.bill_id).state in settling.OPEN
     assert session.scalar(select(func.count()).select_from(WriteOff).where(WriteOff.state == "approved")) == sum(paid.method == "write_off" for paid in posted)
+
+
+def whole(desk: Desk, last: str) -> None:
+    """Once all that was credited is made anew: every day, every charge, every credit and what is paid once stands on one bill that holds, and on no other."""
+    rows = list(desk.session.scalars(select(BillLine).join(Bill).where(Bill.number.is_not(None), Bill.credited.is_(False))))
+    until = period_of(last).end.toordinal()
+    for service in desk.session.scalars(select(Service)):
+        mine = [line for line in rows if line.service_id == service.id]
+        told = sorted(day for line in mine if line.kind == "recurring" for day in range(line.begin.toordinal(), line.end.toordinal()))
+        assert told == list(range(period_of("2026-10").begin.toordinal(), until)), (service.id, told[:1], told[-1:])
+        assert sum(line.kind == "one_time" for line in mine) == 1
+    for charge in desk.session.scalars(select(RatedCharge)):
+        assert sum(line.source == f"rated/{charge.id}" for line in rows) == 1 and charge.state == "billed"
+    for one in desk.session.scalars(select(Credit)):
+        assert sum(line.source == f"credit/{one.id}" for line in rows) == 1 and one.state == "applied"
 
 
 class Walk:
@@ -123,6 +139,17 @@ class Walk:
         act(self.office, lambda desk: run.approve(desk, key), self.chief)
         issuing.issue_all(self.office, self.clerk, key)
 
+    def finish(self) -> None:
+        """What was credited is made anew, and two months more are billed."""
+        for _ in range(2):
+            self.period = month.after(self.period)
+            self.clock.forward(days=31)
+            self.bills(self.period, [])
+        with self.office.reading() as desk:
+            gone = sorted({(row.period, row.customer_id) for row in desk.session.scalars(select(Bill).where(Bill.credited.is_(True)))})
+        for period, one in gone:
+            self.bills(period, [one])
+
     def step(self) -> None:
         name = self.chance.choice(["pay", "pay", "bounce", "use", "ask", "refund", "refund", "write", "decide", "decide", "give_up", "off", "off", "dun",
                                    "choose", "anew", "anew", "month"])
@@ -165,4 +192,8 @@ def test_the_journal_is_what_bills_and_payments_say_whatever_is_done(office: Off
         walk.step()
         with office.reading() as desk:
             checked(desk)
+    walk.finish()
+    with office.reading() as desk:
+        checked(desk)
+        whole(desk, walk.period)
     assert walk.done["pay"] and sum(walk.done.values()) > 20, dict(walk.done)

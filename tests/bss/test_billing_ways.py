@@ -93,6 +93,9 @@ def test_the_api_of_accounts_that_pay_and_of_write_offs(office: Office, clock: A
     assert clerk.get("/fullspan/v1/writeOff", params={"bill": found.id}).json()[0]["id"] == key
     assert clerk.get(f"{BILL}/{found.id}").json()["state"] == "settled"
     mine = Client(office, token(office, "customer", [], customers=[one]))
+    given = clerk.get("/tmf-api/payment/v4/payment", params={"customer": one}).json()
+    assert [row["paymentMethod"]["@type"] for row in given] == ["write_off"] and mine.get("/tmf-api/payment/v4/payment").json() == []
+    assert mine.get(f"/tmf-api/payment/v4/payment/{given[0]['id']}").status_code == 404
     assert mine.get("/fullspan/v1/writeOff").status_code == 403 and mine.get(f"/fullspan/v1/billingAccount/{other}/service").status_code == 200
 
 
