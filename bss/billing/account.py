@@ -15,7 +15,8 @@ from bss.charges.tax import Rule
 from bss.desk import Desk
 from bss.refusal import Refusal
 from bss.tables import Bill, BillingAccount, Customer, Payment, TaxRate
-from bss.tables.billing import ACCOUNT_KINDS, Money
+from bss.tables.billing import ACCOUNT_KINDS, LINE_KINDS, Money
+from bss.tables.catalogue import KINDS
 
 PAYERS = ("individual", "organization")
 TAX_FIELDS = ("name", "number", "address", "bank")
@@ -125,7 +126,10 @@ def rates(desk: Desk) -> list[Rule]:
 def enter_rate(desk: Desk, charge: str, customer: str, valid_from: date, rate: Decimal, valid_to: date | None = None) -> TaxRate:
     """A rate of tax. charge: a kind of line or of offering, '' any; customer: individual or organization, '' any. The one before it ends where it begins."""
     desk.demand("catalogue.write")
-    if customer not in ("", *PAYERS) or not 0 <= rate < 1 or (valid_to is not None and valid_to <= valid_from) or len(charge) > 32:
+    if charge not in ("", *LINE_KINDS, *KINDS):
+        raise Refusal("invalid", f"{charge[:40]!r} is no kind of charge: the rate would be of nothing", "charge",
+                      f"kinds are {', '.join((*LINE_KINDS, *KINDS))}")
+    if customer not in ("", *PAYERS) or not 0 <= rate < 1 or (valid_to is not None and valid_to <= valid_from):
         raise Refusal("invalid", "it is no rate of tax", "rate", "0.06 is 6 %; a customer is individual or organization; it ends after it begins")
     for one in desk.session.execute(select(TaxRate).where(TaxRate.charge == charge, TaxRate.customer == customer, TaxRate.valid_from < valid_from)).scalars():
         if one.valid_to is None or one.valid_to > valid_from:

@@ -1,9 +1,10 @@
 """Which days and years are charged, and once: anchors that change, yearly prices, what was set up before, what an order ended, which month tax goes by."""
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal as D
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from bss.billing import account, charging
 from bss.billing.draft import Draft
-from bss.billing.standing import Plan, Standing
-from bss.charges.proration import Spell, days, period_of, without
+from bss.billing.standing import Plan, Standing, spells_of
+from bss.charges.proration import Spell, days, period_of, share_of, without
+from bss.moment import begin_of
 from bss.office import Office
 from bss.orders import order as orders
 from bss.orders.transition import move
@@ -262,3 +264,39 @@ def test_whatever_happens_each_day_is_charged_once_by_the_plan_and_the_state_tha
             exact += sum((D(line["amount"]) for line in held[-1].lines), D(0)) * share / period.days if held else 0
         assert abs(sum((draft.amount for draft in drafts), D(0)) - exact) <= D("0.005") * max(1, len(drafts)) + D("0.005") * 12, (name, drafts)
         assert len({draft.source for draft in drafts}) == len(drafts)
+
+
+# ---- states of a service
+
+class Step(NamedTuple):
+    """As it is read from the history of a service."""
+    from_state: str
+    to_state: str
+    time: datetime
+    reason: str
+
+
+@given(st.sampled_from(["Asia/Shanghai", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]),
+       st.datetimes(datetime(2026, 2, 20), datetime(2026, 11, 20)),
+       st.lists(st.tuples(st.integers(0, 60 * 24 * 3), st.sampled_from(["customer", "non_payment", "fault", "x", ""])), max_size=12), st.booleans())
+def test_a_day_is_of_the_state_that_it_ends_in_in_every_zone_and_over_changes_of_the_clock(
+        zone: str, begun: datetime, told: list[tuple[int, str]], ends: bool) -> None:
+    where, at = ZoneInfo(zone), begun.replace(tzinfo=UTC)
+    steps = [Step("inactive", "active", at, "")]
+    for minutes, reason in told:
+        at += timedelta(minutes=minutes)
+        now = steps[-1].to_state
+        steps.append(Step(now, "inactive" if now == "active" else "active", at, reason))
+    if ends:
+        at += timedelta(hours=7)
+        steps.append(Step(steps[-1].to_state, "terminated", at, ""))
+    spells, ended = spells_of(steps, "active", steps[0].time, where)
+    assert ended == (at.astimezone(where).date() if ends else None)
+    first = begun.replace(tzinfo=UTC).astimezone(where).date()
+    for n in range(-2, 45):
+        day = first + timedelta(days=n)
+        midnight = begin_of(day + timedelta(days=1), where)
+        before = [step for step in steps if step.time < midnight]
+        last = before[-1] if before else None
+        wanted = D(0) if last is None or last.to_state == "terminated" else D(1) if last.to_state == "active" else share_of(last.reason)
+        assert days(spells, day, day + timedelta(days=1)) == wanted, (day, last)

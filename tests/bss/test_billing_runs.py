@@ -232,6 +232,8 @@ def test_accounts_have_anchors_and_rates_of_tax_are_data(office: Office, clock: 
     act(office, lambda desk: account.enter_rate(desk, "leased_line", "organization", run.period_of("2026-10").begin, D("0.09")))
     with pytest.raises(Refusal, match="is no rate of tax"):
         act(office, lambda desk: account.enter_rate(desk, "leased_line", "somebody", run.period_of("2026-10").begin, D("0.09")))
+    with pytest.raises(Refusal, match="'leased-line' is no kind of charge: the rate would be of nothing"):
+        act(office, lambda desk: account.enter_rate(desk, "leased-line", "", run.period_of("2026-10").begin, D("0.09")))
     found = issued(office, "2026-10", anchor=15)
     assert len(found) == 1 and found[0].account_id == key and (str(found[0].begin), str(found[0].end)) == ("2026-10-15", "2026-11-15")
     rows = lines(office, found[0].id)
