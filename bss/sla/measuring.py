@@ -75,18 +75,25 @@ def daily(office: Office, argument: Mapping[str, Any]) -> int:
         return 0
     at = datetime.fromisoformat(argument["slot"]) if "slot" in argument else office.clock()
     done = _settle(office, _name(office, at))
-    last = _name(office, _month_begin(office, at) - timedelta(minutes=1))
-    until = _month_begin(office, at)
+    begin = _month_begin(office, at)
+    last = _name(office, begin - timedelta(minutes=1))
+    with office.reading() as desk:          # the last month, and any before it that was left open while no worker ran
+        left = desk.session.execute(select(SlaMonth.month).where(SlaMonth.state == "open", SlaMonth.month < last).distinct()).scalars()
+        names = sorted({*left, last})
+    return done + sum(_over(office, name, at) for name in names)
+
+
+def _over(office: Office, month: str, at: datetime) -> int:
+    """What is done of a month that is over."""
     with office.reading() as desk:
-        query = select(SlaMonth.state, func.count(), func.min(SlaMonth.measured_until)).where(SlaMonth.month == last).group_by(SlaMonth.state)
+        until = facts.span_of(desk, month)[1]
+        query = select(SlaMonth.state, func.count(), func.min(SlaMonth.measured_until)).where(SlaMonth.month == month).group_by(SlaMonth.state)
         known = {state: (count, measured) for state, count, measured in desk.session.execute(query)}
         open_ = known.get("open")
-        whole = not known or open_ is not None and (open_[1] < until or not _asked(desk, last))
+        whole = not known or open_ is not None and (open_[1] < until or not _asked(desk, month))
     if at >= until + GRACE and open_ is not None:
-        return done + close(office, last)
-    if at >= until + SETTLED and whole:
-        done += recount(office, last)
-    return done
+        return close(office, month)
+    return recount(office, month) if at >= until + SETTLED and whole else 0
 
 
 def recount(office: Office, month: str, actor: Actor = SYSTEM) -> int:

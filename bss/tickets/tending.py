@@ -1,5 +1,6 @@
 """What happens to tickets by time alone: what is resolved is closed after 72 hours, who has to act is reminded on working days 1, 3 and 5 and then it is
-resolved without his reply, what flaps comes to rest, and storms and customers who were not seen to yet are."""
+resolved without his reply, what flaps comes to rest, what outlasts the window that explained it becomes a ticket, and storms and customers who were not seen
+to yet are."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,8 +11,8 @@ from sqlalchemy import func, select
 
 from bss.desk import Desk
 from bss.refusal import Refusal
-from bss.tables import Alarm, Ticket, User
-from bss.tickets import restoration, states, storm, telling
+from bss.tables import Alarm, Service, Ticket, User, Window
+from bss.tickets import alarm, restoration, states, storm, telling
 from bss.tickets.ticket import noted, said
 from bss.tickets.timetable import calendar_of
 from bss.tickets.transition import step
@@ -27,9 +28,23 @@ ASKED = {"en": ("Ticket {id} waits for your answer", "Your ticket {id} has waite
 
 
 def tend(desk: Desk, argument: Mapping[str, Any] | None = None) -> dict[str, int]:
-    """Duty of each minute: storms, customers to be told, flapping, closing."""
+    """Duty of each minute: what outlasted its window, storms, customers to be told, flapping, closing."""
     desk.demand("system.run")
-    return {"storms": len(storm.gather(desk)), "told": telling.tell(desk), "calmed": calm(desk), "closed": close(desk)}
+    return {"outlasted": outlasted(desk), "storms": len(storm.gather(desk)), "told": telling.tell(desk), "calmed": calm(desk), "closed": close(desk)}
+
+
+def outlasted(desk: Desk) -> int:
+    """Alarms that stand though what kept them from being a ticket is over, a planned window or that the service was not active, become one; how many."""
+    over = Window.state.not_in(("approved",)) | (Window.until <= desk.now)
+    query = select(Alarm, Window.until).outerjoin(Window, Window.id == Alarm.suppressed).outerjoin(Service, Service.id == Alarm.service_id).where(
+        Alarm.state != "cleared", (Window.id.is_not(None) & over) | ((Alarm.suppressed == "inactive") & (Service.state == "active")))
+    events = []
+    for row, until in desk.session.execute(query.order_by(Alarm.id).limit(alarm.LOT)).tuples():
+        since = min(max(row.raised, until or desk.now), desk.now)
+        events.append(alarm.Event(row.source, f"{row.id}/outlasted/{int(since.timestamp())}", row.key, "updated", row.kind, row.severity, desk.now, row.summary,
+                                  service=row.service_id or "", resource=row.resource_id or "", customer=row.customer_id or "",
+                                  alert_id=str(row.evidence.get("alert_id", "")), evidence={**row.evidence, "outlasted": row.suppressed}, began=since))
+    return alarm.take(desk, events).opened if events else 0
 
 
 def close(desk: Desk) -> int:

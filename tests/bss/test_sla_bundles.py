@@ -1,15 +1,17 @@
-"""A part of a bundle costs its share of the bundle: what is given back for it is of that, by the bundle's tax."""
+"""A part of a bundle costs its share of the bundle: what is given back for it is of that, by the bundle's tax. And which months the worker closes."""
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from sqlalchemy import select
 
 from bss.desk import Desk
 from bss.office import Office
-from bss.sla import charge
-from bss.tables import OrderItem, ProductOrder, Service, SlaMark
+from bss.sla import charge, measuring
+from bss.tables import OrderItem, ProductOrder, Service, SlaMark, SlaMonth
+from tests.bss.conftest import Clock
 from tests.bss.selling import act, customer, line, ordered, sold
 from tests.bss.test_sla_credits import MONTH, SINCE, UNTIL, drafts, minutes, settled
 
@@ -69,3 +71,20 @@ def test_parts_that_cost_nothing_alone_share_alike(office: Office) -> None:
     act(office, empty)
     told = act(office, lambda desk: charge.monthly(desk, [desk.session.get_one(Service, services["home-500"])], UNTIL))
     assert abs(sum(one.amount for one in charge.charges(told[services["home-500"]][0], 30, 30)) - Decimal(199) / 3) < Decimal("0.000001")
+
+
+def test_months_that_were_left_open_while_no_worker_ran_are_closed_too(office: Office, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = bought(office)
+
+    def left(desk: Desk) -> None:
+        for month in ("2026-09", "2026-10", "2026-12"):
+            desk.add(SlaMonth(service_id=services["home-500"], customer_id=desk.session.get_one(Service, services["home-500"]).customer_id, region="贵阳",
+                              month=month, verdict="met", total=1, measured_until=datetime(2027, 1, 1, tzinfo=UTC), made=desk.now, evidence={"digest": ""}))
+    act(office, left)
+    office.settings = office.settings.model_copy(update={"store": "chdb:///nowhere"})
+    done: list[str] = []
+    monkeypatch.setattr(measuring, "close", lambda office, month: done.append(month) or 1)
+    monkeypatch.setattr(measuring, "recount", lambda office, month: done.append(f"recount {month}") or 0)
+    monkeypatch.setattr(measuring, "_settle", lambda office, month, ids=None: 0)
+    clock.now = datetime(2026, 12, 3, 1, tzinfo=UTC)
+    assert measuring.daily(office, {}) == 2 and done == ["2026-09", "2026-10", "recount 2026-11"]

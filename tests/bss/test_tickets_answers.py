@@ -14,8 +14,9 @@ from bss.office import Office
 from bss.people.scope import Actor
 from bss.refusal import Refusal
 from bss.settings import Mail
-from bss.tables import Contact, Customer, Dispatch, Job, Template, TicketNote
+from bss.tables import Contact, Customer, Dispatch, Job, Service, Template, TicketNote
 from bss.tickets import dispatch, linkstate, restoration, states, tending, ticket, timetable, transition, window
+from bss.tickets.alarm import Event, take
 from bss.tickets.calendar import STANDARD
 from tests.bss.conftest import Clock
 from tests.bss.selling import act, person, records
@@ -208,3 +209,25 @@ def test_who_has_to_act_is_reminded_on_working_days_1_3_and_5_and_then_it_is_res
     assert act(mailed, tending.close) == 0
     clock.forward(seconds=1)
     assert act(mailed, tending.close) == 1 and tickets(mailed)[0].state == "closed"         # 72 hours of silence
+
+
+def test_what_outlasts_its_window_becomes_a_ticket(office: Office, clock: Clock) -> None:
+    """A cut-over that went wrong is a fault from the end of its window on, though its alarm was told only once."""
+    _, _, (one, two, three) = plant(office, 3)
+    planner, boss = person(office, "planner", "assurance"), person(office, "boss", "manager")
+    held = act(office, lambda desk: window.plan(desk, kind="maintenance", since=clock.now - timedelta(hours=1), until=clock.now + timedelta(hours=1),
+                                                reason="cut-over", services=[one, two]), planner).id
+    act(office, lambda desk: window.move(desk, held, "approved"), boss)
+    act(office, lambda desk: setattr(desk.session.get_one(Service, three), "state", "inactive"))
+    told = [Event("tmf642", f"e{n}", f"a{n}", "raised", "link_down", "critical", clock.now, "los", service=key) for n, key in enumerate((one, two, three))]
+    assert act(office, lambda desk: take(desk, told)).suppressed == 3
+    clock.forward(minutes=50)
+    act(office, lambda desk: take(desk, [Event("tmf642", "e9", "a1", "cleared", "link_down", "critical", clock.now, "up", service=two)]))
+    assert act(office, tending.tend)["outlasted"] == 0
+    clock.forward(minutes=10)
+    assert act(office, tending.tend)["outlasted"] == 1 and act(office, tending.tend)["outlasted"] == 0
+    row = tickets(office)[0]
+    assert (row.service_id, row.kind, row.began, row.channel) == (one, "outage", clock.now, "alarm") and row.evidence["outlasted"] == held
+    act(office, lambda desk: setattr(desk.session.get_one(Service, three), "state", "active"))
+    clock.forward(minutes=1)
+    assert act(office, tending.tend)["outlasted"] == 1 and {made.service_id for made in tickets(office)} == {one, three}
