@@ -189,7 +189,7 @@ def test_a_storm_has_one_parent_and_each_customer_is_told_once(office: Office, c
         told = desk.session.execute(select(Outbox).where(Outbox.type == "fullspan.troubleTicket.notice")).scalars().all()
         assert len(told) == 12 and {one.data["ticket"] for one in told} == {parents[0].id}
     clock.forward(minutes=1)
-    assert act(office, tending.tend) == {"storms": 0, "told": 0, "calmed": 0, "closed": 0}
+    assert act(office, tending.tend) == {"outlasted": 0, "storms": 0, "told": 0, "calmed": 0, "closed": 0}
     worker = person(office, "li", "assurance")
     intake(office, [event(100 + n, one, "cleared", clock.now) for n, one in enumerate(services)])
     act(office, lambda desk: transition.act(desk, parents[0].id, "take"), worker)
