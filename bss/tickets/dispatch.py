@@ -108,6 +108,20 @@ def move(desk: Desk, dispatch_id: str, to: str, reason: str = "", answers: Mappi
         raise desk.deny("dispatch.move", ("dispatch", dispatch_id), refused, to=to, reason=reason) from None
 
 
+def call_off(desk: Desk, ticket_id: str, why: str) -> int:
+    """Nobody is under way for a ticket that was withdrawn; how many were."""
+    rows = desk.session.execute(select(Dispatch).where(Dispatch.ticket_id == ticket_id, Dispatch.state.in_(OPEN)).order_by(Dispatch.id).with_for_update())
+    count = 0
+    for row in rows.scalars().all():
+        before, row.state, row.reason = row.state, "cancelled", why[:400]
+        row.version += 1
+        count += 1
+        _noted(desk, row, before, "cancelled", why)
+        desk.record("dispatch.move", row, {"state": before}, {"state": "cancelled"}, why)
+        desk.emit("workOrder.stateChange", row.id, {"id": row.id, "number": row.number, "from": before, "to": "cancelled", "ticket": ticket_id})
+    return count
+
+
 def answer(desk: Desk, dispatch_id: str, answers: Mapping[str, Any], version: int | None = None) -> Dispatch:
     """Answer some of the checklist's questions; what was answered before stays."""
     row = _mine(desk, dispatch_id)

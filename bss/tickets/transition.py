@@ -17,7 +17,7 @@ from bss.language import state
 from bss.moment import iso
 from bss.refusal import Refusal
 from bss.tables import Ticket, TicketNote, Transition
-from bss.tickets import restoration, states
+from bss.tickets import dispatch, restoration, states
 from bss.tickets.promise import renew
 from bss.tickets.ticket import noted, said, touched
 
@@ -185,6 +185,8 @@ def step(desk: Desk, row: Ticket, to: str, reason: str) -> None:
         row.restoration = {}
     elif to in states.TERMINAL:
         row.closed = desk.now
+        if to != "closed":
+            dispatch.call_off(desk, row.id, said(desk, "withdrawn", id=row.id, state=state(desk.office.settings.lang, f"ticket.{to}")))
     if reason.strip():
         row.reason = reason.strip()[:400]
     desk.session.add(Transition(id=identifier.fresh(Transition.LETTER), entity="ticket", entity_id=row.id, from_state=before, to_state=to, time=desk.now,

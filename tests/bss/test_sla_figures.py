@@ -73,6 +73,13 @@ def test_the_worked_credits() -> None:
     assert credit(None, Decimal("99.9"), EXAMPLE, [95], MRC).amount == 0
 
 
+@pytest.mark.parametrize(("days", "lasted", "hours", "amount"), [
+    (31, [95], 2, "516.13"), (28, [95], 2, "571.43"), (30, [60], 1, "266.67"), (30, [61], 2, "533.33"), (30, [1, 1, 1], 3, "800.00")])
+def test_a_days_charge_is_of_that_month_and_an_hour_counts_once_it_began(days: int, lasted: list[int], hours: int, amount: str) -> None:
+    found = credit(SPELL, Decimal("99.9"), Minutes(days * 1440, 0, 0, 95), lasted, Charge(Decimal(8000), days, days))
+    assert (found.amount, found.why["hours"]) == (Decimal(amount), hours)
+
+
 @pytest.mark.parametrize(("key", "target", "down", "share"), [
     ("line-a", "99.99", 5, 5), ("line-a", "99.99", 43, 5), ("line-a", "99.99", 44, 10), ("line-a", "99.99", 216, 10), ("line-a", "99.99", 217, 25),
     ("line-a", "99.99", 432, 25), ("line-a", "99.99", 433, 50), ("line-b", "99.9", 44, 5), ("line-b", "99.9", 433, 25), ("line-b", "99.9", 2161, 100),

@@ -231,3 +231,16 @@ def test_what_outlasts_its_window_becomes_a_ticket(office: Office, clock: Clock)
     act(office, lambda desk: setattr(desk.session.get_one(Service, three), "state", "active"))
     clock.forward(minutes=1)
     assert act(office, tending.tend)["outlasted"] == 1 and {made.service_id for made in tickets(office)} == {one, three}
+
+
+def test_nobody_is_under_way_for_a_ticket_that_was_withdrawn(office: Office) -> None:
+    _, _, (service,) = plant(office, 1)
+    gong, boss = person(office, "gong", "contractor"), person(office, "boss", "manager")
+    sent = act(office, lambda desk: dispatch.send(desk, kind="repair", owner_id=gong.id, task="look", ticket_id=ticket.open_(
+        desk, kind="complaint", service_id=service, severity="minor", summary="slow").id))
+    act(office, lambda desk: transition.move(desk, str(sent.ticket_id), "cancelled", "he has found it himself"), boss)
+    with office.reading() as desk:
+        row = desk.session.get_one(Dispatch, sent.id)
+        assert row.state == "cancelled" and str(sent.ticket_id) in row.reason
+        assert [step.to_state for step in dispatch.history(desk, row)] == ["assigned", "cancelled"]
+    assert tried(office, gong, "dispatch", sent.id, lambda desk, key: dispatch.move(desk, key, "accepted"))
