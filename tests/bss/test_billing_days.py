@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bss.billing import account, charging
@@ -26,6 +26,8 @@ from bss.tables import Bill, OrderItem
 from tests.bss.paying import bills, completed, issued, lines, made, said, serving
 from tests.bss.selling import act, customer, sold
 from tests.bss.test_billing_joints import rated
+
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])          # how fast the machine is is not what is asked
 
 
 def price(amount: str, key: str = "port", period: str = "month", type_: str = "recurring") -> dict[str, Any]:
@@ -67,6 +69,7 @@ def test_another_yearly_price_credits_what_is_left_of_the_year_and_begins_its_ow
     assert len({draft.source for draft in found}) == len(found)
 
 
+@CALM
 @given(st.dates(date(2024, 1, 1), date(2027, 12, 31)), st.integers(1, 31), st.lists(st.integers(1, 400), max_size=3))
 def test_a_yearly_price_that_stays_is_charged_once_a_year_whatever_is_changed_beside(begun: date, anchor: int, changes: list[int]) -> None:
     year, told = price("1200", "hosting", "year"), [plan(begun, price("1"), price("1200", "hosting", "year"), added=True)]
@@ -95,6 +98,7 @@ def test_what_was_set_up_is_not_set_up_again_by_a_change_of_plan() -> None:
 SPELLS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=4)
 
 
+@CALM
 @given(SPELLS, SPELLS)
 def test_days_that_were_taken_are_charged_no_more_and_no_other_is_lost(told: list[tuple[int, int]], gone: list[tuple[int, int]]) -> None:
     at = date(2026, 1, 1).toordinal()
@@ -251,6 +255,7 @@ def histories(draw: st.DrawFn) -> Standing:
     return Standing("S1", "C1", "S1", "ZX-1", "leased_line", spells, plans, ended)
 
 
+@CALM
 @given(histories(), st.sampled_from([1, 2, 15, 28, 29, 30, 31]))
 def test_whatever_happens_each_day_is_charged_once_by_the_plan_and_the_state_that_it_ends_in(one: Standing, anchor: int) -> None:
     for n in range(-1, MONTHS):
@@ -276,6 +281,7 @@ class Step(NamedTuple):
     reason: str
 
 
+@CALM
 @given(st.sampled_from(["Asia/Shanghai", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]),
        st.datetimes(datetime(2026, 2, 20), datetime(2026, 11, 20)),
        st.lists(st.tuples(st.integers(0, 60 * 24 * 3), st.sampled_from(["customer", "non_payment", "fault", "x", ""])), max_size=12), st.booleans())
