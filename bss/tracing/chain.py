@@ -92,7 +92,7 @@ def alert(desk: Desk, alert_id: str) -> Step:
         (Figure("begin", each.begin), Figure("attacker", each.source), Figure("target", each.target), Figure("packets", each.packets, way),
          Figure("bytes", each.bytes, way, "B"), Figure("opened", each.flows, way), Figure("distinct", each.distinct), Figure("flow_id", each.flow_id),
          Figure("packet_number", each.packet_number)) for each in found]
-    return Step("alert", one.id, one.summary, figures, [Rows("detections", heads, lines)], [])
+    return Step("alert", one.id, _called(desk, one), figures, [Rows("detections", heads, lines)], [])
 
 
 def alert_flows(desk: Desk, alert_id: str) -> Step:
@@ -107,7 +107,7 @@ def alert_flows(desk: Desk, alert_id: str) -> Step:
     said = [] if found else [Said("flows_gone" if one.condition else "no_condition", {}, False)]
     if one.capture_id:
         said.append(Said("in_capture", {"path": one.capture, "sha256": one.sha256}))
-    return Step("alertFlows", one.id, one.summary, [Figure("counted", one.evidence, Way("alert", one.id)), Figure("rows", len(found))],
+    return Step("alertFlows", one.id, _called(desk, one), [Figure("counted", one.evidence, Way("alert", one.id)), Figure("rows", len(found))],
                 [Rows("flows", heads, lines, len(found) >= flows.SHOWN)], said)
 
 
@@ -143,6 +143,11 @@ def _state(one: rollup.Slot) -> Said:
     given = {"begin": one.begin, "source": one.source, "revision": one.revision, "digest": one.digest[:16], "now": one.now[:16], "made_of": one.flow_rows,
              "there": one.there}
     return Said(f"slot_{one.state}", given, {"whole": True, "gone": None}.get(one.state, False))
+
+
+def _called(desk: Desk, one: alerts.Alert) -> str:
+    """What an alert says, in the operator's language where it does."""
+    return one.summary_zh if desk.office.settings.lang == "zh" and one.summary_zh else one.summary
 
 
 def _service(desk: Desk, service_id: str) -> Figure:

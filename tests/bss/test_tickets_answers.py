@@ -7,17 +7,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from bss import api, pages
 from bss.desk import Desk
 from bss.office import Office
-from bss.people.scope import Actor
+from bss.people import user
+from bss.people.scope import SYSTEM, Actor
 from bss.refusal import Refusal
 from bss.settings import Mail
 from bss.tables import Contact, Customer, Dispatch, Job, Service, Template, TicketNote
 from bss.tickets import dispatch, linkstate, restoration, states, tending, ticket, timetable, transition, window
 from bss.tickets.alarm import Event, take
 from bss.tickets.calendar import STANDARD
+from bss.tracing import chain
+from bss.tracing.alert import Alert
 from tests.bss.conftest import Clock
 from tests.bss.selling import act, person, records
 from tests.bss.test_tickets_alarms import plant, tickets
@@ -244,3 +249,27 @@ def test_nobody_is_under_way_for_a_ticket_that_was_withdrawn(office: Office) -> 
         assert row.state == "cancelled" and str(sent.ticket_id) in row.reason
         assert [step.to_state for step in dispatch.history(desk, row)] == ["assigned", "cancelled"]
     assert tried(office, gong, "dispatch", sent.id, lambda desk, key: dispatch.move(desk, key, "accepted"))
+
+
+@pytest.mark.parametrize(("gap", "en", "zh"), [(-2100, "said 35.0 min before it was restored", "报恢复比实测早 35.0 分钟"),
+                                               (90, "said 1.5 min after it was measured", "报恢复比实测晚 1.5 分钟")])
+def test_a_claim_that_came_too_early_is_said_as_such(office: Office, gap: int, en: str, zh: str) -> None:
+    _, _, (one,) = plant(office, 1)
+
+    def make(desk: Desk) -> str:
+        user.make(desk, "boss", "Boss", "a long password", ["manager"])
+        row = ticket.open_(desk, kind="outage", service_id=one, severity="critical", summary="los")
+        row.claimed, row.restored, row.restoration = desk.now, desk.now, {"how": "traffic", "gap_seconds": gap}
+        return row.id
+    key = office.act(SYSTEM, make)
+    with TestClient(pages.add_to(api.application(office), office), headers={"accept": "text/html"}) as client:
+        client.post("/login", data={"login": "boss", "password": "a long password"})
+        assert en in client.get(f"/tickets/{key}?lang=en").text and zh in client.get(f"/tickets/{key}?lang=zh").text
+
+
+def test_what_an_alert_says_is_told_in_the_operators_language(office: Office) -> None:
+    one = Alert("a" * 16, "syn_flood", "high", "raised", office.clock(), office.clock(), 1, "", "", "", "SYN flood", "SYN 洪水", "", "", "p1", 0, "", "")
+    for lang, said in (("en", "SYN flood"), ("zh", "SYN 洪水")):
+        office.settings = office.settings.model_copy(update={"lang": lang})
+        with office.reading() as desk:
+            assert chain._called(desk, one) == said
