@@ -58,7 +58,7 @@ def send(desk: Desk, *, kind: str, owner_id: str, task: str, ticket_id: str | No
     ticket = desk.find(Ticket, ticket_id, lock=True) if ticket_id else None
     if ticket is not None:
         unfinished(desk, ticket, "dispatch.send", owner=owner_id)
-    subject: Ticket | ProductOrder = ticket if ticket else desk.find(ProductOrder, desk.find(OrderItem, item_id).order_id)
+    subject: Ticket | ProductOrder = ticket if ticket else desk.find(ProductOrder, desk.find(OrderItem, item_id, lock=True).order_id)
     user = worker(desk, owner_id, subject.region, "owner")
     under_way = select(Dispatch.number).where(Dispatch.owner_id == user.id, Dispatch.state.in_(OPEN),
                                               Dispatch.ticket_id == ticket_id if ticket_id else Dispatch.item_id == item_id).limit(1)

@@ -2,6 +2,7 @@
 nobody gets past: what is still down is neither rejected nor proved by a test of before."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,14 +18,14 @@ from bss.people import user
 from bss.people.scope import SYSTEM, Actor
 from bss.refusal import Refusal
 from bss.settings import Mail
-from bss.tables import Contact, Customer, Dispatch, Job, Service, Template, TicketNote
+from bss.tables import Contact, Customer, Dispatch, Job, OrderItem, Service, Template, TicketNote
 from bss.tickets import dispatch, linkstate, restoration, states, tending, ticket, timetable, transition, window
 from bss.tickets.alarm import Event, take
 from bss.tickets.calendar import STANDARD
 from bss.tracing import chain
 from bss.tracing.alert import Alert
 from tests.bss.conftest import Clock
-from tests.bss.selling import act, person, records
+from tests.bss.selling import act, customer, ordered, person, records, sold
 from tests.bss.test_tickets_alarms import plant, tickets
 from tests.bss.test_tickets_traffic import S, ago, asked, store  # noqa: F401
 
@@ -273,3 +274,27 @@ def test_what_an_alert_says_is_told_in_the_operators_language(office: Office) ->
         office.settings = office.settings.model_copy(update={"lang": lang})
         with office.reading() as desk:
             assert chain._called(desk, one) == said
+
+
+@pytest.mark.both
+def test_somebody_is_sent_once_for_an_item_by_two_at_once(office: Office) -> None:
+    customer(office)
+    sold(office)
+    order_id, gong = ordered(office, started=True), person(office, "gong", "contractor")
+    with office.reading() as desk:
+        item = desk.session.execute(select(OrderItem.id).where(OrderItem.order_id == order_id)).scalars().first()
+    ready, found = threading.Barrier(4), []
+
+    def send() -> None:
+        ready.wait()
+        for _ in range(3):
+            try:
+                found.append(act(office, lambda desk: dispatch.send(desk, kind="install", owner_id=gong.id, task="install", item_id=item).id))
+            except Refusal as refusal:
+                assert "under way for it already" in refusal.what
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(found) == 1
