@@ -38,7 +38,7 @@ def add_to(app: FastAPI, office: Office) -> FastAPI:
         try:
             found = await visitor(request)
         except Refusal:
-            found = Visitor(request, office, None, "", {})
+            found = Visitor(request, request.app.state.office, None, "", {})
         return await run_in_threadpool(lambda: found.page("refused", error.status, error=error))
 
     app.add_exception_handler(Refusal, shown)

@@ -167,11 +167,11 @@ def listed(desk: Desk, month: str = "", verdict_: str = "", customer: str = "", 
 def find(desk: Desk, service_id: str, month: str) -> SlaMonth:
     """A month of a service. Refusal `missing`: it was not counted, or he may not see it."""
     desk.demand("sla.read")
-    facts.month_of(month)
     query: Any = desk.select(SlaMonth).where(SlaMonth.service_id == service_id, SlaMonth.month == month)
     found: SlaMonth | None = desk.session.execute(query).scalar_one_or_none()
     if found is None:
-        raise Refusal("missing", f"the month {month} of service {service_id} is not measured yet", "month", "look at the list of its months")
+        raise Refusal("missing", f"the month {month} of service {service_id} is not measured yet", "month",
+                      "look at the list of its months; one is written 2026-12")
     return found
 
 

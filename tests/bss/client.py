@@ -6,15 +6,15 @@ from typing import Any
 
 import httpx
 
-from bss.api import application
 from bss.office import Office
+from tests.bss.conftest import served
 
 
 class Client:
     """Asks the application as a browser would, without a network."""
 
     def __init__(self, office: Office, token: str) -> None:
-        self._app, self._token = application(office), token
+        self._app, self._token = served(office), token
 
     def _ask(self, method: str, path: str, headers: dict[str, str] | None = None, **given: Any) -> httpx.Response:
         async def one() -> httpx.Response:

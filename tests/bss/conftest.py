@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import create_engine, text
 
 from benchmarks.postgresql import server
+from bss import pages
 from bss.api import application
 from bss.office import Office
 from bss.settings import Settings, load
@@ -106,15 +107,24 @@ def founded_postgresql(tmp_path_factory: pytest.TempPathFactory, postgresql: str
     return made
 
 
-_served: list[FastAPI] = []
+_served: dict[str, FastAPI] = {}
 
 
 def served(office: Office) -> FastAPI:
     """The API of an office: one application for all tests, for it takes longer to make than to ask."""
-    if not _served:
-        _served.append(application(office))
-    _served[0].state.office = office
-    return _served[0]
+    return _with("api", office)
+
+
+def site(office: Office) -> FastAPI:
+    """The API with the pages, likewise."""
+    return _with("pages", office)
+
+
+def _with(what: str, office: Office) -> FastAPI:
+    if what not in _served:
+        _served[what] = application(office) if what == "api" else pages.add_to(application(office), office)
+    _served[what].state.office = office
+    return _served[what]
 
 
 @pytest.fixture

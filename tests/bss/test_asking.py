@@ -11,7 +11,6 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import UnmappedInstanceError
 
-from bss.api import application
 from bss.asking import Listing, Question, Sight, at_most, columns, given, several, whole
 from bss.database import Table
 from bss.office import Office
@@ -21,6 +20,7 @@ from bss.people.entry import digest_of
 from bss.people.scope import SYSTEM, Actor
 from bss.refusal import Refusal
 from bss.tables import ApiToken, AuditRow, Customer, Party, Service, User
+from tests.bss.conftest import served
 from tests.bss.test_parties import service
 
 AFAR = Actor("U0", "afar", frozenset({"manager"}), regions=("遵义",))
@@ -149,7 +149,7 @@ def test_a_route_that_looks_takes_the_long_way_for_the_rest(office: Office, thre
         user = desk.add(User(login="u", name="x", roles=["manager"], created=desk.now))
         desk.add(ApiToken(user_id=user.id, name="t", digest=digest_of("secret"), created=desk.now))
     office.act(SYSTEM, make)
-    client, by = TestClient(application(office)), {"Authorization": "Bearer secret"}
+    client, by = TestClient(served(office)), {"Authorization": "Bearer secret"}
     root = "/tmf-api/customerManagement/v4/customer"
     first = client.get(root, headers=by, params={"limit": 2})            # whose token was not looked up yet
     assert first.status_code == 206 and first.headers["X-Total-Count"] == "3"

@@ -9,7 +9,6 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from bss import api, pages
 from bss.billing import account, bill, choosing, dunning, payment, states, writeoff
 from bss.desk import Desk
 from bss.office import Office
@@ -19,6 +18,7 @@ from bss.refusal import Refusal
 from bss.tables import Bill, BilledOn, BillRun, DunningCase, JournalEntry, Login, Payment, Service, Window, WriteOff
 from bss.tickets import window
 from bss.working import worker
+from tests.bss.conftest import site
 from tests.bss.paying import bills, completed, issued, lines, made, people, serving
 from tests.bss.selling import act, customer, records, sold
 from tests.bss.test_billing_joints import credit, rated
@@ -342,7 +342,7 @@ def test_the_pages_of_accounts_that_pay_and_of_write_offs(office: Office, clock:
         for who in (clerk, chief):
             desk.session.add(Login(id=digest_of(f"cookie-{who.login}"), user_id=who.id, csrf="mark", since=desk.now, seen=desk.now))
     act(office, enter)
-    with TestClient(pages.add_to(api.application(office), office), headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), headers={"accept": "text/html"}) as client:
         def ask(who: Actor, path: str, **form: str) -> str:
             client.cookies.clear()
             client.cookies.set(COOKIE, f"cookie-{who.login}")

@@ -9,7 +9,6 @@ from pathlib import Path
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from bss import api, pages
 from bss.cli import command
 from bss.office import Office
 from bss.people import user
@@ -17,7 +16,7 @@ from bss.people.entry import digest_of
 from bss.people.scope import SYSTEM
 from bss.tables import ApiToken
 from bss.tickets import escalation
-from tests.bss.conftest import BEGIN, Clock
+from tests.bss.conftest import BEGIN, Clock, served, site
 from tests.bss.selling import SAMPLE
 from tests.bss.test_field import PNG, REPAIR, begun, opened
 
@@ -38,7 +37,7 @@ def test_from_a_ticket_to_a_photo_by_the_api(office: Office, clock: Clock) -> No
     lin, chen = person(office, "lin", "assurance"), person(office, "chen", "contractor")
     boss = person(office, "boss", "manager")
     ticket = opened(office, service)
-    with TestClient(api.application(office)) as client:
+    with TestClient(served(office)) as client:
         def ask(who: str, method: str, path: str, status: int = 200, **given: object) -> object:
             answer = client.request(method, path, headers={"authorization": f"Bearer {who}", **given.pop("headers", {})}, **given)
             assert answer.status_code == status, (method, path, answer.status_code, answer.text)
@@ -87,7 +86,7 @@ def test_a_contractor_with_a_telephone(office: Office) -> None:
     chen, lin = person(office, "chen", "contractor"), person(office, "lin", "assurance", "manager")
     assert lin
     ticket = opened(office, service)
-    app = pages.add_to(api.application(office), office)
+    app = site(office)
     with TestClient(app, headers={"accept": "text/html"}) as client:
         def enter(who: str) -> str:
             client.cookies.clear()

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from bss import api, pages
 from bss.cli import command
 from bss.office import Office
 from bss.people import user
@@ -20,7 +19,7 @@ from bss.refusal import Refusal
 from bss.tables import Article, InspectionPlan, Job, Login, Roster
 from bss.tickets import calendar, holidays, template, timetable
 from bss.tickets.calendar import published_until
-from tests.bss.conftest import Clock
+from tests.bss.conftest import Clock, site
 from tests.bss.selling import act, person
 from tests.bss.test_reach import written
 
@@ -31,7 +30,7 @@ NEXT = published_until() + 1
 def browser(office: Office) -> Iterator[Any]:
     """Somebody who may arrange all of it, and a way to send a form with his mark."""
     office.act(SYSTEM, lambda desk: user.make(desk, "boss", "Boss", "a long password", ["manager"]))
-    with TestClient(pages.add_to(api.application(office), office), headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), headers={"accept": "text/html"}) as client:
         client.post("/login", data={"login": "boss", "password": "a long password"})
         with office.reading() as desk:
             mark = desk.session.execute(select(Login.csrf)).scalar_one()
@@ -98,7 +97,7 @@ def test_an_article_is_written_changed_and_retired_on_its_page(office: Office, b
 
 def test_who_may_not_write_sees_no_form(office: Office) -> None:
     office.act(SYSTEM, lambda desk: user.make(desk, "gong", "Gong", "a long password", ["contractor"]))
-    with TestClient(pages.add_to(api.application(office), office), headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), headers={"accept": "text/html"}) as client:
         client.post("/login", data={"login": "gong", "password": "a long password"})
         for path in ("/field/rosters", "/field/plans", "/field/knowledge", "/field/calendars"):
             page = client.get(path)

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from bss import api, pages
+from bss import pages
 from bss.language import LANGUAGES, catalogue
 from bss.office import Office
 from bss.pages.login import _inside
 from bss.people import user
 from bss.people.scope import SYSTEM
 from tests.bss.belongings import fill
+from tests.bss.conftest import site
 
 ROOT = Path(pages.__file__).parent
 
@@ -35,7 +36,7 @@ def test_every_word_that_a_page_says_is_there() -> None:
 def test_who_comes_in_sees_every_page(office: Office, lang: str) -> None:
     ids = fill(office, "贵阳", "Own")
     office.act(SYSTEM, lambda desk: user.make(desk, "boss", "Boss", "a long password", ["manager", "auditor"]))
-    app = pages.add_to(api.application(office), office)
+    app = site(office)
     with TestClient(app, headers={"accept": "text/html"}) as client:
         assert "wrong" in client.post("/login", data={"login": "boss", "password": "a wrong password"}).text
         assert client.post("/login", data={"login": "boss", "password": "a long password"}).url.path == "/"

@@ -14,7 +14,6 @@ from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 from sqlalchemy import select
 
-from bss.api import application
 from bss.cli import command
 from bss.office import Office
 from bss.parties import customer
@@ -22,7 +21,7 @@ from bss.parties.contact import Given
 from bss.people.entry import digest_of
 from bss.people.scope import SYSTEM
 from bss.tables import ApiToken, AuditRow, Customer, User
-from tests.bss.conftest import BEGIN
+from tests.bss.conftest import BEGIN, served
 from tests.bss.test_parties import service
 from tests.bss.test_running import table, who
 
@@ -34,7 +33,7 @@ class Api:
     """The API as somebody with a role."""
 
     def __init__(self, office: Office) -> None:
-        self.office, self.client = office, TestClient(application(office))
+        self.office, self.client = office, TestClient(served(office))
 
     def by(self, role: str, **given: Any) -> dict[str, str]:
         """Headers of a new user."""

@@ -14,8 +14,6 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from bss import pages
-from bss.api import application
 from bss.catalogue.publishing import publish
 from bss.catalogue.reading import of_text
 from bss.charges.money import rounded
@@ -35,7 +33,7 @@ from dpi.batch import Batch, Coded
 from dpi.store import open_store
 from dpi.usage.computing import Job as Usage
 from tests.bss.belongings import token
-from tests.bss.conftest import Clock, served
+from tests.bss.conftest import Clock, served, site
 from tests.bss.metered import BEGIN, GB, NEXT, PERIOD, balances, charges, family, hour, rated, service, settled, so_far, used
 from tests.bss.selling import customer, sold
 from tests.usage.traffic import MINUTE, coverage, flows, put
@@ -234,7 +232,7 @@ def test_by_pages(office: Office, shop: str, clock: Clock, lang: str) -> None:
     with office.reading() as desk:
         known = {one.unit: one.id for one in desk.session.query(RatedCharge)}
         waiting = desk.session.query(Recycled).one().id
-    with TestClient(pages.add_to(application(office), office), headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), headers={"accept": "text/html"}) as client:
         client.post("/login", data={"login": "boss", "password": "a long password"})
 
         def seen(path: str, *words: str) -> str:

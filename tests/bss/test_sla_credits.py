@@ -11,7 +11,6 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from bss import api, pages
 from bss.desk import Desk
 from bss.office import Office
 from bss.people import user
@@ -22,7 +21,7 @@ from bss.sla import credit, keeping, measuring, report, states
 from bss.sla import month as months
 from bss.sla.keeping import Kept, joined
 from bss.tables import Agreement, AuditRow, Credit, Outbox, Service, SlaMark, SlaMonth, Ticket
-from tests.bss.conftest import BEGIN, Clock
+from tests.bss.conftest import BEGIN, Clock, site
 from tests.bss.selling import act, customer, person, records, sold
 
 MONTH, SINCE, UNTIL = "2026-11", datetime(2026, 10, 31, 16, tzinfo=UTC), datetime(2026, 11, 30, 16, tzinfo=UTC)
@@ -289,7 +288,7 @@ def test_pages_and_api(founded: Office) -> None:
     minutes(founded, service, *EXAMPLE)
     row = settled(founded, service)
     act(founded, lambda desk: user.make(desk, "boss", "Boss", "a long password", ["manager", "auditor"]))
-    app = pages.add_to(api.application(founded), founded)
+    app = site(founded)
     with TestClient(app, headers={"accept": "text/html"}) as client:
         client.post("/login", data={"login": "boss", "password": "a long password"})
         [one] = drafts(founded, service)

@@ -19,7 +19,7 @@ from bss.refusal import Refusal
 from bss.tables import Login, User
 from bss.tickets import tending, ticket, transition, window
 from tests.bss.belongings import token
-from tests.bss.conftest import BEGIN, Clock, served
+from tests.bss.conftest import BEGIN, Clock, served, site
 from tests.bss.selling import act, person
 from tests.bss.test_reach import written
 from tests.bss.test_tickets_alarms import plant, tickets
@@ -152,7 +152,6 @@ def test_waiting_for_a_customer_is_reminded_of_and_ends(office: Office, clock: C
 
 
 def test_pages_of_tickets_and_windows(office: Office) -> None:
-    from bss import api, pages
     _, _, (one, *_) = plant(office, 2)
     row = act(office, lambda desk: ticket.open_(desk, kind="outage", service_id=one, severity="critical", summary="断网", channel="phone"))
 
@@ -160,8 +159,7 @@ def test_pages_of_tickets_and_windows(office: Office) -> None:
         user = desk.add(User(login="page", name="page", roles=["assurance", "manager"], created=desk.now))
         desk.session.add(Login(id=digest_of("cookie"), user_id=user.id, csrf="mark", since=desk.now, seen=desk.now))
     act(office, enter)
-    site = pages.add_to(api.application(office), office)
-    with TestClient(site, follow_redirects=True, cookies={COOKIE: "cookie"}, headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), follow_redirects=True, cookies={COOKIE: "cookie"}, headers={"accept": "text/html"}) as client:
         for lang, word in (("en", "Tickets"), ("zh", "故障单")):
             assert word in client.get("/tickets", params={"lang": lang}).text
             assert "断网" in client.get(f"/tickets/{row.id}", params={"lang": lang}).text and client.get("/windows", params={"lang": lang}).status_code == 200

@@ -10,7 +10,6 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from bss import api, pages
 from bss.desk import Desk
 from bss.office import Office
 from bss.people import user
@@ -18,7 +17,7 @@ from bss.people.scope import SYSTEM
 from bss.tables import Alarm, Escalation, LinkState, Service, Ticket, User
 from bss.tickets import alarm, escalation, roster, ticket, transition
 from bss.tickets.alarm import Event
-from tests.bss.conftest import BEGIN, Clock
+from tests.bss.conftest import BEGIN, Clock, site
 from tests.bss.selling import act, person
 from tests.bss.test_tickets_alarms import plant, tickets
 from tests.bss.test_tickets_api import ALARM, TICKET, asking, told
@@ -84,7 +83,7 @@ def test_the_first_page_tells_of_tickets(office: Office, clock: Clock, lang: str
         desk.session.get_one(Ticket, mine.id).owner_id = desk.session.query(User).where(User.login == boss.login).one().id
     office.act(SYSTEM, make)
     clock.forward(hours=9)
-    with TestClient(pages.add_to(api.application(office), office), headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), headers={"accept": "text/html"}) as client:
         client.post("/login", data={"login": "boss", "password": "a long password"})
         text: Any = client.get(f"/?lang={lang}").text
         for words, count in ((("open tickets", "未解决故障单"), 2), (("tickets past their time", "超时故障单"), 2),

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from bss import api, pages
 from bss.cli import command
 from bss.office import Office
 from bss.people import user
@@ -31,7 +30,7 @@ from dpi.usage import definition
 from dpi.usage.computing import Job
 from tests.bss.belongings import token
 from tests.bss.conftest import BEGIN as NOW
-from tests.bss.conftest import Clock
+from tests.bss.conftest import Clock, served, site
 from tests.usage.traffic import BEGIN, MINUTE, coverage, put
 from tests.usage.traffic import flows as made_up
 
@@ -217,7 +216,7 @@ def test_a_time_is_bounded_and_a_store_that_is_away_is_said(office: Office) -> N
 def test_every_step_is_a_page_whose_figures_are_links(office: Office, lang: str) -> None:
     office.act(SYSTEM, lambda desk: user.make(desk, "boss", "Boss", "a long password", ["manager"]))
     span = f"since={START:%Y-%m-%dT%H:%M:%S}Z&until={START + HOUR:%Y-%m-%dT%H:%M:%S}Z&lang={lang}"
-    with TestClient(pages.add_to(api.application(office), office), headers={"accept": "text/html"}) as client:
+    with TestClient(site(office), headers={"accept": "text/html"}) as client:
         client.post("/login", data={"login": "boss", "password": "a long password"})
         assert "/trace/S1/hours?since=" in client.get("/trace/GZ-1").text
         page = client.get(f"/trace/S1/hours?{span}")
@@ -233,7 +232,7 @@ def test_every_step_is_a_page_whose_figures_are_links(office: Office, lang: str)
 def test_api_and_command_give_the_same_steps(office: Office, tmp_path: Path) -> None:
     secret = token(office, "manager", [])
     since, until = f"{START:%Y-%m-%dT%H:%M:%S}Z", f"{START + HOUR:%Y-%m-%dT%H:%M:%S}Z"
-    with TestClient(api.application(office), headers={"authorization": f"Bearer {secret}"}) as client:
+    with TestClient(served(office), headers={"authorization": f"Bearer {secret}"}) as client:
         found = client.get("/fullspan/v1/trace/S1/hours", params={"since": since, "until": until}).json()
         with office.reading(MANAGER) as desk:
             assert found == json.loads(json.dumps(told(chain.hours(desk, ["S1"], START, START + HOUR), "/fullspan/v1/trace")))

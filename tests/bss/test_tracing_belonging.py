@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ import pytest
 from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
-from bss import api, pages
 from bss.cli import command
 from bss.office import Office
 from bss.people.entry import COOKIE, digest_of
@@ -28,7 +28,7 @@ from dpi.batch import Batch, Coded, Texts
 from dpi.store import Store, open_store
 from dpi.usage.computing import Job
 from tests.bss.belongings import fill
-from tests.bss.conftest import Clock
+from tests.bss.conftest import Clock, served, site
 from tests.bss.test_belonging import HERE, MARK, THERE
 from tests.usage.traffic import MINUTE, coverage, put
 from tests.usage.traffic import flows as made_up
@@ -36,6 +36,8 @@ from tests.usage.traffic import flows as made_up
 OWN = "Guiyang1Own"
 START = datetime(2023, 11, 14, 22, tzinfo=UTC)         # long ago by whatever clock
 BEGIN = int(START.timestamp()) * 1_000_000
+#: Pages that are gone to as each role, and steps of a chain: more where there is time (see conftest.py).
+PAGES, STEPS = (250, 20) if os.environ.get("FULLSPAN_DATABASES") == "both" else (100, 10)
 SPAN = {"since": "2023-11-14T22:00:00Z", "until": "2023-11-14T23:00:00Z"}
 THINGS = ("service", "product_order", "ticket", "sla_month", "credit", "bill", "rated_charge")
 ALERTS = {THERE: "a" * 16, HERE: "b" * 16, "link": "c" * 16}
@@ -132,7 +134,7 @@ def asked(place: Place, login: str, ids: dict[str, str], alert_id: str) -> dict[
     """Of each step what API, page and command answered: status (of a command 200, 403 or 404 by what it says), text."""
     found: dict[str, list[tuple[int, str]]] = {}
     office = place.office
-    app = pages.add_to(api.application(office), office)
+    app = site(office)
     config = Path(office.settings.keys).with_name("bss.toml")
     config.write_text("\n".join(f"{name} = {json.dumps(getattr(office.settings, name))}" for name in ("database", "keys", "store")))
     with (TestClient(app, headers={"authorization": f"Bearer {login}"}) as client,
@@ -200,7 +202,7 @@ def test_own_work_is_followed_though_the_service_is_another_ones(place: Place, r
     for name in (*THINGS, "hours", "minutes", "flows", "alert", "alertFlows"):
         if name != "ticket":
             assert all(status in (403, 404) for status, _ in told[name]), (name, told[name])
-    app = pages.add_to(api.application(place.office), place.office)
+    app = site(place.office)
     with TestClient(app, cookies={COOKIE: f"cookie {login}"}, headers={"accept": "text/html"}) as browser:
         assert browser.get(f"/tickets/{key}").status_code == 200
 
@@ -222,7 +224,7 @@ def test_every_way_that_a_step_offers_can_be_gone(place: Place) -> None:
     """By whoever is offered it: no figure is a link to what is refused."""
     for role in ROLES:
         login = entered(place, role, **given_of(place, role))
-        app = api.application(place.office)
+        app = served(place.office)
         with TestClient(app, headers={"authorization": f"Bearer {login}"}) as client:
             seen: set[str] = set()
             first = steps(place.own, ALERTS[HERE])
@@ -230,7 +232,7 @@ def test_every_way_that_a_step_offers_can_be_gone(place: Place) -> None:
             assert role == R or wanted
             while wanted:
                 url = wanted.pop()
-                if url in seen or len(seen) > 20:
+                if url in seen or len(seen) > STEPS:
                     continue
                 seen.add(url)
                 answer = client.get(url)
@@ -248,11 +250,11 @@ def test_no_link_of_a_page_leads_nowhere(place: Place, role: str) -> None:
         mine(place, login)
     else:
         login = entered(place, role, **given_of(place, role))
-    app = pages.add_to(api.application(place.office), place.office)
+    app = site(place.office)
     seen: dict[str, str] = {}
     wanted = [("/", "")]
     with TestClient(app, cookies={COOKIE: f"cookie {login}"}, headers={"accept": "text/html"}) as browser:
-        while wanted and len(seen) < 250:
+        while wanted and len(seen) < PAGES:
             url, before = wanted.pop(0)
             path = re.sub(r"(since|until|at|offset)=[^&]*", r"\1", url)
             if path in seen or "lang=" in url or "/export/" in url or "format=" in url:
