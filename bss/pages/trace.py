@@ -20,7 +20,13 @@ from bss.tracing.rollup import STEPS
 from bss.tracing.step import Figure, Step
 
 router = APIRouter()
-OWN, STATES = ("directions", "hours", "minutes"), ("state", "kind", "class", "severity")        # figures whose values are words of ours
+#: Where the words for a figure's value stand in language/, by its name, or by the kind of step and its name; values of others are shown as they are.
+PARTS = {
+    **dict.fromkeys(("directions", "hours", "minutes", "told"), "trace."),
+    **dict.fromkeys(("state", "kind", "class", "severity", "line_kind", "milestone"), "state."),
+    **dict.fromkeys(("verdict", "minute_state", "measured_as", "slaMonth state", "credit state"), "sla_state."), "why": "sla_reason.", "algorithm": "trace.by_",
+    "ticket state": "state.ticket.", "ticket field": "state.evidence.", "ticket value": "state.", "credit field": "credit_why.", "credit value": "credit_is.",
+}
 
 
 @router.get("/trace/{thing_id}")
@@ -72,7 +78,7 @@ def _shown(visit: Visitor, what: Callable[[Desk], Step]) -> Response:
     known = catalogue(visit.lang)
 
     def cell(one: Figure) -> dict[str, Any]:
-        return {"name": known.get(f"trace.{one.name}", one.name), "text": worded(visit, one), "href": one.way.href() if one.way else "",
+        return {"name": known.get(f"trace.{one.name}", one.name), "text": worded(visit, one, step.kind), "href": one.way.href() if one.way else "",
                 "n": isinstance(one.value, int | float | Decimal) and not isinstance(one.value, bool)}
 
     tables = [{"name": visit.say(f"trace.{one.name}"), "heads": visit.heads(*(f"trace.{head}" for head in one.heads)), "more": one.more,
@@ -82,8 +88,8 @@ def _shown(visit: Visitor, what: Callable[[Desk], Step]) -> Response:
     return visit.page("trace", step=step, title=visit.say(f"trace.of_{step.kind}"), figures=[cell(one) for one in step.figures], tables=tables, said=said)
 
 
-def worded(visit: Visitor, one: Figure) -> str:
-    """A figure's value as people read it: exact, bytes and all."""
+def worded(visit: Visitor, one: Figure, kind: str) -> str:
+    """A figure's value as people read it: exact, bytes and all. kind: of the step."""
     value = one.value
     if value is None:
         return "–"
@@ -96,5 +102,6 @@ def worded(visit: Visitor, one: Figure) -> str:
     if isinstance(value, str) and one.unit:
         return f"{value} {one.unit}"
     if isinstance(value, str):
-        return catalogue(visit.lang).get(f"trace.{value}", value) if one.name in OWN else visit.state(value) if one.name in STATES else value
+        part = PARTS.get(f"{kind} {one.name}", PARTS.get(one.name))
+        return value if part is None else catalogue(visit.lang).get(f"{part}{value}", value)
     return f"{value}" + (f" {one.unit}" if one.unit else "")

@@ -13,7 +13,7 @@ from bss.rating import month, usage
 from bss.rating.lines import unpack
 from bss.tables import Bill, BillLine, RatedCharge, Service, UsageHour
 from bss.tracing import chain, rollup
-from bss.tracing.step import Figure, Rows, Said, Step, Way
+from bss.tracing.step import Figure, Rows, Said, Step, Way, plain
 
 _LEADS = ("rated", "credit")          # what a line's evidence names it by that it leads to
 
@@ -52,7 +52,7 @@ def charge(desk: Desk, asked: str) -> Step | None:
                Figure("algorithm", told.get("algorithm")), Figure("quantity", row.quantity, unit=row.unit), Figure("amount", row.amount, unit=row.currency)]
     if row.bill_id:
         figures.append(Figure("bill", row.bill_id, Way("thing", row.bill_id)))
-    figures += [Figure(f"computed_{name}", _plain(value)) for name, value in dict(told.get("computed", {})).items()]
+    figures += [Figure(f"computed_{name}", plain(value)) for name, value in dict(told.get("computed", {})).items()]
     services = [one for one in told.get("services", {}) if isinstance(one, str)] or [row.service_id]
     if told.get("table") == "usage_1m":
         return _burst(desk, row, figures, told, services)
@@ -124,8 +124,3 @@ def _circuits(desk: Desk, bill_id: str) -> dict[str, str]:
 
 def _lang(desk: Desk) -> str:
     return desk.office.settings.lang
-
-
-def _plain(value: Any) -> Any:
-    """Figures of a computation as they are shown: times of slots as times."""
-    return value if isinstance(value, str | int | float) else str(value)

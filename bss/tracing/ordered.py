@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from bss.desk import Desk
 from bss.tables import Milestone, ProductOrder
-from bss.tracing.step import Figure, Rows, Step, Way
+from bss.tracing.step import Figure, Rows, Step, Way, plain
 
 MINUTE = timedelta(minutes=1)
 HEADS = ("milestone", "reached_at", "field", "value")
@@ -26,8 +26,7 @@ def order(desk: Desk, asked: str) -> Step | None:
         for one in desk.session.execute(select(Milestone).where(Milestone.item_id == item.id).order_by(Milestone.reached, Milestone.name)).scalars():
             way = _minute(one.evidence, item.service_id)
             for name, value in one.evidence.items() or [("", "")]:
-                plain = value if isinstance(value, str | int | float) else str(value)
-                lines.append((Figure("milestone", one.name), Figure("reached_at", one.reached), Figure("field", name), Figure("value", plain, way)))
+                lines.append((Figure("milestone", one.name), Figure("reached_at", one.reached), Figure("field", name), Figure("value", plain(value), way)))
     figures = [Figure("state", row.state), Figure("region", row.region)]
     figures += [Figure("service", item.service_id, Way("thing", item.service_id)) for item in row.items if item.service_id]
     return Step("order", row.id, row.number, figures, [Rows("milestones", HEADS, lines)], [])

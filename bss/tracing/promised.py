@@ -10,7 +10,7 @@ from bss.desk import Desk
 from bss.sla import facts, verdict
 from bss.sla.month import minutes_of_month
 from bss.tables import Credit, Service, SlaMinute, SlaMonth
-from bss.tracing.step import Figure, Rows, Said, Step, Way
+from bss.tracing.step import Figure, Rows, Said, Step, Way, plain
 
 DAY = timedelta(days=1)
 COUNTED = ("excluded", "unknown", "down", "degraded")
@@ -64,7 +64,7 @@ def credit(desk: Desk, asked: str) -> Step | None:
                Figure("amount", row.amount, way, row.currency), Figure("period", row.month, way)]
     if row.bill_id:
         figures.append(Figure("bill", row.bill_id, Way("thing", row.bill_id)))
-    lines: list[tuple[Figure, ...]] = [(Figure("field", name), Figure("value", value if isinstance(value, str | int | float) else str(value), way))
+    lines: list[tuple[Figure, ...]] = [(Figure("field", name), Figure("value", plain(value), way))
                                        for name, value in row.why.items()]
     tables = [Rows("reached", ("field", "value"), lines), *([] if month_ is None else [_spells(desk, month_)[0]])]
     return Step("credit", row.id, row.id, figures, tables, [])

@@ -81,6 +81,15 @@ def told(step: Step, before: str) -> dict[str, Any]:
             "check": [{"name": one.key, "good": one.good, **{name: value(given) for name, given in one.given.items()}} for one in step.said]}
 
 
+def plain(value: Any) -> str | int | float:
+    """What was kept as JSON, as a figure's value: lists and objects in one line."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
+    return ", ".join(str(plain(one)) for one in value) if isinstance(value, list | tuple) else str(value)
+
+
 def ends(begin: datetime, seconds: int) -> tuple[datetime, datetime]:
     """A slot from its beginning."""
     return begin, begin + timedelta(seconds=seconds)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bss.desk import Desk
 from bss.tables import Service, Ticket
-from bss.tracing.step import Figure, Rows, Said, Step, Way
+from bss.tracing.step import Figure, Rows, Said, Step, Way, plain
 
 BEFORE = timedelta(minutes=15)          # of a fault's begin that is shown with it
 LONGEST = timedelta(days=1)             # of minutes that are shown at once
@@ -57,7 +57,7 @@ def _children(desk: Desk, row: Ticket) -> Rows:
 
 
 def _told(name: str, values: Mapping[str, Any], way: Way | None) -> list[tuple[Figure, ...]]:
-    return [(Figure("told", name), Figure("field", key), Figure("value", value if isinstance(value, str | int | float) else str(value), way))
+    return [(Figure("told", name), Figure("field", key), Figure("value", plain(value), way))
             for key, value in values.items()]
 
 

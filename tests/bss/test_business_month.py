@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from bss.language import LANGUAGES, catalogue
+from bss.pages.trace import PARTS
 from bss.people.scope import SYSTEM
 from bss.tables import Bill, BillLine
 from bss.tracing import things
@@ -71,6 +73,21 @@ def test_a_bill_shows_lines_that_lead_on(played: tuple[Operator, dict[str, Figur
     with operator.office.reading(SYSTEM) as desk:
         step = things.trace(desk, next(one.id for name, one in figures.items() if name.startswith("bill")))
         assert step.kind == "bill" and [one.key for one in step.said] == ["sum"] and all(any(cell.way for cell in line) for line in step.rows[0].lines)
+
+
+def test_what_a_step_says_is_in_words(played: tuple[Operator, dict[str, Figure]]) -> None:
+    """Of whatever has words of ours, in both languages; what was kept as evidence may be anything."""
+    operator, figures = played
+    kinds, missing = set(), set()
+    with operator.office.reading(SYSTEM) as desk:
+        for key in sorted({one.id for one in figures.values()}):
+            step = things.trace(desk, key)
+            for one in (*step.figures, *(cell for table in step.rows for line in table.lines for cell in line)):
+                part = PARTS.get(f"{step.kind} {one.name}", PARTS.get(one.name))
+                if part is not None and isinstance(one.value, str) and one.value and one.name != "value":
+                    kinds.add((step.kind, one.name))
+                    missing |= {(step.kind, one.name, one.value, language) for language in LANGUAGES if f"{part}{one.value}" not in catalogue(language)}
+    assert not missing and {("slaMonth", "state"), ("slaMonth", "why"), ("credit", "field"), ("bill", "line_kind"), ("ratedCharge", "algorithm")} <= kinds
 
 
 def test_the_same_seed_gives_the_same_rows_and_events_what_they_are() -> None:
