@@ -63,7 +63,7 @@ def test_jobs_of_killed_workers_are_done_once(office: Office) -> None:
 def test_two_workers_do_each_of_200_jobs_once(office: Office) -> None:
     real = Office(office.settings)
     ask(real, 200)
-    workers = [killing.start(office.settings, "tests.bss.deeds:drain") for _ in range(2)]
+    workers = [killing.start(office.settings, "tests.bss.deeds:share") for _ in range(2)]
     for one in workers:
         assert one.stdout and one.stdout.readline() == "ready\n"
     for one in workers:
