@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 from bss import identifier
@@ -60,13 +61,24 @@ def lines(desk: Desk, plan: Plan, catalogue: Catalogue, period: str) -> list[Lin
             key = f"{spell.offering}/{spell.version}/{price.key}"
             pooled, cir = price.percentile.pooled and bool(spell.agreement), _committed(price, spell)
             owner = spell.agreement if pooled else service
-            if not pooled and (owner, key) in found and found[owner, key].cir_bps != cir:
-                key = f"{key}@{cir // MBPS}"
+            if not pooled:
+                key = _own(found, service, key, cir, since)
             line = found.setdefault((owner, key), Line(key, price, spell.rates.get(price.key, price.amount), cir, {}))
             before = line.spans.get(service)
             line.spans[service] = (since, until) if before is None else (min(before[0], since), max(before[1], until))
             found[owner, key] = line._replace(followed=any(other.since == until for other in spells[place + 1:]))
     return [found[key] for key in sorted(found)]
+
+
+def _own(found: Mapping[tuple[str, str], Line], service: str, key: str, cir: int, since: datetime) -> str:
+    """The key of a service's line of one rate. A spell goes on with the line that ends where it begins; where there was another rate or offering between, it is
+    a line of its own, or it would be charged for the days between as well. The key is told by the spells alone: a month that is rated again has the same."""
+    rate = f"{key}@{cir // MBPS}"
+    for name in chain((key, rate), (f"{rate}/{n}" for n in count(2))):
+        line = found.get((service, name))
+        if line is None or (line.cir_bps == cir and line.spans[service][1] == since):
+            return name
+    raise AssertionError
 
 
 def _committed(price: Price, spell: Spell) -> int:

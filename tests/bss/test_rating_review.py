@@ -99,6 +99,20 @@ def test_each_committed_rate_is_charged_for_its_own_days_and_no_day_twice(office
     assert [(figure.evidence["days"], figure.amount) for figure in figures] == [(10, D(3000 + 88 * 60) * 10 / 30), (20, D(3000) * 20 / 30)]
 
 
+def test_a_rate_that_comes_back_is_a_line_of_its_own_days(office: Office, shop: str, clock: Clock) -> None:
+    """100, 200, 100, 200, 200: no line spans the days of another, what follows on the same rate goes on with its line."""
+    key = own(office, shop, (5, 200), (10, 100), (20, 200), (25, 200))
+    found = told(office, shop)
+    assert [(line.key, line.cir_bps // 10 ** 6, *((at - BEGIN).days for at in line.spans[key])) for line in found] == [
+        ("line-own/1/burst", 100, 0, 5), ("line-own/1/burst@100", 100, 10, 20), ("line-own/1/burst@200", 200, 5, 10), ("line-own/1/burst@200/2", 200, 20, 30)]
+    begin, low, high = int(BEGIN.timestamp()), round(90e6 * 300 / 8), round(180e6 * 300 / 8)
+    slots = [Slot(begin + n * 300, high if 5 <= n // 288 < 10 or n // 288 >= 20 else low, 0) for n in range(8640)]
+    with office.reading() as desk:
+        figures = [burst.figure(desk, line, {key: [slot for slot in slots if line.spans[key][0].timestamp() <= slot.at < line.spans[key][1].timestamp()]},
+                                PERIOD, Calendar(desk.office.settings.zone)) for line in found]
+    assert sum(figure.evidence["days"] for figure in figures) == 30 and sum(figure.amount for figure in figures) == D(3000)
+
+
 # ---- the close
 
 def test_a_close_asks_as_much_for_many_customers_as_for_one(office: Office, clock: Clock) -> None:
