@@ -39,10 +39,11 @@ def of_customers(desk: Desk, customer_ids: Collection[str]) -> Choice:
     return Choice(accounts, chosen)
 
 
-def services_of(desk: Desk, customer_id: str, account_id: str) -> list[Service]:
-    """Services that an account pays for, which were not terminated."""
+def services_of(desk: Desk, customer_id: str, account_id: str, whole: bool = False) -> list[Service]:
+    """Services that an account pays for, which were not terminated: those that the actor may see. whole: all of them, for what is done and not shown."""
     choice = of_customers(desk, [customer_id])
-    query = select(Service).where(Service.customer_id == customer_id, Service.state != "terminated").order_by(Service.circuit, Service.id)
+    query = (select(Service) if whole else desk.select(Service)).where(Service.customer_id == customer_id, Service.state != "terminated")
+    query = query.order_by(Service.circuit, Service.id)
     return [one for one in desk.session.execute(query).scalars() if choice.of(customer_id, one.id) == account_id]
 
 

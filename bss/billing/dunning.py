@@ -138,7 +138,7 @@ def _held(desk: Desk, case: DunningCase) -> set[str]:
 
 def _suspend(desk: Desk, case: DunningCase) -> None:
     """Suspend what the account pays for. What another case has suspended this one holds as well, so that it is not taken up again before both are paid."""
-    found = [one for one in choosing.services_of(desk, case.customer_id, case.account_id)
+    found = [one for one in choosing.services_of(desk, case.customer_id, case.account_id, whole=True)
              if one.state == "active" or (one.state == "inactive" and one.reason == "non_payment")]
     case.services = sorted(one.id for one in found)
     for service in found:

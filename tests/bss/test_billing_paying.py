@@ -65,6 +65,25 @@ def test_a_customer_with_two_accounts_says_which_service_goes_on_which_bill(offi
         assert len(sources) == len(set(sources)) and records(desk, "billing_account", second_account)[0][0].action == "billing_account.choose"
 
 
+def test_who_is_limited_to_a_region_sees_what_an_account_pays_for_in_it_and_dunning_all_of_it(office: Office, clock: Any) -> None:
+    sold(office)
+    one = customer(office)
+    here, away = serving(office, one, "2026-11-01", "home-100"), serving(office, one, "2026-11-01", "home-100")
+
+    def elsewhere(desk: Desk) -> None:
+        desk.session.get_one(Service, away).region = "遵义"
+    act(office, elsewhere)
+    row = issued(office)[0]
+    clerk, chief = people(office)
+    near = Actor(clerk.id, clerk.login, frozenset({"billing"}), regions=("贵阳",))
+    assert act(office, lambda desk: [found.id for found in choosing.services_of(desk, one, row.account_id)], near) == [here]
+    clock.forward(days=75)
+    case = suspended(office, row.id, row.account_id, one, clerk, chief)
+    with office.reading() as desk:
+        assert set(desk.session.get_one(DunningCase, case).services) == {here, away}
+    assert len(act(office, lambda desk: choosing.services_of(desk, one, row.account_id, whole=True), near)) == 2
+
+
 def test_what_is_put_on_another_account_is_charged_once_whichever_bill_is_made_again(office: Office, clock: Any) -> None:
     sold(office)
     one = customer(office)
