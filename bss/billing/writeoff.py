@@ -23,8 +23,10 @@ def propose(desk: Desk, bill_id: str, reason: str) -> WriteOff:
             raise Refusal("conflict", f"the bill is {bill.state}: {states.BILL.meaning[bill.state]}", where, "nothing of it is open")
         if bill.due is None or bill.due >= today(desk):
             raise Refusal("conflict", f"the bill is due on {bill.due}: what may still be paid is not given up", where, "wait, or credit it")
-        query = select(WriteOff).where(WriteOff.bill_id == bill.id, WriteOff.state == "proposed")
+        query = select(WriteOff).where(WriteOff.bill_id == bill.id, WriteOff.state.in_(("proposed", "approved")))
         if (other := desk.session.execute(query).scalar_one_or_none()) is not None:
+            if other.state == "approved":       # the bill is open again where what the write-off paid was taken off it
+                raise Refusal("conflict", f"write-off {other.id} of the bill is approved", where, "take that back first, then propose what is open now")
             raise Refusal("conflict", f"write-off {other.id} of the bill waits for a second person", where, "have that decided")
         if not reason.strip():
             raise Refusal("invalid", "a reason is needed to give a debt up", "reason", "say what was tried, and why nobody will pay")

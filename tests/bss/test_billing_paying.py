@@ -272,6 +272,20 @@ def test_a_bad_debt_is_proposed_by_one_and_given_up_by_another(office: Office, c
         assert desk.session.query(JournalEntry).filter(JournalEntry.account == "bad_debt").count() == 2
 
 
+def test_a_bill_whose_write_off_is_approved_is_written_off_again_when_that_was_taken_back(office: Office, clock: Any) -> None:
+    row, _service, _case = overdue(office, clock)
+    clerk, chief = people(office)
+    paid = act(office, lambda desk: payment.enter(desk, D("79.00"), account_id=row.account_id).id, clerk)
+    asked = act(office, lambda desk: writeoff.propose(desk, row.id, "dissolved"), clerk)
+    act(office, lambda desk: writeoff.move(desk, asked.id, "approved"), chief)
+    act(office, lambda desk: payment.reverse(desk, paid, "it bounced"), clerk)
+    with refused(office, row.id) as said:
+        act(office, lambda desk: writeoff.propose(desk, row.id, "dissolved"), clerk)
+    assert said[0] == f"write-off {asked.id} of the bill is approved"
+    act(office, lambda desk: writeoff.move(desk, asked.id, "reversed", "his first payment bounced"), clerk)
+    assert act(office, lambda desk: writeoff.propose(desk, row.id, "dissolved"), clerk).amount == D("179.00")
+
+
 def test_a_written_off_bill_that_is_credited_leaves_no_balance(office: Office, clock: Any) -> None:
     row, _service, _case = overdue(office, clock)
     clerk, chief = people(office)
