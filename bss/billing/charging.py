@@ -24,6 +24,7 @@ def recurring(one: Standing, period: Period, named: str, currency: str = "CNY", 
     """Recurring charges of a period. A plan is charged for the days on which it could have run to the period's end; where another one follows, what is left of
     the old one is credited for the days from then on, and the new one charged for them. Prices that the change leaves as they are stand as one line.
     named: the period's name; taken: where an account with another anchor had the service before, its bill reaches into this period."""
+    one = one._replace(plans=_last(one.plans))
     until = min(period.end, one.ended or FAR)
     held: dict[str, tuple[Mapping[str, Any], Plan]] = {}
     for plan in _within(one.plans, period):
@@ -39,13 +40,18 @@ def recurring(one: Standing, period: Period, named: str, currency: str = "CNY", 
                 held[key] = line, plan
 
 
+def _last(plans: list[Plan]) -> list[Plan]:
+    """One a day, the last: what held for no day ends no price."""
+    return list({plan.since: plan for plan in plans}.values())
+
+
 def _within(plans: list[Plan], period: Period) -> list[Plan]:
-    """Those that count in a period, one a day: the last of a day, and of those before the period the last."""
+    """Those that count in a period: those in it, and of those before it the last."""
     found: list[Plan] = []
     for plan in plans:
         if plan.since >= period.end:
             break
-        if found and (plan.since <= period.begin or plan.since == found[-1].since):
+        if found and plan.since <= period.begin:
             found[-1] = plan
         else:
             found.append(plan)
@@ -76,11 +82,11 @@ def _recurring(one: Standing, plan: Plan, line: Mapping[str, Any], period: Perio
 
 def _yearly(one: Standing, plan: Plan, line: Mapping[str, Any], period: Period, named: str, currency: str) -> Iterator[Draft]:
     """A year is charged whole in the period in which it begins, while the service is active. It is counted from when the price began to be what it is: a change
-    that leaves it so moves no year."""
-    since = _since(one, plan, line)
+    that leaves it so moves no year; and none begins once another plan has ended it, though the plan counts on the period's first days."""
+    since, until = _since(one, plan, line), _until(one, plan, line)
     for year in range(period.begin.year, period.end.year + 1):
         day = _year(since, year)
-        if period.begin <= day < period.end and day >= since and _active(one, day):
+        if period.begin <= day < period.end and since <= day < until and _active(one, day):
             amount = rounded(Decimal(line["amount"]), currency)
             if amount:
                 yield _draft("recurring", one, plan, line, day, _year(since, year + 1), amount, ONE,
@@ -110,6 +116,16 @@ def _since(one: Standing, plan: Plan, line: Mapping[str, Any]) -> date:
         if each is plan:
             break
     return since
+
+
+def _until(one: Standing, plan: Plan, line: Mapping[str, Any]) -> date:
+    """Until when a price of a plan is what it is: the day from which a later one has another, or none."""
+    later = one.plans[next(place for place, each in enumerate(one.plans) if each is plan) + 1:]
+    return next((each.since for each in later if not _keeps(each, line)), FAR)
+
+
+def _keeps(plan: Plan, line: Mapping[str, Any]) -> bool:
+    return any(other["type"] == "recurring" and other["key"] == line["key"] and _same(line, other) for other in plan.lines)
 
 
 def _year(since: date, year: int) -> date:

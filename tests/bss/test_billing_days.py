@@ -69,6 +69,27 @@ def test_another_yearly_price_credits_what_is_left_of_the_year_and_begins_its_ow
     assert len({draft.source for draft in found}) == len(found)
 
 
+@pytest.mark.parametrize(("changed", "left"), [(date(2027, 3, 10), D("-328.77")), (date(2027, 3, 20), None)])
+def test_a_year_does_not_begin_once_another_plan_has_ended_its_price(changed: date, left: D | None) -> None:
+    """Changed in the month in which the next year would have begun, before its day and on it."""
+    one = standing(plan(date(2026, 3, 20), price("12000", "hosting", "year"), added=True), plan(changed, price("24000", "hosting", "year")))
+    assert [(draft.kind, draft.begin, draft.amount) for draft in owed(one, "2026-03", 20)] == [
+        ("recurring", date(2026, 3, 20), D("12000.00")), *([("adjustment", changed, left)] if left else []), ("recurring", changed, D("24000.00"))]
+
+
+def test_a_yearly_price_that_was_another_for_no_day_moves_no_year() -> None:
+    told = [plan(date(2026, 3, 20), price("12000", "hosting", "year"), added=True), *(
+        plan(date(2026, 6, 10), price(amount, "hosting", "year"), item=f"N{amount}") for amount in ("24000", "12000"))]
+    assert [(draft.begin, draft.amount) for draft in owed(standing(*told), "2026-03", 20)] == [
+        (date(2026, 3, 20), D("12000.00")), (date(2027, 3, 20), D("12000.00"))]
+
+
+def test_no_year_begins_of_a_yearly_price_that_a_change_left_out() -> None:
+    one = standing(plan(date(2026, 3, 20), price("100"), price("12000", "hosting", "year"), added=True), plan(date(2027, 3, 10), price("100")))
+    assert [(draft.kind, draft.amount) for draft in owed(one, "2026-03", 20) if draft.price_key == "hosting"] == [
+        ("recurring", D("12000.00")), ("adjustment", D("-328.77"))]
+
+
 @CALM
 @given(st.dates(date(2024, 1, 1), date(2027, 12, 31)), st.integers(1, 31), st.lists(st.integers(1, 400), max_size=3))
 def test_a_yearly_price_that_stays_is_charged_once_a_year_whatever_is_changed_beside(begun: date, anchor: int, changes: list[int]) -> None:
