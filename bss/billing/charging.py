@@ -27,7 +27,10 @@ def recurring(one: Standing, period: Period, named: str, currency: str = "CNY", 
     one = one._replace(plans=_last(one.plans))
     until = min(period.end, one.ended or FAR)
     held: dict[str, tuple[Mapping[str, Any], Plan]] = {}
-    for plan in _within(one.plans, period):
+    plans = _within(one.plans, period)
+    if plans and plans[0].since == period.begin:
+        yield from _ended(one, plans[0], named, currency)
+    for plan in plans:
         begin = max(plan.since, period.begin)
         lines = {str(line["key"]): line for line in plan.lines if line["type"] == "recurring"}
         for key, (line, old) in list(held.items()):
@@ -103,6 +106,16 @@ def _rest(one: Standing, plan: Plan, line: Mapping[str, Any], by: Plan, named: s
         how = {"yearly": line["amount"], "days": str((end - by.since).days), "of": (end - begin).days}
         yield _draft("adjustment", one, plan, line, by.since, end, -amount, Decimal((end - by.since).days),
                      f"change/{one.id}/{line['key']}/{named}/{by.item}", how)
+
+
+def _ended(one: Standing, by: Plan, named: str, currency: str) -> Iterator[Draft]:
+    """What is left of years that a plan ends on a period's first day: the one before does not count in the period, but its year reaches into it."""
+    before = next((plan for plan in reversed(one.plans) if plan.since < by.since), None)
+    if before is None:
+        return
+    for line in before.lines:
+        if line["type"] == "recurring" and line["period"] == "year" and not _keeps(by, line):
+            yield from _rest(one, before, line, by, named, currency)
 
 
 def _since(one: Standing, plan: Plan, line: Mapping[str, Any]) -> date:

@@ -77,6 +77,18 @@ def test_a_year_does_not_begin_once_another_plan_has_ended_its_price(changed: da
         ("recurring", date(2026, 3, 20), D("12000.00")), *([("adjustment", changed, left)] if left else []), ("recurring", changed, D("24000.00"))]
 
 
+@pytest.mark.parametrize(("changed", "left"), [(date(2026, 5, 31), D("-9632.88")), (date(2026, 6, 1), D("-9600.00")), (date(2026, 6, 2), D("-9567.12"))])
+@pytest.mark.parametrize("follows", [[price("24000", "hosting", "year")], [price("12000", "hosting", "month")], []])
+def test_what_is_left_of_a_year_is_credited_on_a_periods_first_day_as_on_any(changed: date, left: D, follows: list[dict[str, Any]]) -> None:
+    """Of a year since 20 March, on 31 May, 1 and 2 June; a yearly price beside it that stays is left alone."""
+    beside = price("100", "name", "year")
+    one = standing(plan(date(2026, 3, 20), price("12000", "hosting", "year"), beside, price("50"), added=True), plan(changed, *follows, beside, price("60")))
+    found = owed(one, "2026-03", 6)
+    assert [(draft.price_key, draft.begin, draft.amount) for draft in found if draft.kind == "adjustment" and draft.price_key != "port"] == [
+        ("hosting", changed, left)]
+    assert sum(draft.amount for draft in found if draft.price_key == "name") == 100 and len({draft.source for draft in found}) == len(found)
+
+
 def test_a_yearly_price_that_was_another_for_no_day_moves_no_year() -> None:
     told = [plan(date(2026, 3, 20), price("12000", "hosting", "year"), added=True), *(
         plan(date(2026, 6, 10), price(amount, "hosting", "year"), item=f"N{amount}") for amount in ("24000", "12000"))]
