@@ -3,7 +3,7 @@ By tax, for a credit takes the tax of the line that it credits. A part of a bund
 where they would cost nothing, all services of it the same."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -26,15 +26,18 @@ PLACES = Decimal("0.000001")            # of a share
 def monthly(desk: Desk, services: Sequence[Service], until: datetime) -> dict[str, list[tuple[str, Lines]]]:
     """The recurring price lines of services, by the orders that were completed before a time, the newest first; each with its currency."""
     found: dict[str, list[tuple[str, Lines]]] = {one.id: [] for one in services}
+    alone: dict[tuple[Any, ...], Decimal] = {}          # what a part costs by itself: the same parts are in thousands of bundles
     for lot in lots(list(found)):
         query = select(OrderItem.service_id, OrderItem.order_id, OrderItem.price, OrderItem.wanted).join(
             ProductOrder, ProductOrder.id == OrderItem.order_id).where(
             OrderItem.service_id.in_(lot), OrderItem.state == "completed", OrderItem.action.in_(("add", "modify")), OrderItem.removed.is_(None),
             or_(ProductOrder.completed.is_(None), ProductOrder.completed < until))
-        for service, order, price, wanted in desk.session.execute(query.order_by(ProductOrder.completed.desc(), OrderItem.id.desc())):
+        ordered = desk.session.execute(query.order_by(ProductOrder.completed.desc(), OrderItem.id.desc())).all()
+        beside = _beside(desk, {order for _, order, price, wanted in ordered if wanted.get("bundle") and not _recurring(price)})
+        for service, order, price, wanted in ordered:
             told: tuple[str, Lines] = str(price.get("currency") or "CNY"), _recurring(price)
             if not told[1] and (bundle := str(wanted.get("bundle") or "")):
-                told = _of_bundle(desk, order, bundle, service)
+                told = _of_bundle(desk, beside[order], bundle, service, alone)
             if told[1]:
                 found[service].append(told)
     for one in services:
@@ -47,12 +50,25 @@ def _recurring(price: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [one for one in price.get("lines", ()) if one["type"] == "recurring"]
 
 
-def _of_bundle(desk: Desk, order_id: str, bundle: str, service_id: str) -> tuple[str, Lines]:
-    """The share of a service in the price of the bundle that it was ordered with."""
-    query = select(OrderItem).where(OrderItem.order_id == order_id, OrderItem.action == "add", OrderItem.removed.is_(None))
-    items = list(desk.session.execute(query).scalars())
+def _beside(desk: Desk, orders: Set[str]) -> dict[str, list[OrderItem]]:
+    """The items that were added by some orders, by order."""
+    found: dict[str, list[OrderItem]] = {one: [] for one in orders}
+    for lot in lots(sorted(orders)):
+        query = select(OrderItem).where(OrderItem.order_id.in_(lot), OrderItem.action == "add", OrderItem.removed.is_(None))
+        for one in desk.session.execute(query.order_by(OrderItem.id)).scalars():
+            found[one.order_id].append(one)
+    return found
+
+
+def _of_bundle(desk: Desk, items: Sequence[OrderItem], bundle: str, service_id: str, known: dict[tuple[Any, ...], Decimal]) -> tuple[str, Lines]:
+    """The share of a service in the price of the bundle that it was ordered with. items: of the order. known: what parts cost alone, as far as it was asked."""
     parts = [one for one in items if one.wanted.get("bundle") == bundle]
-    alone = {one.id: _alone(desk, one) for one in parts}
+    alone = {}
+    for one in parts:
+        kind = one.offering, one.offering_version, int(one.wanted.get("down_bps") or 0)
+        if kind not in known:
+            known[kind] = _alone(desk, *kind)
+        alone[one.id] = known[kind]
     if not sum(alone.values()):
         alone = {one.id: Decimal(one.service_id is not None) for one in parts}
     mine = sum((alone[one.id] for one in parts if one.service_id == service_id), Decimal(0))
@@ -66,12 +82,12 @@ def _of_bundle(desk: Desk, order_id: str, bundle: str, service_id: str) -> tuple
     return currency, lines
 
 
-def _alone(desk: Desk, item: OrderItem) -> Decimal:
+def _alone(desk: Desk, offering: str, version: int, down_bps: int) -> Decimal:
     """What a part would cost a month by itself."""
-    row = desk.session.get(Offering, (item.offering, item.offering_version))
+    row = desk.session.get(Offering, (offering, version))
     if row is None:
         return Decimal(0)
-    lines = priced(document_of(row), int(item.wanted.get("down_bps") or 0))
+    lines = priced(document_of(row), down_bps)
     return sum((EXACT.divide(Decimal(one["gross"]), Decimal(12 if one["period"] == "year" else 1)) for one in lines if one["type"] == "recurring"), Decimal(0))
 
 

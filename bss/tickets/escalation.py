@@ -75,6 +75,19 @@ class _Spoken:
         self._desk = desk
         self._looked: set[str] = set()
         self._told: dict[tuple[str, str, int, str | None], list[datetime]] = defaultdict(list)
+        self._on_duty: dict[tuple[str, str], User | None] = {}
+
+    def whom(self, ticket: Ticket, level: str) -> User | None:
+        """Who is to be told. Asked once a round: a storm has thousands of children, and each of them is looked at every minute."""
+        if level == "owner":
+            owner = self._desk.session.get(User, ticket.owner_id) if ticket.owner_id else None
+            if owner is not None and not owner.disabled:
+                return owner
+            level = "duty"
+        key = level, ticket.region
+        if key not in self._on_duty:
+            self._on_duty[key] = roster.on_duty(self._desk, level, ticket.region)
+        return self._on_duty[key]
 
     def look(self, causes: Sequence[str]) -> None:
         """Learn what was told of these causes and of their children."""
@@ -111,7 +124,7 @@ def steps(desk: Desk, ticket: Ticket, promise: Promise) -> list[Step]:
 
 def _tell(desk: Desk, ticket: Ticket, step: Step, spoken: _Spoken) -> int:
     """Tell one, if nobody else does meanwhile, and his knowing it by the cause is not enough."""
-    user = _whom(desk, ticket, step.level)
+    user = spoken.whom(ticket, step.level)
     if spoken.know(ticket, step, user):
         return 0
     insert: Any = (sqlite.insert if desk.office.database.lite else postgresql.insert)(Escalation)
@@ -131,13 +144,6 @@ def _tell(desk: Desk, ticket: Ticket, step: Step, spoken: _Spoken) -> int:
                   "priority": ticket.priority}
         mail.write(desk, user.email, say("escalation.subject", **values), say("escalation.text", **values), f"{ticket.id}/{step.clock}/{step.percent}")
     return 1
-
-
-def _whom(desk: Desk, ticket: Ticket, level: str) -> User | None:
-    if level != "owner":
-        return roster.on_duty(desk, level, ticket.region)
-    owner = desk.session.get(User, ticket.owner_id) if ticket.owner_id else None
-    return owner if owner is not None and not owner.disabled else roster.on_duty(desk, "duty", ticket.region)
 
 
 def told_of(desk: Desk, ticket_id: str) -> Sequence[Escalation]:
