@@ -48,7 +48,8 @@ def test_a_part_of_a_bundle_is_credited_by_its_share(office: Office) -> None:
         return {one.id: sum((each.amount for prices in told[one.id] for each in charge.charges(prices, 30, 30)), Decimal(0)) for one in rows}
     shares = act(office, look)
     with office.reading() as desk:
-        alone = {one.offering: charge._alone(desk, one.offering, one.offering_version, int(one.wanted.get("down_bps") or 0)) for one in desk.session.query(OrderItem) if one.wanted.get("bundle")}
+        alone = {one.offering: charge._alone(desk, one.offering, one.offering_version, int(one.wanted.get("down_bps") or 0))
+                 for one in desk.session.query(OrderItem) if one.wanted.get("bundle")}
     parts = alone["home-500"] + 2 * alone["mobile-59"] + alone["video-pack"]
     assert alone["home-500"] > 0 and abs(shares[services["home-500"]] - 199 * alone["home-500"] / parts) < Decimal("0.000001")
     assert sum(shares.values()) < 199                   # the rest is what no line carries
