@@ -29,7 +29,7 @@ def recurring(one: Standing, period: Period, named: str, currency: str = "CNY", 
     held: dict[str, tuple[Mapping[str, Any], Plan]] = {}
     plans = _within(one.plans, period)
     if plans and plans[0].since == period.begin:
-        yield from _ended(one, plans[0], named, currency)
+        yield from _ended(one, plans[0], currency)
     for plan in plans:
         begin = max(plan.since, period.begin)
         lines = {str(line["key"]): line for line in plan.lines if line["type"] == "recurring"}
@@ -69,7 +69,7 @@ def _recurring(one: Standing, plan: Plan, line: Mapping[str, Any], period: Perio
                taken: Taken, by: Plan | None = None) -> Iterator[Draft]:
     """One price for the days from `begin` on; by: the plan that ends it, for which it is credited."""
     if line["period"] == "year":
-        yield from _yearly(one, plan, line, period, named, currency) if by is None else _rest(one, plan, line, by, named, currency)
+        yield from _yearly(one, plan, line, period, currency) if by is None else _rest(one, plan, line, by, currency)
         return
     spells = without(one.spells, taken.get(str(line["key"]), ()))
     charged = days(spells, begin, until)
@@ -83,9 +83,10 @@ def _recurring(one: Standing, plan: Plan, line: Mapping[str, Any], period: Perio
     yield _draft("recurring" if by is None else "adjustment", one, plan, line, first, last, amount if by is None else -amount, charged, source, how)
 
 
-def _yearly(one: Standing, plan: Plan, line: Mapping[str, Any], period: Period, named: str, currency: str) -> Iterator[Draft]:
+def _yearly(one: Standing, plan: Plan, line: Mapping[str, Any], period: Period, currency: str) -> Iterator[Draft]:
     """A year is charged whole in the period in which it begins, while the service is active. It is counted from when the price began to be what it is: a change
-    that leaves it so moves no year; and none begins once another plan has ended it, though the plan counts on the period's first days."""
+    that leaves it so moves no year; and none begins once another plan has ended it, though the plan counts on the period's first days.
+    It is known by the day on which it begins, and by no period or item: of two anchors' periods both may have that day, and another plan on their first day."""
     since, until = _since(one, plan, line), _until(one, plan, line)
     for year in range(period.begin.year, period.end.year + 1):
         day = _year(since, year)
@@ -93,10 +94,10 @@ def _yearly(one: Standing, plan: Plan, line: Mapping[str, Any], period: Period, 
             amount = rounded(Decimal(line["amount"]), currency)
             if amount:
                 yield _draft("recurring", one, plan, line, day, _year(since, year + 1), amount, ONE,
-                             f"recurring/{one.id}/{line['key']}/{named}/{plan.item or 'base'}", {"yearly": line["amount"]})
+                             f"recurring/{one.id}/{line['key']}/year/{day}", {"yearly": line["amount"]})
 
 
-def _rest(one: Standing, plan: Plan, line: Mapping[str, Any], by: Plan, named: str, currency: str) -> Iterator[Draft]:
+def _rest(one: Standing, plan: Plan, line: Mapping[str, Any], by: Plan, currency: str) -> Iterator[Draft]:
     """What is left of a year that was charged when another plan ends it: it is credited, and the new one has a year of its own."""
     since = _since(one, plan, line)
     begin = max(day for day in (_year(since, by.since.year - 1), _year(since, by.since.year)) if day <= by.since) if since < by.since else since
@@ -105,17 +106,17 @@ def _rest(one: Standing, plan: Plan, line: Mapping[str, Any], by: Plan, named: s
     if amount and begin < by.since < end and _active(one, begin):
         how = {"yearly": line["amount"], "days": str((end - by.since).days), "of": (end - begin).days}
         yield _draft("adjustment", one, plan, line, by.since, end, -amount, Decimal((end - by.since).days),
-                     f"change/{one.id}/{line['key']}/{named}/{by.item}", how)
+                     f"change/{one.id}/{line['key']}/year/{begin}/{by.item}", how)
 
 
-def _ended(one: Standing, by: Plan, named: str, currency: str) -> Iterator[Draft]:
+def _ended(one: Standing, by: Plan, currency: str) -> Iterator[Draft]:
     """What is left of years that a plan ends on a period's first day: the one before does not count in the period, but its year reaches into it."""
     before = next((plan for plan in reversed(one.plans) if plan.since < by.since), None)
     if before is None:
         return
     for line in before.lines:
         if line["type"] == "recurring" and line["period"] == "year" and not _keeps(by, line):
-            yield from _rest(one, before, line, by, named, currency)
+            yield from _rest(one, before, line, by, currency)
 
 
 def _since(one: Standing, plan: Plan, line: Mapping[str, Any]) -> date:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from bss.billing import account, charging
 from bss.billing.draft import Draft
 from bss.billing.standing import Plan, Standing, spells_of
+from bss.catalogue.publishing import publish
+from bss.catalogue.reading import of_text
 from bss.charges.proration import Spell, days, period_of, share_of, without
 from bss.moment import begin_of
 from bss.office import Office
@@ -111,6 +113,58 @@ def test_a_yearly_price_that_stays_is_charged_once_a_year_whatever_is_changed_be
     found = [draft for draft in owed(standing(*told), "2023-11", 100, anchor) if draft.price_key == "hosting"]
     assert found[0].begin == begun.replace(day=min(begun.day, 28) if begun.month == 2 else begun.day) or begun.day == 29
     assert all(one.end == two.begin for one, two in zip(found, found[1:], strict=False)) and len({draft.source for draft in found}) == len(found)
+
+
+def test_a_year_is_known_by_its_first_day_whatever_the_anchor_and_what_is_changed_beside() -> None:
+    """Two anchors' periods begin under different plans here, and both have the year's first day, and the day on which another price ends it."""
+    year = price("12000", "hosting", "year")
+    one = standing(plan(date(2026, 3, 20), price("50"), year, item="i1", added=True), plan(date(2027, 3, 5), price("60"), year, item="i2"),
+                   plan(date(2027, 3, 25), price("60"), price("24000", "hosting", "year"), item="i3"))
+    told = [{(draft.source, draft.begin, draft.amount) for draft in owed(one, "2026-02", 20, anchor) if draft.price_key == "hosting"} for anchor in (1, 15, 31)]
+    assert told[0] == told[1] == told[2] and len(told[0]) == 4
+
+
+HOSTING = """
+[[offering]]
+code = "hosting"
+kind = "broadband"
+class = "home"
+name = { en = "x", zh = "x" }
+valid_from = 2026-01-01T00:00:00+08:00
+rates = { down_mbps = 10, most_mbps = 1000 }
+[[offering.prices]]
+key = "rack"
+name = { en = "x", zh = "x" }
+type = "recurring"
+period = "year"
+amount = 1200.00
+tax = "exclusive"
+tax_rate = 0.06
+"""
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(("first", "second"), [(15, 1), (1, 15)])
+def test_a_year_is_charged_once_where_an_account_with_another_anchor_takes_over(office: Office, clock: Any, first: int, second: int) -> None:
+    sold(office)
+    act(office, lambda desk: publish(desk, of_text(HOSTING, "hosting")))
+    one = customer(office)
+    serving(office, one, "2026-10-20", "hosting")
+    old = act(office, lambda desk: account.open_(desk, one, anchor=first).id)
+    clock.forward(days=50)
+    issued(office, "2026-10", anchor=first)
+
+    def closed(desk: Any) -> None:
+        for row in desk.session.query(Bill):
+            row.paid, row.state = row.gross, "settled"
+        account.change(desk, old, state="closed")
+        account.open_(desk, one, anchor=second)
+    act(office, closed)
+    for period in ("2026-10", "2026-11"):
+        issued(office, period, anchor=second)
+    with office.reading() as desk:
+        told = [(line.begin, line.amount) for row in desk.session.query(Bill) for line in lines(office, row.id) if line.kind == "recurring"]
+    assert told == [(date(2026, 10, 20), D("1200.00"))]
 
 
 # ---- once
