@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, type_coerce
 
 from bss import identifier
+from bss.billing import choosing
 from bss.charges.money import MINOR
 from bss.charges.tax import Rule
 from bss.desk import Desk
@@ -59,6 +60,8 @@ def change(desk: Desk, account_id: str, version: int | None = None, **given: Any
     if differing.get("state") == "closed" and desk.session.scalar(select(func.count()).select_from(Bill).where(
             Bill.account_id == row.id, Bill.state.in_(("new", "onHold", "validated", "sent", "partiallyPaid")))):
         raise Refusal("conflict", "the account has bills that are not settled", f"account {row.number}", "settle or credit them first")
+    if differing.get("state") == "closed":
+        choosing.closing(desk, row)
     if not differing:
         return row
     desk.fresh(row, version)

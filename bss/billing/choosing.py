@@ -2,15 +2,16 @@
 chosen holds for bills that are made from then on; days that were charged are charged by none again."""
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bss.database import lots
 from bss.desk import Desk
 from bss.refusal import Refusal
-from bss.tables import BilledOn, BillingAccount, OrderItem, ProductOrder, Service
+from bss.tables import Bill, BilledOn, BillingAccount, BillLine, OrderItem, ProductOrder, Service
 
 MOST = 1000             # services that are put on an account at once
 
@@ -63,15 +64,65 @@ def choose(desk: Desk, account_id: str, subjects: Sequence[str]) -> int:
         known = {row.subject: row for row in desk.session.execute(select(BilledOn).where(BilledOn.subject.in_(wanted)).with_for_update()).scalars()}
         choice = of_customers(desk, [account.customer_id])
         moved = [one for one in wanted if choice.of(account.customer_id, one) != account.id]
+        before = {one: choice.of(account.customer_id, one) for one in moved}
+        for old in sorted({key for key in before.values() if key}):
+            covered(desk, account.customer_id, old, account.id, [one for one in moved if before[one] == old])
         for one in wanted:
             if (row := known.get(one)) is not None:
                 row.account_id, row.made, row.user_id = account.id, desk.now, desk.actor.id or None
             else:
                 desk.add(BilledOn(subject=one, account_id=account.id, customer_id=account.customer_id, made=desk.now, user_id=desk.actor.id or None))
         desk.session.flush()
-        desk.record("billing_account.choose", account, {one: choice.of(account.customer_id, one) for one in moved}, {one: account.id for one in moved})
+        desk.record("billing_account.choose", account, before, {one: account.id for one in moved})
         desk.emit("billingAccount.attributeValueChange", account.id, {"id": account.id, "changed": ["charged"], "subjects": moved})
         return len(moved)
+
+
+def closing(desk: Desk, account: BillingAccount) -> None:
+    """Refusal where an account can't be closed yet: days of what it pays for would be on no bill."""
+    choice, customer = of_customers(desk, [account.customer_id]), account.customer_id
+    following = next((one for one in choice.accounts.get(customer, ()) if one != account.id), None)
+    if following is None:
+        return
+    mine: list[str] = list(desk.session.execute(select(Service.id).where(Service.customer_id == customer).order_by(Service.id)).scalars())
+    items = desk.session.execute(select(OrderItem.id).join(ProductOrder, ProductOrder.id == OrderItem.order_id).where(
+        ProductOrder.customer_id == customer, OrderItem.action == "add", OrderItem.service_id.is_(None), OrderItem.state == "completed").order_by(OrderItem.id))
+    covered(desk, customer, account.id, following, [one for one in (*mine, *items.scalars()) if choice.of(customer, one) == account.id])
+
+
+def covered(desk: Desk, customer_id: str, old: str, new: str, subjects: Iterable[str]) -> None:
+    """Refusal where another account that is billed further ahead would pay for these from now on: its next bill begins after days that no bill has."""
+    holds = (Bill.customer_id == customer_id, Bill.state != "void", Bill.credited.is_(False))
+    ends = dict(desk.session.execute(select(Bill.account_id, func.max(Bill.end)).where(*holds).group_by(Bill.account_id)).tuples().all())
+    until = ends.get(new)
+    if until is None or until <= ends.get(old, date.min):
+        return
+    for one in subjects:
+        begin, end = _charged(desk, one)
+        if begin is None or begin >= until:         # nothing is charged of the days that the other account has passed
+            continue
+        # what the account before has no bill of may be on one of the other: it was put there and is put back
+        having = select(func.max(Bill.end)).join(BillLine, BillLine.bill_id == Bill.id).where(*holds, BillLine.source.startswith(f"recurring/{one}/"))
+        told = max(ends.get(old, date.min), desk.session.execute(having).scalar() or date.min)
+        if told < until and (end is None or end > told):
+            numbers = dict(desk.session.execute(select(BillingAccount.id, BillingAccount.number).where(BillingAccount.id.in_((old, new)))).tuples().all())
+            billed = f"is billed to {told}" if told > date.min else "has no bill of it"
+            raise Refusal("conflict", f"account {numbers[new]} is billed to {until}, and account {numbers[old]}, which pays for {one} now, {billed}: "
+                          "the days between would be on no bill", f"account {numbers[new]}",
+                          f"have account {numbers[old]} billed to {until} or later first, and do it then")
+
+
+def _charged(desk: Desk, subject: str) -> tuple[date | None, date | None]:
+    """The day from which a service, or an item without one, is charged, and the one on which that ended: None where it did not."""
+    zone = desk.office.settings.zone
+    if subject[:1] != OrderItem.LETTER:
+        service = desk.session.get_one(Service, subject)
+        begin = service.activated or (service.created if service.state == "active" else None)
+        return begin and begin.astimezone(zone).date(), service.terminated and service.terminated.astimezone(zone).date()
+    item = desk.session.get_one(OrderItem, subject)
+    if item.state != "completed" or not any(line["type"] == "recurring" for line in item.price.get("lines", [])):
+        return None, None
+    return desk.session.get_one(ProductOrder, item.order_id).created.astimezone(zone).date(), None          # it was completed on that day or later
 
 
 def _owner(desk: Desk, subject: str) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bss.billing import account, charging
+from bss.billing import account, charging, choosing
 from bss.billing.draft import Draft
 from bss.billing.standing import Plan, Standing, spells_of
 from bss.catalogue.publishing import publish
@@ -222,6 +222,49 @@ def test_an_account_with_another_anchor_charges_no_day_twice_and_leaves_none_out
         told = [(line.begin, line.end) for row in desk.session.query(Bill) for line in lines(office, row.id) if line.kind == "recurring"]
     charged = sorted(day for begin, end in told for day in range(begin.toordinal(), end.toordinal()))
     assert len(charged) == len(set(charged)) == charged[-1] - charged[0] + 1 and charged[0] == date(2026, 10, 20).toordinal()
+
+
+def test_what_another_account_that_is_billed_further_ahead_would_not_charge_is_moved_when_both_are_billed_as_far(office: Office, clock: Any) -> None:
+    sold(office)
+    one = customer(office)
+    first = act(office, lambda desk: account.open_(desk, one, anchor=1).id)
+    clock.forward(hours=1)
+    second = act(office, lambda desk: account.open_(desk, one, anchor=15).id)
+    service, stays = serving(office, one, "2026-10-20", "home-100"), serving(office, one, "2026-10-20", "home-100")
+    act(office, lambda desk: choosing.choose(desk, second, [service]))
+    item = act(office, lambda desk: completed(desk, one, None, "static-address", "2026-10-25").id)
+    act(office, lambda desk: choosing.choose(desk, second, [item]))
+    clock.forward(days=max(0, (datetime(2026, 12, 5, tzinfo=UTC) - clock()).days))
+    issued(office, "2026-10", anchor=15)
+    for period in ("2026-10", "2026-11"):
+        issued(office, period)
+    for subject in (service, item):
+        with pytest.raises(Refusal, match="is billed to 2026-11-15: the days between would be on no bill"):
+            act(office, lambda desk, subject=subject: choosing.choose(desk, first, [subject]))         # type: ignore[misc]
+
+    def close(desk: Any) -> None:
+        for row in desk.session.query(Bill):
+            row.paid, row.state = row.gross, "settled"
+        account.change(desk, second, state="closed")
+    with pytest.raises(Refusal, match="the days between would be on no bill"):
+        act(office, close)
+    # to an account that is not as far, there and back: what the other has charged is no gap
+    assert act(office, lambda desk: choosing.choose(desk, second, [stays])) == 1
+    assert act(office, lambda desk: choosing.choose(desk, first, [stays])) == 1
+    # a service that began after what both have billed goes anywhere
+    late = serving(office, one, "2026-12-02", "home-100")
+    assert [act(office, lambda desk, to=to: choosing.choose(desk, to, [late])) for to in (second, first)] == [1, 1]         # type: ignore[misc]
+    clock.forward(days=12)
+    issued(office, "2026-11", anchor=15)
+    act(office, close)
+    clock.forward(days=20)
+    issued(office, "2026-12")
+    with office.reading() as desk:
+        told = [(line.begin, line.end) for row in desk.session.query(Bill) for line in lines(office, row.id)
+                if line.kind == "recurring" and line.service_id == service]
+    charged = sorted(day for begin, end in told for day in range(begin.toordinal(), end.toordinal()))
+    assert len(charged) == len(set(charged)) == charged[-1] - charged[0] + 1 and charged[0] == date(2026, 10, 20).toordinal()
+    assert date.fromordinal(charged[-1]) == date(2026, 12, 31)
 
 
 # ---- what an order ended
