@@ -14,7 +14,7 @@ from bss.billing import account as accounts
 from bss.billing import charging, choosing, joints
 from bss.billing.choosing import Choice
 from bss.billing.draft import Draft, summed
-from bss.billing.standing import Catalogue, Standing, standing
+from bss.billing.standing import Catalogue, standing
 from bss.charges.money import rounded
 from bss.charges.proration import Period, period_of
 from bss.desk import Desk
@@ -23,6 +23,7 @@ from bss.running.kind import Ids
 from bss.tables import Bill, BillingAccount, BillLine, BillRun, Customer, Party, Service
 
 CARRIED = ("usage", "percentile", "credit")         # lines that a bill takes over from the one that it replaces: their sources were used up by that
+PRICED = ("recurring", "adjustment", "one_time", "penalty")      # lines that charging.py makes of a plan: their evidence says which
 
 
 class Payer(NamedTuple):
@@ -120,7 +121,6 @@ def _owed(desk: Desk, payers: Sequence[Payer], choice: Choice, period: Period, n
         currency = paying[key].account.currency
         if one.trouble:
             troubles[key].append(one.trouble)
-        troubles[key] += _foreign(one, currency, catalogue)
         owed = drafts[key]
         owed += charging.recurring(one, period, told, currency, taken.get(one.id, {}))
         owed += charging.once(one, period.end, currency)
@@ -142,7 +142,10 @@ def _owed(desk: Desk, payers: Sequence[Payer], choice: Choice, period: Period, n
     for payer in payers:
         if payer.replaces is not None:
             drafts[payer.account.id] += _carried(desk, payer.replaces)
-    return _unbilled(desk, drafts), troubles
+    left = _unbilled(desk, drafts)
+    for key, owed in left.items():
+        troubles[key] += _foreign(owed, paying[key].account.currency, catalogue)
+    return left, troubles
 
 
 def _taken(desk: Desk, customer_ids: Collection[str], period: Period) -> dict[str, dict[str, list[tuple[date, date]]]]:
@@ -157,13 +160,15 @@ def _taken(desk: Desk, customer_ids: Collection[str], period: Period) -> dict[st
     return found
 
 
-def _foreign(one: Standing, currency: str, catalogue: Catalogue) -> list[str]:
-    """What stands is priced in another currency than its bill: nothing is converted, a person decides."""
-    for plan in one.plans:
-        document = catalogue.of(plan.offering, plan.version)
+def _foreign(owed: Sequence[Draft], currency: str, catalogue: Catalogue) -> list[str]:
+    """Lines of a bill that are priced in another currency than it: nothing is converted, a person decides. What was priced so earlier and is on other bills, or
+    on none any more, keeps no later bill on hold."""
+    found: dict[str, None] = {}
+    for offering, version in dict.fromkeys((one.evidence["offering"], one.evidence["version"]) for one in owed if one.kind in PRICED):
+        document = catalogue.of(offering, version)
         if document is not None and (other := next((price.currency for price in document.prices if price.currency != currency), "")):
-            return [f"{plan.offering} is priced in {other}, the account in {currency}"]
-    return []
+            found[f"{offering} is priced in {other}, the account in {currency}"] = None
+    return list(found)
 
 
 def rated(charge: Any, kind: str) -> Draft:

@@ -26,7 +26,7 @@ from bss.rating.plan import Catalogue, plans
 from bss.refusal import Refusal
 from bss.tables import Bill, OrderItem
 from tests.bss.paying import bills, completed, issued, lines, made, said, serving
-from tests.bss.selling import act, customer, sold
+from tests.bss.selling import SAMPLE, act, customer, sold
 from tests.bss.test_billing_joints import rated
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])          # how fast the machine is is not what is asked
@@ -348,6 +348,26 @@ def test_what_is_priced_in_another_currency_than_its_account_holds_the_bill(offi
     act(office, lambda desk: account.open_(desk, one, currency="USD"))
     row = bills(office, made(office))[0]
     assert (row.state, row.currency) == ("onHold", "USD") and "priced in CNY, the account in USD" in row.reason
+
+
+def test_a_price_in_another_currency_that_is_long_gone_keeps_no_bill_on_hold(office: Office, clock: Any) -> None:
+    sold(office)
+    sample = of_text(SAMPLE.read_text(encoding="utf-8"), "sample")
+    document = next(one for one in sample.offering if one.code == "line-a")
+    dollars = document.model_copy(update={"code": "line-usd", "prices": tuple(one.model_copy(update={"currency": "USD"}) for one in document.prices)})
+    act(office, lambda desk: publish(desk, sample.model_copy(update={"sla": (), "offering": (dollars,)})))
+    one = customer(office)
+    serving(office, one, "2026-10-01", "home-100")
+    serving(office, one, "2026-10-01", "line-usd", steps=[("terminated", "2026-11-05", "gone")])
+    clock.forward(days=31)
+    row = bills(office, made(office))[0]
+    assert row.state == "onHold" and "line-usd is priced in USD, the account in CNY" in row.reason          # its days until 5 November
+
+    def settle(desk: Any) -> None:          # a person has billed them otherwise
+        for found in desk.session.query(Bill):
+            found.state = "settled"
+    act(office, settle)
+    assert [(found.state, found.reason) for found in bills(office, made(office, "2026-12"))] == [("new", "")]
 
 
 def test_an_anchor_at_a_month_end_is_kept_by_bills(office: Office, clock: Any) -> None:
