@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN := postgresql binutils tshark tcpdump ethtool libpcap0.8 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live demo-orders demo-business test suite-plain suite-programs suite-business suite-compiled check parts proof bench golden docs clean
+.PHONY: help demo demo-live demo-orders demo-business test suite-plain suite-programs suite-business suite-business-a suite-business-q suite-compiled check parts proof bench golden docs clean
 
 help: ## say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,7 +38,7 @@ check: $(VENV)/.made ## lint, types, import rules, generated docs
 
 test: $(VENV)/.made parts ## everything CI runs: checks, then the suite with the JIT on, checked and off
 	$(BIN)/fullspan replay pcaps/demo.pcap --store none
-	$(MAKE) -j5 --output-sync=target check suite-programs suite-business suite-plain suite-compiled
+	$(MAKE) -j6 --output-sync=target check suite-programs suite-business-a suite-business-q suite-plain suite-compiled
 
 KERNELS := tests/capture tests/classify tests/flow tests/golden tests/identity tests/security tests/tagging tests/test_jit.py tests/test_native.py
 
@@ -54,8 +54,14 @@ QUIETLY := nice -n 10
 suite-programs: # real servers, wires and daemons: mostly waiting, so beside the rest
 	$(BIN)/pytest --durations=12 $(PROGRAMS)
 
-suite-business:
-	$(QUIETLY) $(BIN)/pytest --durations=12 tests/bss
+# in two halves by their names, so that no core is without work in the end
+suite-business-a:
+	$(QUIETLY) $(BIN)/pytest --durations=12 tests/bss/test_[a-p]*.py
+
+suite-business-q:
+	$(QUIETLY) $(BIN)/pytest --durations=12 tests/bss/test_[q-z]*.py
+
+suite-business: suite-business-a suite-business-q
 
 suite-compiled:
 	$(QUIETLY) $(BIN)/pytest --durations=12 $(PROGRAMS:%=--ignore=%) --ignore=tests/bss
