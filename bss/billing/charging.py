@@ -1,6 +1,7 @@
 """What is owed for a period by what stands (standing.py): recurring charges by days, one-off charges once, what is left of a commitment. No database."""
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -143,7 +144,8 @@ def _keeps(plan: Plan, line: Mapping[str, Any]) -> bool:
 
 
 def _year(since: date, year: int) -> date:
-    return since.replace(year=year, day=min(since.day, 28) if since.month == 2 else since.day)
+    """The day of a year; of 29 February the 28th where there is none, and the 29th again where there is."""
+    return since.replace(year=year, day=min(since.day, monthrange(year, since.month)[1]))
 
 
 def _active(one: Standing, day: date) -> bool:
