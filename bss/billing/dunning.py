@@ -14,7 +14,7 @@ from bss.desk import Desk
 from bss.parties import interaction
 from bss.refusal import Refusal
 from bss.services import inventory
-from bss.tables import Bill, Contact, Customer, DunningCase, Service
+from bss.tables import Bill, Contact, Customer, DunningCase, Service, WriteOff
 from bss.working import job, mail
 
 OPEN = ("sent", "partiallyPaid")
@@ -107,7 +107,7 @@ def _moved(desk: Desk, case_id: str, to: str, reason: str, version: int | None) 
 
 def settled(desk: Desk, bill: Bill, given_up: bool = False) -> None:
     """Clear the case of a bill that is paid or credited; services that were suspended for it are taken up again by the worker. given_up: it was written off,
-    and they are not."""
+    and they are not, unless that is taken back and the bill paid."""
     if bill.state in OPEN:
         return
     query = select(DunningCase).where(DunningCase.bill_id == bill.id, DunningCase.state != "cleared").with_for_update()
@@ -115,6 +115,13 @@ def settled(desk: Desk, bill: Bill, given_up: bool = False) -> None:
         if case.services and case.state != "terminated" and not given_up:
             job.add(desk, "billing.resume", f"resume {case.id}", {"case": case.id})
         _step(desk, case, "cleared", f"bill {bill.number} is {'written off' if given_up else bill.state}")
+    if given_up:
+        return
+    # a write-off of it was taken back, and it is paid after all: the case that was cleared with that write-off, at the same time, is still to be taken up
+    back = select(WriteOff.decided).where(WriteOff.bill_id == bill.id, WriteOff.state == "reversed")
+    for case in desk.session.execute(select(DunningCase).where(DunningCase.bill_id == bill.id, DunningCase.cleared.in_(back))).scalars().all():
+        if case.services:
+            job.add(desk, "billing.resume", f"resume {case.id}", {"case": case.id})
 
 
 def resume(desk: Desk, argument: Mapping[str, Any]) -> None:

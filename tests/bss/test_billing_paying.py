@@ -262,12 +262,18 @@ def test_a_bad_debt_is_proposed_by_one_and_given_up_by_another(office: Office, c
     with pytest.raises(Refusal, match="is no way to pay"):
         act(office, lambda desk: payment.enter(desk, D("1.00"), account_id=row.account_id, method="write_off"))
     # he pays after all
+    clock.forward(hours=5)
     act(office, lambda desk: writeoff.move(desk, asked.id, "reversed", "he came back"), clerk)
     with office.reading() as desk:
         found = desk.session.get_one(Bill, row.id)
         assert (found.state, found.paid) == ("partiallyPaid", D("79.00"))
     act(office, lambda desk: payment.enter(desk, D("100.00"), account_id=row.account_id), clerk)
     assert "bad_debt" not in balanced(office) and balanced(office)["bank"] == D("179.00")
+    while worker.step(office, "w", timedelta(seconds=60)):
+        continue
+    with office.reading() as desk:
+        assert desk.session.get_one(Service, service).state == "active"
+        assert all(one.until is not None for one in desk.session.query(Window).filter(Window.kind == "nonpayment"))
     with office.reading() as desk:
         assert desk.session.query(JournalEntry).filter(JournalEntry.account == "bad_debt").count() == 2
 
