@@ -128,10 +128,10 @@ def resume(desk: Desk, argument: Mapping[str, Any]) -> None:
     """A worker's: services that were suspended for a case are active again, but for those that another case holds."""
     case = desk.session.get_one(DunningCase, str(argument["case"]), with_for_update=True)
     held = _held(desk, case)
+    joints.window_ended(desk, case.windows)         # first, and whole: or each service would get one of its own
     for service in desk.session.execute(select(Service).where(Service.id.in_([one for one in case.services if one not in held]))).scalars().all():
         if service.state == "inactive" and service.reason == "non_payment":
             inventory.move(desk, service.id, "active", "what was owed is paid")
-    joints.window_ended(desk, case.windows)
 
 
 def _held(desk: Desk, case: DunningCase) -> set[str]:

@@ -55,6 +55,10 @@ def move(desk: Desk, service_id: str, to: str, reason: str = "", version: int | 
         raise desk.deny("service.move", service, refusal, to=to, reason=reason) from None
     desk.fresh(service, version)
     service.state, service.reason = to, reason.strip()[:400] if taken.event == "suspend" else ""
+    if to == "active" and before == "inactive" and service.activated is not None:
+        from bss.tickets import window
+
+        window.resumed(desk, service.id)
     if to == "active" and service.activated is None:
         service.activated = desk.now
     if to == "terminated":

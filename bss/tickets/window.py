@@ -133,6 +133,30 @@ def end(desk: Desk, window_id: str, at: datetime | None = None, reason: str = ""
     return row
 
 
+def resumed(desk: Desk, service_id: str) -> None:
+    """A service is active again by whatever way: from now on no open window of non-payment holds for it. Where one holds for others as well, it gets one of its
+    own that ends now, and the others keep theirs."""
+    query = select(Window).join(WindowSubject, WindowSubject.window_id == Window.id).where(
+        WindowSubject.service_id == service_id, Window.kind == "nonpayment", Window.state == "approved", Window.until.is_(None), Window.since < desk.now)
+    for row in desk.session.execute(query.order_by(Window.id).with_for_update(of=Window)).scalars().all():
+        subjects = desk.session.execute(select(WindowSubject).where(WindowSubject.window_id == row.id)).scalars().all()
+        ended = row
+        if len(subjects) > 1:
+            ended = desk.add(Window(kind=row.kind, region=row.region, since=row.since, until=desk.now, announced=row.announced, reason=row.reason,
+                                    state=row.state, made_by=row.made_by, made=row.made, approved_by=row.approved_by, approved=row.approved,
+                                    evidence={**row.evidence, "of": row.id}))
+            for one in subjects:
+                if one.service_id == service_id:
+                    desk.session.delete(one)
+            desk.session.add(WindowSubject(window_id=ended.id, subject=service_id, service_id=service_id))
+        else:
+            desk.fresh(row, None)
+            row.until = desk.now
+        desk.session.flush()
+        desk.record("window.end", ended, {"until": None, "window": row.id}, {"until": iso(desk.now), "service": service_id}, "the service is active again")
+        desk.emit("window.attributeValueChange", ended.id, {"id": ended.id, "until": iso(desk.now)})
+
+
 def counts(row: Window) -> bool:
     """Whether a window's time does not count: it is approved, and maintenance was announced in time."""
     return row.state == "approved" and (row.kind != "maintenance" or (row.announced is not None and row.announced <= row.since - AHEAD))

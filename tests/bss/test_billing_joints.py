@@ -12,6 +12,7 @@ from bss.desk import Desk
 from bss.office import Office
 from bss.people.scope import Actor
 from bss.refusal import Refusal
+from bss.services import inventory
 from bss.tables import Bill, BillLine, Credit, Outbox, RatedCharge, SlaMonth, Window
 from bss.tickets.window import excluded
 from tests.bss.paying import bills, issued, lines, made, people, serving
@@ -144,3 +145,31 @@ def test_a_suspension_for_non_payment_excludes_its_minutes_until_it_is_paid(offi
         spells = excluded(desk, [service], begun, office.clock())[service]
         assert [(spell.until - spell.since).total_seconds() for spell in spells] == [5 * 3600]
         assert desk.session.get_one(Bill, found.id).state == "settled" and desk.session.query(BillLine).count() == 2
+
+
+@pytest.mark.both
+def test_a_service_that_is_active_again_by_another_way_is_owed_its_minutes_and_the_others_are_not(office: Office, clock: Any) -> None:
+    sold(office)
+    one = customer(office)
+    first, second = serving(office, one, "2026-11-01", "home-100"), serving(office, one, "2026-11-01", "home-100")
+    found = issued(office)[0]
+    clerk, chief = people(office)
+    for _day in range(46):
+        clock.forward(days=1)
+        act(office, lambda desk: dunning.daily(desk, {}))
+    with office.reading() as desk:
+        case = desk.session.scalars(select(dunning.DunningCase)).one()
+    act(office, lambda desk: dunning.move(desk, case.id, "suspended"), chief)
+    begun = office.clock()
+    for service, hours in ((first, 5), (second, 10)):
+        clock.forward(hours=5)
+        act(office, lambda desk, service=service: inventory.move(desk, service, "active", "he asked"))         # type: ignore[misc]
+        with office.reading() as desk:
+            spells = excluded(desk, [first, second], begun, office.clock())
+            assert [(spell.until - spell.since).total_seconds() for spell in spells[service]] == [hours * 3600]
+    clock.forward(hours=5)
+    act(office, lambda desk: payment.enter(desk, found.gross, account_id=found.account_id), clerk)
+    act(office, lambda desk: dunning.resume(desk, {"case": case.id}))
+    with office.reading() as desk:
+        spells = excluded(desk, [first, second], begun, office.clock())
+        assert [[(spell.until - spell.since).total_seconds() for spell in spells[key]] for key in (first, second)] == [[5 * 3600], [10 * 3600]]
