@@ -315,6 +315,8 @@ def main() -> None:
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext(str(given.keep.resolve())) if given.keep else tempfile.TemporaryDirectory() as folder:
+        if not given.keep:
+            Path(folder).chmod(0o711)           # the database's own user has to come through
         wrong = run(Path(folder), given, say)
     for one in wrong:
         say(f"does not hold: {one}")
