@@ -10,8 +10,9 @@ from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
 from dpi.engine import entries
 from dpi.native import warm
+from dpi.output import Limits, Origin
 from dpi.rules import RuleSet, load
-from dpi.shard import Limits, Origin, Shard
+from dpi.shard import Shard
 
 
 class Nothing:

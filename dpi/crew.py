@@ -21,7 +21,8 @@ from dpi.behind import EVERYTHING, Behind
 from dpi.capture.block import Block
 from dpi.capture.intake import Dealt, Intake
 from dpi.classify.resolutions import ANSWER
-from dpi.shard import Output, Shard
+from dpi.output import Output
+from dpi.shard import Shard
 
 AHEAD = 6                   # blocks that are read before all shards have taken the first of them
 ANSWERS_KEPT = 1 << 13      # that wait for rows to be written; beyond it they are learned as soon as all shards have passed them

@@ -39,11 +39,12 @@ from dpi.identity.remembered import Remembered, put_back
 from dpi.identity.stamp import stamp
 from dpi.jit import Entry
 from dpi.native import warm
+from dpi.output import Limits, Origin
 from dpi.pinging import targets
 from dpi.replaying import limits
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings, changes
-from dpi.shard import Limits, Origin, Shard
+from dpi.shard import Shard
 from dpi.sinks.announcer import checked
 from dpi.worker import Change, Worker
 

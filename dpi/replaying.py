@@ -28,10 +28,11 @@ from dpi.detection import watchman_of
 from dpi.engine import entries
 from dpi.identification import holders_of, identity_of
 from dpi.native import warm
+from dpi.output import Limits, Origin
 from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
-from dpi.shard import Limits, Origin, Shard
+from dpi.shard import Shard
 from dpi.sides import COUNTS
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from dpi.capture.timeline import SECOND
 from dpi.dataclass import dataclass
 from dpi.grouping import groups
 from dpi.health import WorkerHealth
+from dpi.output import Limits
 from dpi.rules import RuleSet
-from dpi.shard import Limits, Shard
+from dpi.shard import Shard
 from dpi.sides import Sides
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ import dpi.crew
 import dpi.replaying
 from dpi.batch import Batch
 from dpi.behind import EVERYTHING, Behind
+from dpi.output import Limits
 from dpi.replaying import Progress, ReplayOptions, limits, run
-from dpi.shard import Limits, Shard
+from dpi.shard import Shard
 from tests.golden.rows import PCAPS, Kept, golden
 
 CAPTURES = sorted(PCAPS.glob("*.pcap"))

@@ -16,9 +16,10 @@ from dpi.batch import Batch
 from dpi.capture.block import Block
 from dpi.capture.frame import FRAME
 from dpi.jit import BUILD, records
+from dpi.output import Limits, Origin
 from dpi.rules import load
 from dpi.schema import TABLES
-from dpi.shard import Limits, Origin, Shard
+from dpi.shard import Shard
 from tests.hostile.samples import ether, ip4, ip6, samples, udp
 from tests.oracle import columns, flows, reader
 

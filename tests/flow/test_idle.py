@@ -13,7 +13,8 @@ from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
 from dpi.flow.summary import Summary
 from dpi.jit import BUILD, records
-from dpi.shard import Limits, Origin, Shard
+from dpi.output import Limits, Origin
+from dpi.shard import Shard
 from tests.flow.test_flows import PCAPS, RULES, SMALL, Kept
 from tests.hostile.samples import ether, ip4, tcp
 

@@ -14,7 +14,8 @@ from dpi.capture.ring import Ring
 from dpi.capture.segments import Segments, listed
 from dpi.capture.trace import open_trace
 from dpi.jit import BUILD
-from dpi.shard import Limits, Origin, Shard
+from dpi.output import Limits, Origin
+from dpi.shard import Shard
 from tests.flow.test_flows import PCAPS, RULES, SMALL, Kept
 from tests.oracle.ring import Kept as Twin
 

@@ -9,8 +9,9 @@ from dpi.capture.block import Block
 from dpi.capture.inputs import find
 from dpi.capture.trace import open_trace
 from dpi.jit import BUILD
+from dpi.output import Limits, Origin
 from dpi.rules import load
-from dpi.shard import Limits, Origin, Shard
+from dpi.shard import Shard
 from tests.flow.test_flows import PCAPS, SMALL, Kept
 
 CAPTURE = PCAPS / "demo.pcap"

@@ -23,9 +23,10 @@ from dpi.detection import watchman_of
 from dpi.identity.event import SOURCES
 from dpi.identity.sessions import Learning, Sessions
 from dpi.jit import records
+from dpi.output import Limits, Origin
 from dpi.rules import load
 from dpi.settings import Detect, Settings
-from dpi.shard import Limits, Origin, Shard
+from dpi.shard import Shard
 from tests.hostile.child import survive
 from tests.hostile.samples import Sample, samples
 from tests.hostile.seeds import PCAPS, frames

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import dpi.replaying
+from dpi.output import Limits
 from dpi.replaying import ReplayOptions, run
 from dpi.settings import load
-from dpi.shard import Limits
 from tests.capture.crafted import pcap
 from tests.hostile.samples import ether, ip4, udp
 from tests.security.made import Sink

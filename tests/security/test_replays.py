@@ -11,9 +11,9 @@ import pytest
 
 import dpi.replaying
 from dpi.cli.main import run as fullspan
+from dpi.output import Limits
 from dpi.replaying import ReplayOptions, run
 from dpi.settings import load
-from dpi.shard import Limits
 from tests.capture.crafted import pcap
 from tests.hostile.samples import ether, ip4, ip6, udp
 from tests.security.made import Sink, numbered
