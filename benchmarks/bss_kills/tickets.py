@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from benchmarks.bss_kills.record import count_of, steps_of, walk
 from bss import audit
 from bss.tables import Alarm, AlarmEvent, AuditRow, LinkState, Ticket
 from bss.tickets.states import TERMINAL
@@ -15,8 +16,6 @@ from bss.tickets.states import TERMINAL
 
 def faults(session: Session, said: MutableMapping[str, str], events: Set[str]) -> Iterator[str]:
     """All that is not as it has to be. said: tickets and the states that they were said to have; events: of alarms, that were said to be taken."""
-    from benchmarks.bss_kills.truth import count_of, steps_of, walk
-
     steps, opened, moved = steps_of(session, "ticket"), count_of(session, "ticket.open"), count_of(session, "ticket.move")
     live: Counter[str] = Counter()
     states: dict[str, str] = {}

@@ -12,15 +12,12 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from benchmarks.bss_kills import bills, crediting, tickets
+from benchmarks.bss_kills import bills, crediting, orders, parties, tickets
 from benchmarks.bss_kills.ground import Ground
+from benchmarks.bss_kills.record import BOUND, count_of
 from bss import audit
-from bss.database import Table
 from bss.moment import iso
 from bss.office import Office
-from bss.orders.states import COMMANDED, TERMINAL, derived
-from bss.parties.belongings import owned
-from bss.parties.finding import tokens_of
 from bss.refusal import Refusal
 from bss.sealing import Ring
 from bss.services import export
@@ -28,22 +25,15 @@ from bss.tables import (
     AlarmEvent,
     AuditRow,
     Binding,
-    Blind,
-    Contact,
     Customer,
     Idempotency,
     ImportBatch,
     ImportRow,
     Job,
     Merge,
-    OrderItem,
-    OrderVersion,
     Outbox,
-    Party,
     ProductOrder,
-    Reservation,
     Service,
-    ServiceResource,
     Ticket,
     Transition,
 )
@@ -60,7 +50,6 @@ TOLD: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("credit.create", 1, ("credit.draft",)), ("serviceLevel.close", 1, ("sla.close",)),
     ("credit.stateChange", 1, tuple(f"credit.{one}" for one in ("approve", "reject", "supersede", "apply"))),
 )
-BOUND = ("reserved", "inactive", "active")
 
 
 class Truth:
@@ -114,14 +103,20 @@ class Truth:
                 audit.check(session)
             except Refusal as refusal:
                 yield f"the audit chain: {refusal}"
-            for look in (self._acts, self._order, self._item, self._bound, self._import, self._merge, self._key, self._job):
-                yield from look(session)
-            yield from tickets.faults(session, self._tickets, self._rows["alarm_event"])
-            yield from crediting.faults(session, self._rows["credits"])
-            yield from bills.faults(session, self._rows)
-            if thorough:
-                yield from self._found(session)
+            yield from self.within(session, thorough)
         yield from self._file()
+
+    def within(self, session: Session, thorough: bool = False) -> Iterator[str]:
+        """What of it the rows themselves say."""
+        for look in (self._acts, self._bound, self._import, self._key, self._job):
+            yield from look(session)
+        yield from orders.faults(session, self._orders)
+        yield from parties.faults(session, self.ground.pairs, self._rows["merges"])
+        yield from tickets.faults(session, self._tickets, self._rows["alarm_event"])
+        yield from crediting.faults(session, self._rows["credits"])
+        yield from bills.faults(session, self._rows)
+        if thorough:
+            yield from parties.found(session)
 
     def counted(self) -> str:
         """How much there is."""
@@ -175,56 +170,6 @@ class Truth:
         self._lives.clear()
         self._seen = max(numbers, default=self._seen)
         self._audit.clear()
-
-    # ---- orders
-
-    def _order(self, session: Session) -> Iterator[str]:
-        items: dict[str, list[Any]] = defaultdict(list)
-        for one in session.execute(select(OrderItem.order_id, OrderItem.action, OrderItem.state)):
-            items[one.order_id].append((one.action, one.state))
-        steps = steps_of(session, "order")
-        moves = count_of(session, "order.move")
-        versions = Counter(session.scalars(select(OrderVersion.order_id)))
-        entered = count_of(session, "order.enter")
-        states: dict[str, str] = {}
-        for key, state, revision in session.execute(select(ProductOrder.id, ProductOrder.state, ProductOrder.revision)):
-            states[key] = state
-            if not items[key]:
-                yield f"order {key} has no items"
-            if state == "draft" and any(one != "acknowledged" for _, one in items[key]):
-                yield f"draft {key} has items that are {items[key]}"
-            left = [one for one in items[key] if one[1] != "cancelled"]         # what an amendment has left out says nothing
-            if state not in ("draft", *COMMANDED) and derived(left or items[key], state) != state:
-                yield f"order {key} is {state} and its items {items[key]}"
-            if why := walk(steps[key], "", state):
-                yield f"order {key}: {why}"
-            if moves[key] != len(steps[key]) - 1 or entered[key] != 1:
-                yield f"order {key} has {len(steps[key])} steps; {entered[key]} entries and {moves[key]} moves are on record"
-            if versions[key] != revision - 1:
-                yield f"order {key} is revision {revision} and has {versions[key]} versions"
-        for key, said in self._orders.items():
-            if states.get(key) != said:
-                yield f"order {key} was said to be {said} and is {states.get(key)}"
-
-    def _item(self, session: Session) -> Iterator[str]:
-        steps = steps_of(session, "order_item")
-        kept = set(session.scalars(select(Reservation.item_id).where(Reservation.released.is_(None))))
-        services = dict(session.execute(select(Service.id, Service.state)).tuples().all())
-        for key, state, service in session.execute(select(OrderItem.id, OrderItem.state, OrderItem.service_id)):
-            if why := walk(steps[key], None, state):
-                yield f"item {key}: {why}"
-            if state in TERMINAL and key in kept:
-                yield f"item {key} is {state} and keeps resources"
-            if state == "cancelled" and service is not None and services[service] != "terminated":
-                yield f"item {key} is cancelled and its service {services[service]}"
-        walked = steps_of(session, "service")
-        imported = set(session.scalars(select(ImportRow.entity_id).where(ImportRow.entity == "service")))
-        for key, state in services.items():
-            if key not in imported and (why := walk(walked[key], "designed", state)):
-                yield f"service {key}: {why}"
-        used = set(session.scalars(select(ServiceResource.service_id)))
-        if wrong := [key for key in used if services[key] not in BOUND]:
-            yield f"services {wrong} have ended and use resources"
 
     # ---- bindings
 
@@ -302,60 +247,15 @@ class Truth:
         if back := [key for key in self._undone if states.get(key) != "undone"]:
             yield f"batches {back} were undone, and are not"
 
-    # ---- merges
-
-    def _merge(self, session: Session) -> Iterator[str]:
-        into = dict(session.execute(select(Customer.id, Customer.merged_into)).tuples().all())
-        for name, (table, column) in owned().items():
-            for key, owner in session.execute(select(table.c.id, table.c[column])):
-                if owner is not None and into[owner] is not None:
-                    yield f"{name} {key} is of customer {owner}, who was merged into {into[owner]}"
-        merged, parted = count_of(session, "customer.merge"), count_of(session, "customer.unmerge")
-        rows = list(session.scalars(select(Merge)))
-        open_ = {row.gone_id: row.kept_id for row in rows if row.undone is None}
-        if open_ != {key: other for key, other in into.items() if other is not None}:
-            yield "customers are merged otherwise than the merges say"
-        for key in {key for pair in self.ground.pairs for key in pair}:
-            mine = [row for row in rows if key in (row.kept_id, row.gone_id)]
-            if merged[key] != len(mine) or parted[key] != sum(row.undone is not None for row in mine):
-                yield f"customer {key} was merged {merged[key]} times by the record and {len(mine)} times by the merges"
-        for row in rows:
-            if row.undone is None:
-                told = json.loads(row.before)["moved"]
-                for name, ids in told.items():
-                    table, column = owned()[name]
-                    if others := set(session.execute(select(table.c[column]).where(table.c.id.in_(ids))).scalars()) - {row.kept_id}:
-                        yield f"merge {row.id} moved {name} to {others}"
-        if lost := self._rows["merges"] - {row.id for row in rows}:
-            yield f"{len(lost)} merges were said and are not there"
-
-    def _found(self, session: Session) -> Iterator[str]:
-        """Every party is found by what it is called and reached by, and by nothing else; and every sealed value can be opened."""
-        reached: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for one in session.scalars(select(Contact)):
-            reached[one.party_id].append((one.medium, one.value))
-        digests: dict[str, set[tuple[str, bytes]]] = defaultdict(set)
-        for blind in session.scalars(select(Blind)):
-            digests[blind.entity_id].add((blind.field, bytes(blind.token)))
-        for party in session.scalars(select(Party)):
-            if digests.pop(party.id, set()) != set(tokens_of(party.name, party.legal_id, reached[party.id])):
-                yield f"party {party.id} is not found by what it is called"
-        if digests:
-            yield f"{len(digests)} parties are found and are not there"
-        for table in Table.metadata.sorted_tables:
-            session.execute(select(table)).all()
-        for row in session.scalars(select(AuditRow)):
-            audit.detail(row)
-
     # ---- asked twice, done once
 
     def _key(self, session: Session) -> Iterator[str]:
         user = self.ground.actors["keyed"].id
         keys = list(session.scalars(select(Idempotency.key).where(Idempotency.user_id == user)))
-        orders = set(session.scalars(select(ProductOrder.id).where(ProductOrder.owner_id == user)))
-        if len(keys) != len(orders):
-            yield f"{len(keys)} requests with a key made {len(orders)} orders"
-        if lost := set(self._keyed.values()) - orders:
+        made = set(session.scalars(select(ProductOrder.id).where(ProductOrder.owner_id == user)))
+        if len(keys) != len(made):
+            yield f"{len(keys)} requests with a key made {len(made)} orders"
+        if lost := set(self._keyed.values()) - made:
             yield f"{len(lost)} orders were answered and are not there"
 
     def _job(self, session: Session) -> Iterator[str]:
@@ -379,29 +279,3 @@ def _ends(session: Session, binding: str) -> list[str]:
                            .order_by(AuditRow.number)).all()
     found = [((audit.detail(row) or {}).get("after") or {}).get("valid_to") for row in rows]
     return [str(one) for one in found if one is not None]
-
-
-def steps_of(session: Session, entity: str) -> dict[str, list[tuple[str, str]]]:
-    """The steps of all things of a kind, in any order."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for key, before, to in session.execute(select(Transition.entity_id, Transition.from_state, Transition.to_state).where(Transition.entity == entity)):
-        found[key].append((before, to))
-    return found
-
-
-def walk(steps: list[tuple[str, str]], first: str | None, last: str) -> str:
-    """Why steps, in any order, are no walk that ends in a state; '' where they are. first: where it begins, None anywhere."""
-    balance: Counter[str] = Counter()
-    for before, to in steps:
-        balance[before] += 1
-        balance[to] -= 1
-    balance[last] += 1
-    begins = [state for state, count in balance.items() if count == 1]
-    if any(count not in (0, 1) for count in balance.values()) or len(begins) != 1 or (first is not None and begins != [first]):
-        return f"it is {last}, and its steps are {steps}"
-    return ""
-
-
-def count_of(session: Session, action: str) -> Counter[str]:
-    """How often something was done with each thing, by the record."""
-    return Counter(dict(session.execute(select(AuditRow.entity_id, func.count()).where(AuditRow.action == action).group_by(AuditRow.entity_id)).tuples().all()))

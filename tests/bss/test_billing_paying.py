@@ -154,7 +154,8 @@ def suspended(office: Office, bill_id: str, account_id: str, customer_id: str, c
     return key
 
 
-def test_two_bills_that_are_not_paid_keep_a_service_suspended_until_both_are(office: Office, clock: Any) -> None:
+def suspended_for_two(office: Office, clock: Any) -> tuple[str, Actor, tuple[Bill, Bill], list[str]]:
+    """A service, a clerk, two bills that were not paid, and their cases, which both suspended it."""
     sold(office)
     one = customer(office)
     service = serving(office, one, "2026-11-01", "home-100")
@@ -163,7 +164,11 @@ def test_two_bills_that_are_not_paid_keep_a_service_suspended_until_both_are(off
     clock.forward(days=31)
     second = issued(office, "2026-12")[0]
     clock.forward(days=80)
-    cases = [suspended(office, row.id, row.account_id, one, clerk, chief) for row in (first, second)]
+    return service, clerk, (first, second), [suspended(office, row.id, row.account_id, one, clerk, chief) for row in (first, second)]
+
+
+def test_two_bills_that_are_not_paid_keep_a_service_suspended_until_both_are(office: Office, clock: Any) -> None:
+    service, clerk, (first, second), cases = suspended_for_two(office, clock)
     with office.reading() as desk:
         assert [desk.session.get_one(DunningCase, key).services for key in cases] == [[service], [service]]
     clock.forward(hours=5)
@@ -184,15 +189,7 @@ def test_two_bills_that_are_not_paid_keep_a_service_suspended_until_both_are(off
 
 
 def test_a_disputed_case_keeps_what_it_suspended_and_a_window_that_was_ended_does_not_keep_it_off(office: Office, clock: Any) -> None:
-    sold(office)
-    one = customer(office)
-    service = serving(office, one, "2026-11-01", "home-100")
-    clerk, chief = people(office)
-    first = issued(office)[0]
-    clock.forward(days=31)
-    second = issued(office, "2026-12")[0]
-    clock.forward(days=80)
-    cases = [suspended(office, row.id, row.account_id, one, clerk, chief) for row in (first, second)]
+    service, clerk, (first, second), cases = suspended_for_two(office, clock)
     act(office, lambda desk: dunning.move(desk, cases[1], "disputed", "he says that he paid"), clerk)
     clock.forward(hours=5)
     with office.reading() as desk:

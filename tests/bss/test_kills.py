@@ -66,7 +66,7 @@ def test_a_proof_sees_what_it_looks_for(settings: Settings) -> None:
         truth = Truth(office, ground)
         with office.database.session(writing=True) as session:
             assert session.execute(text(broken)).rowcount, broken          # type: ignore[attr-defined]
-            found = list(_looked(truth, session))
+            found = list(truth.within(session, thorough=True))
             session.rollback()
         assert any(said in one for one in found), (broken, found)
     assert not list(Truth(office, ground).faults(thorough=True))
@@ -75,11 +75,6 @@ def test_a_proof_sees_what_it_looks_for(settings: Settings) -> None:
         '{"audit": [["2026-12-01T00:00:00+00:00", "orders", "order.enter", "O1"]], "events": ["Z"], "orders": {"O1": "draft"}, "merges": ["M"]}']))
     assert len(list(lost.faults())) >= 4
     office.close()
-
-
-def _looked(truth: Truth, session: object) -> list[str]:
-    return [one for look in (truth._acts, truth._order, truth._item, truth._bound, truth._import, truth._merge, truth._key, truth._job, truth._found)
-            for one in look(session)]            # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("what", ["order", "import"])
