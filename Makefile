@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEBIAN := postgresql binutils tshark tcpdump ethtool libpcap0.8 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk iproute2 util-linux systemd prometheus prometheus-alertmanager clickhouse-server zookeeperd
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live demo-orders demo-business test suite-plain suite-programs suite-business suite-business-a suite-business-q suite-compiled check parts proof bench golden docs clean
+.PHONY: help demo demo-live demo-orders demo-business test suite-plain suite-programs suite-business suite-business-a suite-business-q suite-answers suite-compiled check parts proof bench golden docs clean
 
 help: ## say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,7 +38,7 @@ check: $(VENV)/.made ## lint, types, import rules, generated docs
 
 test: $(VENV)/.made parts ## everything CI runs: checks, then the suite with the JIT on, checked and off
 	$(BIN)/fullspan replay pcaps/demo.pcap --store none
-	$(MAKE) -j6 --output-sync=target check suite-programs suite-business-a suite-business-q suite-plain suite-compiled
+	$(MAKE) -j7 --output-sync=target check suite-programs suite-business-a suite-business-q suite-plain suite-answers suite-compiled
 
 KERNELS := tests/capture tests/classify tests/flow tests/golden tests/identity tests/security tests/tagging tests/test_jit.py tests/test_native.py
 
@@ -63,8 +63,13 @@ suite-business-q:
 
 suite-business: suite-business-a suite-business-q
 
-suite-compiled:
-	$(QUIETLY) $(BIN)/pytest --durations=12 $(PROGRAMS:%=--ignore=%) --ignore=tests/bss
+ANSWERS := tests/cli tests/documents tests/pcaps tests/privacy tests/reports tests/sinks tests/usage
+
+suite-answers: # what people get to see, with the JIT on
+	$(QUIETLY) $(BIN)/pytest --durations=12 $(ANSWERS)
+
+suite-compiled: # all else with the JIT on
+	$(QUIETLY) $(BIN)/pytest --durations=12 $(PROGRAMS:%=--ignore=%) $(ANSWERS:%=--ignore=%) --ignore=tests/bss
 
 proof: $(VENV)/.made parts ## what takes longer: fuzzing at full count, exactness next to tshark (CAPTURES=DIR: more captures), outages of the probe's store (root); raw output to benchmarks/results/
 	$(BIN)/python -m benchmarks.proof $(if $(CAPTURES),--captures $(CAPTURES))
