@@ -23,6 +23,7 @@ from dpi.store.parcel import Packing, Parcel
 from dpi.store.session import Session
 
 _TIMES = frozenset(column.name for table in TABLES.values() for column in table.columns if column.kind in ("time", "time?"))
+_AT_IT = "Unknown log entry type: 0"
 _MUTATION = 600.0           # s that rows of a replaced capture may take to go
 
 
@@ -102,7 +103,7 @@ class ServerStore:
             self._ended = []
             self._send(True)
             if self._rewritten:
-                self._rows("OPTIMIZE TABLE captures FINAL")     # the later row replaces the former for whoever asks without FINAL, too
+                self._merge("captures")         # the later row replaces the former for whoever asks without FINAL, too
                 self._rewritten = False
             if self._replaced:
                 self._drop(sorted(self._replaced))
@@ -131,6 +132,22 @@ class ServerStore:
             elif again and self._is_there(parcel):
                 return
             self._session.insert(parcel.table, parcel.names, parcel.block(self._dialect), settings, parcel.token)
+
+    def _merge(self, table: str) -> None:
+        """Make one part of this table.
+
+        An old server that is at it by itself has nothing left to merge, and fails for want of an entry in a replicated table's log to wait for
+        (https://github.com/ClickHouse/ClickHouse/issues/3611): its own merge is waited for.
+        """
+        until = time.monotonic() + self._where.timeout
+        while True:
+            try:
+                self._rows(f"OPTIMIZE TABLE {table} FINAL")
+                return
+            except Away as error:
+                if _AT_IT not in error.what or time.monotonic() > until:
+                    raise
+            time.sleep(0.02)
 
     def _is_there(self, parcel: Parcel) -> bool:
         """Whether an old server has stored the parcel. Its tables know no tokens, and only replicated ones know a block again, for a while.

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,24 @@ def test_captures_are_known_and_replaced(store: Store) -> None:
     again.close()
     assert store.query("SELECT capture_id, count() FROM flows GROUP BY capture_id").rows == [(2, 50)]
     assert store.query("SELECT groupArray(capture_id) FROM captures").value() == [2]
+
+
+def test_merges_of_the_servers_own_are_waited_for(server: Server) -> None:
+    def written(name: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(open_store(server.url(name, OPTIONS["replicated"].format(name)))) as store:
+            found = []
+            for number in range(0, 40, 2):      # each a part, more than its server wants to keep: it merges meanwhile
+                for damage in (UNFINISHED, ""):
+                    for one in (number, number + 1):
+                        store.write(_capture(one, 10, damage))
+                store.flush()
+                found += store.query("SELECT count(), uniqExact(capture_id) FROM captures").rows
+            store.query(f"DROP DATABASE {name}")
+        return found
+
+    with ThreadPoolExecutor(4) as several:
+        for found in several.map(written, [f"merging{number}" for number in range(4)]):
+            assert found == [(count, count) for count in range(2, 42, 2)]
 
 
 def test_a_store_is_found_again_and_gains_new_columns(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
