@@ -18,8 +18,10 @@ from dpi.jit import kernel
 
 SHORTEST = 1 << 18          # bytes of a stretch that is worth it
 SMALLEST = 256              # mean bytes of a record: below it nearly every line holds a header
-SEARCHED = 4096             # bytes looked at for something like a record
+SEARCHED = 1 << 16          # bytes looked at for something like a record: a frame that offloading left whole is about as long
+FETCHED = 8                 # lines of them that are asked for ahead: a record begins in most
 
+_LINE = np.uint64(64)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _0, _1, _2, _3, _4, _8, _12, _15, _16 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 12, 15, 16))
 _LARGEST = np.uint64(LARGEST_CAPTURED)
@@ -91,6 +93,9 @@ def scout(data: Any, state: Any, frames: Any, room: Any, spare: Any) -> Any:
     most = np.uint64(spare.size // SCOUTS)
     hours = word16(data, position + (_0 if swapped else _2), swapped)
     starts, places, found = state.starts, state.scouts, state.found
+    for k in range(1, SCOUTS):              # so that the searches wait for memory together
+        for line in range(FETCHED):
+            prefetch(data, position + np.uint64(k) * step + np.uint64(line) * _LINE)
     walking = np.uint64(0)                  # a bit for each that goes on
     for k in range(SCOUTS):
         starts[k] = search(data, position + np.uint64(k) * step, end, header, hours, swapped) if k else position
