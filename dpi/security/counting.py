@@ -15,7 +15,7 @@ from dpi.security.denials import Denials
 from dpi.security.detector import Rule
 from dpi.security.distinct import WORDS, linear
 from dpi.security.gauge import PENDINGS, SLOTS, TABLES, measure
-from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MATCH, MATCHES, MEASURES, PENDING, RULE, WAYS, WORLD, close_slots, forget
+from dpi.security.ledger import ARRAYS, ENTRY, HEAD, MATCH, MATCHES, MEASURES, NUMBER, NUMBER_BITS, PENDING, RULE, WAYS, WORLD, close_slots, forget
 from dpi.security.sorts import Sorts
 
 SECOND = 1_000_000
@@ -31,6 +31,8 @@ class Counting:
         if len(rules) > 255:
             raise ValueError("a rule's number has 8 bits")
         keys = max(WAYS, 1 << (keys - 1).bit_length())
+        if keys > 1 << NUMBER_BITS:
+            raise ValueError(f"an entry's number has {NUMBER_BITS} bits")
         self.sorts = Sorts()
         at_once = PENDINGS + SLOTS * len(rules)
         self.arrays: dict[str, Any] = {
@@ -63,16 +65,20 @@ class Counting:
 
     def counted(self, places: Any) -> list[Counted]:
         """The entries at places int64[n]."""
-        return counted(self.entries[places])
+        return counted(self.entries[self._numbers(places)])
 
     def fired(self, places: Any) -> list[Counted]:
         """Those of them that fired."""
-        return self.counted(places[self.entries["fired"][places] != 0])
+        return self.counted(places[self.entries["fired"][self._numbers(places)] != 0])
 
     def keys(self, places: Any) -> list[Key]:
         """The keys of the entries at places int64[n]."""
-        held = self.entries[places]
+        held = self.entries[self._numbers(places)]
         return list(zip(*(held[name].tolist() for name in KEY)))
+
+    def _numbers(self, places: Any) -> Any:
+        """Of the entries that places stand for."""
+        return (self.arrays["tags"][places] & NUMBER).astype(np.int64)
 
     def beside(self, batch: Batch, found: Any) -> None:
         """What is known of rows of flows beside what they say: who is local, how often they were denied."""

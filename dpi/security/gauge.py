@@ -31,6 +31,7 @@ from dpi.security.ledger import (
     found_of,
     head_of,
     matches_of,
+    number_at,
     pending_of,
     place_of,
     ports_of,
@@ -231,7 +232,7 @@ def add(w: Any, rows: Any, asked: Any) -> Any:
     rule = rules_of(w)[asked.number]
     row = rows[asked.row]
     place = place_of(w, asked)
-    one = entries_of(w)[place]
+    one = entries_of(w)[number_at(w, place)]
     one.packets += asked.packets
     one.bytes += asked.bytes
     one.flows += asked.flows

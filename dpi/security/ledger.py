@@ -1,9 +1,10 @@
 """The table that most detectors count in: an entry for each key and slot of time, in bounded memory.
 
 A key is the number of a rule, an address or network, and what the rule puts beside it; with the slot (time // window of the rule) it has an entry: packets,
-bytes, flows, how many distinct values of what the rule asks for, and the row with the lowest flow_id, as an example. An entry lies in one of the WAYS places of
-its bucket, found by 64 bits of a seeded hash in a cache line of its own. Where a bucket is full, the entry that counts least makes room, one of a closed slot
-first, which is counted (`evicted`): what was counted most stays, however many sources there are.
+bytes, flows, how many distinct values of what the rule asks for, and the row with the lowest flow_id, as an example. An entry is found through one of the WAYS
+places of its bucket, a cache line: 40 bits of a seeded hash and the entry's number. Where a bucket is full, the entry that counts least makes room, one of a
+closed slot first, which is counted (`evicted`): what was counted most stays, however many sources there are. Entries fill from the front, so that memory is
+touched for those that there are.
 """
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ from dpi.security.crossing import floored, outweighed
 from dpi.security.distinct import INLINE, SKETCH, WORDS, estimate, join, spread_out
 
 WAYS = 8
+NUMBER_BITS = 24            # of a place: the number of its entry; the others are of the tag
+NUMBER = np.uint64((1 << NUMBER_BITS) - 1)
 MEASURES = ("distinct", "packets", "bytes", "flows")
 #: A rule as the kernel knows it. Limits and floors: 0 none.
 RULE = np.dtype((np.record, [
@@ -38,8 +41,9 @@ assert ENTRY.itemsize == 128, ENTRY.itemsize
 HEAD = np.dtype((np.record, [
     ("clock", "i8"), ("first", "i8"), ("grace", "i8"),      # greatest interval_end, least interval_start; how late rows may come, us
     ("rows", "i8"), ("used", "i8"), ("evicted", "i8"), ("late", "i8"), ("blocks_full", "i8"), ("found", "i8"), ("free_block", "i8"), ("high_block", "i8"),
+    ("free_entry", "i8"), ("high_entry", "i8"),             # number + 1 of an entry that was given back, 0 none; of those ever in use
 ]))
-#: What a row adds to an entry that is yet to be found; tag: of the entry, its place in `tags` follows from it.
+#: What a row adds to an entry that is yet to be found; tag: of the entry, its bucket in `tags` follows from it.
 PENDING = np.dtype((np.record, [
     ("row", "i8"), ("number", "i8"), ("slot", "i8"), ("packets", "i8"), ("bytes", "i8"), ("flows", "i8"), ("high", "u8"), ("low", "u8"), ("beside", "u8"),
     ("tag", "u8"), ("port", "i8"), ("pad", "u8"),
@@ -61,7 +65,7 @@ WORLD = world_dtype(tuple(ARRAYS))
 
 @kernel
 def tell(w: Any, place: Any, k: Any) -> Any:
-    """Tell Python of an entry."""
+    """Tell Python of the entry that a place stands for."""
     head = head_of(w)[0]
     found_of(w)[head.found] = place
     found_of(w)[head.found + 1] = k
@@ -71,36 +75,41 @@ def tell(w: Any, place: Any, k: Any) -> Any:
 
 @kernel
 def tag_of(w: Any, asked: Any) -> Any:
-    """The tag of a key and slot."""
+    """The tag of a key and slot, with room for an entry's number."""
     seed = seed_of(w)
     about = np.uint64(asked.number) << np.uint64(56) | np.uint64(asked.port) << np.uint64(40) | np.uint64(asked.slot & 0xFFFFFFFFFF)
-    return hash_of(hash_of(asked.high, asked.low, seed) ^ about, asked.beside, seed) | np.uint64(1) << np.uint64(63)      # 0 is an empty place
+    mixed = hash_of(hash_of(asked.high, asked.low, seed) ^ about, asked.beside, seed)
+    return (mixed & ~NUMBER) | np.uint64(1) << np.uint64(63)        # 0 is an empty place
 
 
 @kernel
 def bucket_of(tags: Any, tag: Any) -> Any:
     """The first place of a tag's bucket."""
-    return np.int64((tag & np.uint64(tags.size // WAYS - 1)) * np.uint64(WAYS))
+    return np.int64((tag >> np.uint64(NUMBER_BITS) & np.uint64(tags.size // WAYS - 1)) * np.uint64(WAYS))
+
+
+@kernel
+def number_at(w: Any, place: Any) -> Any:
+    """The number of the entry that a place stands for."""
+    return np.int64(tags_of(w)[place] & NUMBER)
 
 
 @kernel
 def ask_for(w: Any, tag: Any) -> Any:
-    """Prefetch the entry that has a tag, or the place that a new one would take."""
+    """Prefetch the entry that has a tag. A new one lies where the last one was made, or was given back."""
     tags = tags_of(w)
     bucket = bucket_of(tags, tag)
-    guess = bucket
-    for k in range(WAYS - 1, -1, -1):
-        guess = bucket + k if tags[bucket + k] == 0 else guess
+    number = head_of(w)[0].high_entry
     for k in range(WAYS):
-        guess = bucket + k if tags[bucket + k] == tag else guess
-    prefetch(entries_of(w), guess)
-    prefetch_second(entries_of(w), guess)
+        number = np.int64(tags[bucket + k] & NUMBER) if tags[bucket + k] & ~NUMBER == tag else number
+    prefetch(entries_of(w), number)
+    prefetch_second(entries_of(w), number)
     return 0
 
 
 @kernel
 def place_of(w: Any, asked: Any) -> Any:
-    """The place of a key's entry, made where there is none."""
+    """The place that stands for a key's entry, which is made where there is none."""
     tags = tags_of(w)
     tag = asked.tag
     high = asked.high
@@ -113,20 +122,22 @@ def place_of(w: Any, asked: Any) -> Any:
     free = np.int64(-1)
     for k in range(WAYS):
         place = bucket + k
-        if tags[place] == tag:
-            one = entries_of(w)[place]
+        if tags[place] & ~NUMBER == tag:
+            one = entries_of(w)[number_at(w, place)]
             if one.high == high and one.low == low and one.beside == beside and one.slot == slot and one.rule == number and one.port == port:
                 return place
         elif tags[place] == 0 and free < 0:
             free = place
     if free < 0:
         free = least(w, bucket)
-        give_back(w, free)
+        empty = number_at(w, free)
+        give_back(w, empty)
         head_of(w)[0].evicted += 1
     else:
+        empty = take_entry(w)
         head_of(w)[0].used += 1
-    tags[free] = tag
-    fresh = entries_of(w)[free]
+    tags[free] = tag | np.uint64(empty)
+    fresh = entries_of(w)[empty]
     fresh.high = high
     fresh.low = low
     fresh.beside = beside
@@ -148,13 +159,26 @@ def place_of(w: Any, asked: Any) -> Any:
 
 
 @kernel
+def take_entry(w: Any) -> Any:
+    """The number of a free entry: there are as many as places."""
+    head = head_of(w)[0]
+    number = head.free_entry - 1
+    if number >= 0:
+        head.free_entry = np.int64(entries_of(w)[number].high)
+        return np.int64(number)
+    number = head.high_entry
+    head.high_entry += 1
+    return np.int64(number)
+
+
+@kernel
 def least(w: Any, bucket: Any) -> Any:
     """The place of a full bucket that counts least: of a slot whose time is over, then one that has not fired, with fewest distinct values and packets."""
     best = bucket
     lowest = np.int64(1) << 62
     over = head_of(w)[0].clock - head_of(w)[0].grace
     for k in range(WAYS):
-        one = entries_of(w)[bucket + k]
+        one = entries_of(w)[number_at(w, bucket + k)]
         weight = np.int64(one.distinct) * 1024 + min(one.packets, np.int64(1) << 20)
         if one.fired != 0:
             weight += np.int64(1) << 50
@@ -167,9 +191,9 @@ def least(w: Any, bucket: Any) -> Any:
 
 
 @kernel
-def give_back(w: Any, place: Any) -> Any:
+def give_back(w: Any, number: Any) -> Any:
     """Take an entry's block."""
-    one = entries_of(w)[place]
+    one = entries_of(w)[number]
     if one.block != 0:
         head = head_of(w)[0]
         blocks_of(w)[np.int64(one.block) * WORDS] = np.uint32(head.free_block)
@@ -256,7 +280,7 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
     at = np.int64(place)
     while at < tags.size:
         if tags[at] != 0:
-            one = entries_of(w)[at]
+            one = entries_of(w)[number_at(w, at)]
             rule = rules[one.rule]
             if (one.slot + 1) * rule.window <= moment:
                 if (one.fired != 0 and not outweighed(rule, one)) or floored(rule, one):
@@ -273,10 +297,14 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
 
 @kernel
 def forget_one(w: Any, place: Any) -> Any:
-    """Empty a place."""
-    give_back(w, place)
+    """Empty a place, and give its entry back."""
+    head = head_of(w)[0]
+    number = number_at(w, place)
+    give_back(w, number)
+    entries_of(w)[number].high = np.uint64(head.free_entry)
+    head.free_entry = number + 1
     tags_of(w)[place] = np.uint64(0)
-    head_of(w)[0].used -= 1
+    head.used -= 1
     return 0
 
 
