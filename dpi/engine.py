@@ -41,6 +41,7 @@ from dpi.jit import I64, Entry, entry, kernel, pointed, world_dtype
 from dpi.rules import RuleSet
 
 ANSWERS = 4 * BATCH         # that are noted before they are learned; a packet rarely holds one
+LEAST_EXPORTS, LEAST_TRANSACTIONS = 4 * BATCH, 4096      # rows and transactions for which there must be room before a batch of packets
 U1, I8 = np.dtype("u1"), np.dtype("i8")
 ARRAYS = {**intakes.ARRAYS, **packet_ring.ARRAYS, **flow_memory.ARRAYS, **classify_memory.ARRAYS, "cursor": I8}
 WORLD = world_dtype(tuple(ARRAYS))
@@ -62,8 +63,8 @@ def pipeline(data: Any, frames: Any, packets: Any, worlds: Any) -> Any:
     total = cursor[END]
     dealt = cursor[DEALT]
     while cursor[AT] < total:
-        room = out_flows_of(w).size - row.exports - 4 * BATCH       # a packet can export two rows, an eviction one more
-        if room < 0 or row.outbox + 4096 > outbox_of(w).size or row.answers + 2 * BATCH > answers_of(w).size:
+        room = out_flows_of(w).size - row.exports - LEAST_EXPORTS       # a packet can export two rows, an eviction one more
+        if room < 0 or row.outbox + LEAST_TRANSACTIONS > outbox_of(w).size or row.answers + 2 * BATCH > answers_of(w).size:
             return DRAIN
         if row.sweep > 0 and ((room == 0 and row.exports != 0) or row.outbox > max(row.outbox_limit, 0)):
             return DRAIN        # the sweep has filled the room: under a flood that is folded nothing else would have it emptied
@@ -183,7 +184,7 @@ def pass_idle(worlds: Any, time: Any) -> Any:
         set_clock(w, time)
         row.sweep_due = row.clock
     while row.sweep != 0 or row.clock >= row.sweep_due:         # a sweep under way may have passed flows before the clock went on: one more follows it
-        room = out_flows_of(w).size - row.exports - 4 * BATCH
+        room = out_flows_of(w).size - row.exports - LEAST_EXPORTS
         if room < 0 or row.outbox > row.outbox_limit:
             return DRAIN
         before = row.sweep

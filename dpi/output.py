@@ -9,7 +9,7 @@ import numpy as np
 
 from dpi.classify.inspection import TRANSACTION
 from dpi.dataclass import dataclass
-from dpi.engine import settle_rows
+from dpi.engine import LEAST_EXPORTS, LEAST_TRANSACTIONS, settle_rows
 from dpi.flow.export import Exports
 from dpi.jit import records
 
@@ -48,6 +48,8 @@ class Output:
     """Buffers that a shard fills and a sink empties."""
 
     def __init__(self, limits: Limits) -> None:
+        if limits.exports < LEAST_EXPORTS or limits.transactions < LEAST_TRANSACTIONS:
+            raise ValueError(f"room for {limits.exports} rows, {limits.transactions} transactions: a batch may export {LEAST_EXPORTS}, {LEAST_TRANSACTIONS}")
         self.exports = Exports(limits.exports)
         self.outbox = records(limits.transactions, TRANSACTION)
         self.head: np.ndarray[Any, Any] = np.zeros(2, np.int64)         # rows, facts

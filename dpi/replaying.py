@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from dpi.announcing import Announcing
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
-FRAMES_PER_BLOCK = 4096     # headers fetched ahead of the decoder stay in the second-level cache
+FRAMES_PER_BLOCK = 6144     # headers fetched ahead of the decoder stay in the second-level cache
 ALONE = 4 << 20             # bytes of a capture that one shard has done before a crew would be at work
+EXPORTS = 1 << 13           # rows, and transactions, of an output of a crew's shard
 OUTPUTS = 3                 # of a shard whose rows are written behind it: one is being written, one may wait, one fills
 _LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
           113: "LINUX_SLL", 127: "IEEE802_11_RADIO", 228: "IPV4", 229: "IPV6", 276: "LINUX_SLL2"}
@@ -245,8 +246,10 @@ class Replay:
 
     def _gather(self) -> Crew:
         """A shard for each worker but the one that reads and decodes, each with its part of the memory."""
-        n = self.workers - 1
-        part = replace(self.limits, flows=max(self.limits.flows // n, 1), facts=max(self.limits.facts // n, 1), streams=max(self.limits.streams // n, 1))
+        n, whole = self.workers - 1, self.limits
+        # of outputs there are three, each smaller: fresh memory costs a shard's thread, the busiest, more than more calls cost that of the rows
+        part = replace(whole, flows=max(whole.flows // n, 1), facts=max(whole.facts // n, 1), streams=max(whole.streams // n, 1),
+                       exports=min(whole.exports, EXPORTS), transactions=min(whole.transactions, EXPORTS))
         self.shards += [Shard(self.rules, part, self.sinks, self.intake, self.resolutions, OUTPUTS, holders=self.holders) for _ in range(n)]
         for shard in self.shards[1:]:
             shard.identify(self.identity)

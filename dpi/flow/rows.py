@@ -17,6 +17,7 @@ from dpi.flow.texts import hex_texts, texts
 from dpi.jit import I64, U64, entry, kernel, records
 
 U2 = np.dtype("u2")
+ROOM = 1 << 14              # rows for which memory is taken at first: pages nobody writes to are never touched
 CONFIDENCES = ("", "guess", "port", "network", "dns", "fingerprint", "name", "payload")
 _TUNNEL_WORDS: list[str] = []
 
@@ -150,7 +151,7 @@ class Naming:
     def rows(self, count: int) -> Any:
         """Room for `count` rows, the same each time."""
         if len(self._rows) < count:
-            self._rows = records(count, ROW)
+            self._rows = records(max(count, ROOM), ROW)
         return self._rows[:count]
 
 
