@@ -8,7 +8,6 @@ import ctypes
 import hashlib
 import os
 import struct
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def linked(folder: Path, objects: Mapping[str, Path]) -> dict[str, int] | None:
         return None
     said = "\n".join(f"{label} {path.name}" for label, path in sorted(objects.items()))
     library = folder / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.so"
-    with contextlib.suppress(OSError, ValueError, AttributeError, subprocess.SubprocessError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         if not _whole(library) and not _link(library, objects):
             return None
         held = ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
@@ -50,6 +49,7 @@ def _whole(library: Path) -> bool:
 
 def _link(library: Path, objects: Mapping[str, Path]) -> bool:
     """Make the library; it appears whole or not at all."""
+    import subprocess
     from shutil import which
 
     linker = which("ld")
@@ -67,6 +67,8 @@ def _link(library: Path, objects: Mapping[str, Path]) -> bool:
             for old in sorted(library.parent.glob("*.so"), key=lambda one: one.stat().st_mtime)[:-KEPT]:
                 old.unlink()
         return done.returncode == 0
+    except subprocess.SubprocessError:
+        return False
     finally:
         for left in (part, names):
             left.unlink(missing_ok=True)
