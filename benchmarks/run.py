@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Runs, commit, in_turn, machine, once, ratio
+from benchmarks.measure import Runs, commit, in_turn, machine, once, ratio, read_anew
 
 ROOT = Path(__file__).resolve().parents[1]
 FULLSPAN = [sys.executable, "-m", "dpi.cli.main"]
@@ -35,8 +35,9 @@ def last_line(output: str) -> str:
     return next((line for line in reversed(output.splitlines()) if " packets in " in line), output.strip().splitlines()[-1] if output.strip() else "")
 
 
-def end_to_end(say: Paper, mix: str, times: int) -> None:
+def end_to_end(say: Paper, mix: str, times: int, as_found: bool) -> None:
     """Whole replays next to peers, pinned to one core, then on two."""
+    say("", f"{Path(mix).name}: " + ("in memory as it was found" if as_found else read_anew(mix)))
     with tempfile.TemporaryDirectory() as work:
         none = Runs("fullspan --store none", [*FULLSPAN, "replay", mix, "--store", "none"])
         peers = [none]
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--mix")
     parser.add_argument("--small")
     parser.add_argument("--small-few")
+    parser.add_argument("--as-found", action="store_true", help="take the mix as it lies in memory; else it is read anew from its disk first")
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--only", choices=("mix", "small", "start"))
     parser.add_argument("--name", default=datetime.date.today().isoformat())
@@ -119,7 +121,7 @@ def main() -> None:
             asked.mix = f"{tempfile.mkdtemp()}/workload.pcap"
             subprocess.run([sys.executable, "-m", "benchmarks.workload", asked.mix], check=True, cwd=ROOT)
             say("workload: one million packets out of pcaps/ (python -m benchmarks.workload)")
-        end_to_end(say, asked.mix, asked.times)
+        end_to_end(say, asked.mix, asked.times, asked.as_found)
     if asked.only in (None, "small") and asked.small and asked.small_few:
         small_packets(say, asked.small, asked.small_few, asked.times)
     if asked.only in (None, "start"):
