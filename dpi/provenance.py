@@ -12,6 +12,7 @@ import os
 import threading
 from typing import Any
 
+from dpi.asking import Asked
 from dpi.capture.trace import Trace, file_sha256
 
 HASHED = 256 << 20      # bytes up to which every file is hashed
@@ -25,17 +26,30 @@ class Provenance:
         self._hashes: dict[int, str] = {}           # of stored captures that had none, by capture id
         self._thread: threading.Thread | None = None
         self.unsure: list[str] = []                 # captures that could not be compared
-        wanted = always or trace.streamed or trace.size <= HASHED
-        if not wanted:
-            others = store.captures(trace.size)
-            wanted = bool(others) and not any(self._same_file(one) for one in others)
-        self._wanted = wanted
-        if wanted:
+        if surely := always or trace.streamed or trace.size <= HASHED:
             trace.hash_ahead()
-            nameless = [one for one in store.captures(trace.size) if not one.sha256 and not self._same_file(one) and unchanged(one)]
-            if nameless:
-                self._thread = threading.Thread(target=self._hash, args=(nameless,), name="sha256 of stored captures", daemon=True)
-                self._thread.start()
+        self._wanted = Asked(lambda: self._look(surely))
+
+    def _look(self, surely: bool) -> bool:
+        """Whether the capture's hash is wanted; what stored captures lack of theirs is computed."""
+        store, trace = self._store, self._trace
+        others = store.captures(trace.size)
+        if not surely and (not others or any(self._same_file(one) for one in others)):
+            return False
+        trace.hash_ahead()
+        nameless = [one for one in others if not one.sha256 and not self._same_file(one) and unchanged(one)]
+        if nameless:
+            self._thread = threading.Thread(target=self._hash, args=(nameless,), name="sha256 of stored captures", daemon=True)
+            self._thread.start()
+        return True
+
+    def complain(self) -> None:
+        """Raise what the store answered, where it has by now and it was an error."""
+        self._wanted.complain()
+
+    def settle(self) -> None:
+        """Wait until the store has answered, whatever that was."""
+        self._wanted.settle()
 
     def _same_file(self, one: Any) -> bool:
         """The same path, size and time: nothing was written there since."""
@@ -48,7 +62,7 @@ class Provenance:
 
     def sha256(self) -> str:
         """SHA-256 of the capture, '' where it was not needed."""
-        return self._trace.sha256() if self._wanted else ""
+        return self._trace.sha256() if self._wanted() else ""
 
     def same(self, own: int) -> list[int]:
         """Ids of the stored captures, but `own`, that are this one."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dpi.asking import Asked
 from dpi.batch import Batch, Coded, Sink
 from dpi.behind import Behind
 from dpi.capture.block import Block
@@ -107,7 +108,8 @@ class Replay:
 
     def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
         self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
-        self.watchman = watchman_of(settings, list(sinks), secret=self._secret)
+        # asked while all else is made ready: alerts are first made when rows are on their way to the store, which answers one after the other
+        self.watchman = watchman_of(settings, list(sinks), secret=Asked(self._secret)) if settings.detect.enabled else None
         if options.announcing is not None:
             options.announcing.start(self.watchman)
         self.sinks, self.options, self.report = [*sinks, *([self.watchman] if self.watchman is not None else [])], options, progress
@@ -138,6 +140,7 @@ class Replay:
         self._numbered = 0              # packets in the capture before
         self._told = dict.fromkeys(BESIDE, 0)
         self._short: dict[str, int] = {}        # Shard.shortages of all, as told in coverage
+        self._provenance: Provenance | None = None
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
@@ -194,7 +197,7 @@ class Replay:
         trace = open_trace(one)
         captured = Captured(trace.name, str(trace.path), trace.size, trace.modified_time)
         self.outcome.captures.append(captured)
-        provenance = self._known(captured, trace) if self.store is not None else None
+        self._provenance = provenance = self._known(captured, trace) if self.store is not None else None
         # flow numbers begin anew with every replay: the capture's number makes them unique in a store
         origin = Origin(trace.name, captured.capture_id, boot=captured.capture_id & 0xFFFFFF, interfaces=trace.interfaces)
         if self.watchman is not None:
@@ -219,6 +222,7 @@ class Replay:
             captured.link_types = [_LINKS.get(link, str(link)) for link in sorted(trace.link_types)]
             if provenance is not None:
                 self._keep(captured, trace, provenance)
+                provenance.settle()
             trace.close()
 
     def _alone(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
@@ -275,6 +279,8 @@ class Replay:
     def _tell(self, position: int, name: str) -> None:
         """Report the progress to whoever asked, and the minutes that are over."""
         self._hear(name)
+        if self._provenance is not None:
+            self._provenance.complain()
         if self.report is not None:
             row = self.intake.timeline.row
             self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), position

@@ -1,6 +1,7 @@
 """Which captures a store holds, and how one of them is taken out again."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -31,38 +32,47 @@ class Captures:
     def __init__(self, run: Run, modified: str = "toUnixTimestamp64Micro(modified_time)") -> None:
         """modified: SQL for modified_time in us."""
         self._run, self._modified = run, modified
-        self._known: dict[int, Stored] | None = None
-
-    def __len__(self) -> int:
-        return len(self._all())
+        self._known: dict[int, Stored] | None = None        # not asked for yet
+        self._noted: dict[int, Stored] = {}                 # meanwhile
+        self._lock = threading.Lock()
 
     def of_size(self, size: int) -> list[Stored]:
         """The captures of so many bytes."""
-        return [one for one in self._all().values() if one.size == size]
+        self._ask()
+        with self._lock:
+            return [one for one in (self._known or {}).values() if one.size == size]
 
     def forget(self, numbers: Iterable[int]) -> None:
         """These are about to go."""
-        known = self._all()
-        for number in numbers:
-            known.pop(number, None)
+        self._ask()
+        with self._lock:
+            for number in numbers:
+                (self._known or {}).pop(number, None)
 
-    def note(self, batch: Batch) -> None:
-        """Take up the rows of a batch of `captures`."""
-        known, columns = self._all(), batch.columns
-        for row in range(batch.count):
-            def value(name: str, nothing: Any, row: int = row) -> Any:
-                column: Any = columns.get(name)
-                return nothing if column is None else type(nothing)(column[row])
-            number = value("capture_id", 0)
-            known[number] = Stored(number, value("path", ""), value("size", 0), value("modified_time", 0), value("sha256", ""))
+    def note(self, batch: Batch) -> bool:
+        """Take up the rows of a batch of `captures`; whether one of them was known. The store is not asked for that: an id that it has is only written again by
+        whoever wrote it, or looked for it."""
+        columns, again = batch.columns, False
+        with self._lock:
+            known = self._noted if self._known is None else self._known
+            for row in range(batch.count):
+                def value(name: str, nothing: Any, row: int = row) -> Any:
+                    column: Any = columns.get(name)
+                    return nothing if column is None else type(nothing)(column[row])
+                number = value("capture_id", 0)
+                again |= number in known
+                known[number] = Stored(number, value("path", ""), value("size", 0), value("modified_time", 0), value("sha256", ""))
+        return again
 
-    def _all(self) -> dict[int, Stored]:
-        if self._known is None:
-            self._known = {}
-            for number, path, size, modified, sha256 in self._run(
-                    f"SELECT toString(capture_id), path, toString(size), {self._modified}, sha256 FROM captures FINAL"):
-                self._known[int(number)] = Stored(int(number), str(path), int(size), int(modified), str(sha256))
-        return self._known
+    def _ask(self) -> None:
+        """Have what the store had."""
+        if self._known is not None:
+            return
+        held = {int(number): Stored(int(number), str(path), int(size), int(modified), str(sha256)) for number, path, size, modified, sha256 in self._run(
+            f"SELECT toString(capture_id), path, toString(size), {self._modified}, sha256 FROM captures FINAL")}
+        with self._lock:
+            if self._known is None:
+                self._known = held | self._noted
 
 
 def has_begun(batch: Batch) -> bool:

@@ -119,9 +119,7 @@ class EmbeddedStore:
 
     def write(self, batch: Batch) -> None:
         if batch.table == "captures":
-            known = len(self._captures)
-            self._captures.note(batch)
-            self._rewritten |= len(self._captures) < known + batch.count
+            self._rewritten |= self._captures.note(batch)
             # no row of a capture is stored before the one that says its replay has begun, none after the one that says it has ended
             self._writer.write(batch, FIRST if has_begun(batch) else LAST)
         else:

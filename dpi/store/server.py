@@ -83,9 +83,7 @@ class ServerStore:
                 if self._packing.full:
                     self._send(False)
                 return
-            known = len(self._known)
-            self._known.note(batch)
-            self._rewritten |= len(self._known) < known + batch.count
+            self._rewritten |= self._known.note(batch)
             if has_begun(batch):
                 self._packing.add(batch)
                 self._send(True)
