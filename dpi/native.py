@@ -53,7 +53,7 @@ def _machine() -> str:
 class Known(NamedTuple):
     """What the index says of an entry's object."""
     key: str
-    sources: tuple[tuple[str, int, int], ...]       # path, time in ns, size
+    sources: frozenset[tuple[str, int, int]]        # path, time in ns, size
     calls: tuple[str, ...]                          # labels of the entries it calls
     seconds: float                                  # what compiling took
     size: int                                       # bytes of the object
@@ -71,6 +71,7 @@ class ObjectCache:
         self._engine: Any = None
         self._stub: Any = None
         self._stats: dict[str, tuple[int, int]] = {}
+        self._current: frozenset[tuple[str, int, int]] | None = None       # the sources of the index that are as they were
         self._loaded: dict[str, int] = {}
 
     # ---------------------------------------------------------------- the index
@@ -79,7 +80,7 @@ class ObjectCache:
         try:
             said = json.loads(self._index.read_bytes())
             sources = [(path, stamp, size) for path, stamp, size in said["sources"]]
-            return {label: Known(key, tuple(sources[i] for i in places), tuple(calls), seconds, size)
+            return {label: Known(key, frozenset(map(sources.__getitem__, places)), tuple(calls), seconds, size)
                     for label, (key, places, calls, seconds, size) in said["entries"].items()}
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return {}
@@ -122,10 +123,20 @@ class ObjectCache:
     def find(self, label: str) -> Known | None:
         """The entry's object of the sources as they are, None where there is none. Its module is imported only where the index does not know."""
         known = self._known.get(label)
-        with contextlib.suppress(OSError):
-            if known and all(self._stat(path) == (stamp, size) for path, stamp, size in known.sources) and self._object(known.key).exists():
-                return known
+        if known and known.sources <= self._unchanged() and self._object(known.key).exists():
+            return known
         return self._look_up(label)
+
+    def _unchanged(self) -> frozenset[tuple[str, int, int]]:
+        """The sources of the index that are as they were: many entries have the same."""
+        if self._current is None:
+            self._current = frozenset(one for one in frozenset().union(*(known.sources for known in self._known.values())) if self._is(*one))
+        return self._current
+
+    def _is(self, path: str, stamp: int, size: int) -> bool:
+        with contextlib.suppress(OSError):
+            return self._stat(path) == (stamp, size)
+        return False
 
     def _look_up(self, label: str) -> Known | None:
         """Find the object by the content of the sources, and let the index know of it."""
@@ -133,7 +144,7 @@ class ObjectCache:
 
         try:
             # before reading them: what changes meanwhile is seen the next time
-            sources = tuple((str(path), *self._stat(str(path))) for path in dependencies(by_label(label).__module__).watched)
+            sources = frozenset((str(path), *self._stat(str(path))) for path in dependencies(by_label(label).__module__).watched)
             name = key(label)
             said = json.loads(self._object(name).with_suffix(".json").read_bytes())
             known = Known(name, sources, tuple(said["calls"]), float(said["seconds"]), int(said["size"]))
@@ -142,6 +153,7 @@ class ObjectCache:
         if not self._object(name).exists():
             return None
         self._known[label] = known
+        self._current = None
         self._changed = True
         return known
 

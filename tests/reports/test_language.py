@@ -1,10 +1,12 @@
 """Both languages say everything, with the same values."""
 from __future__ import annotations
 
+import marshal
 import re
 import string
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,18 @@ def test_nothing_heavy_is_imported_for_the_commands() -> None:
     code = "import sys, dpi.cli.replay, dpi.cli.report, dpi.cli.flow; print([m for m in ('rich', 'jinja2', 'chdb', 'numba', 'pyarrow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     assert done.stdout.strip() == "[]"
+
+
+def test_what_was_read_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FULLSPAN_CACHE", str(tmp_path))
+    read = catalogue.__wrapped__
+    words = read("zh")
+    kept = next(tmp_path.glob("words-zh-*.bin"))
+    monkeypatch.setattr(tomllib, "load", lambda file: {})
+    assert read("zh") == words
+    whole = kept.read_bytes()
+    for damaged in (b"", whole[:100], b"\xff" * 50, marshal.dumps((("elsewhere", 1, 2), {"a": "b"}))):
+        kept.write_bytes(damaged)
+        assert read("zh") == {}                 # read anew, as `load` does it here
+    kept.write_bytes(whole)
+    assert read("zh") == words

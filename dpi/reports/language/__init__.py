@@ -1,10 +1,15 @@
 """The words and number formats of a report, in English and Simplified Chinese. One TOML catalogue a language; both hold the same keys."""
 from __future__ import annotations
 
-import tomllib
+import contextlib
+import marshal
+import os
+import sys
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
+
+from dpi.cache import cache_directory
 
 LANGUAGES = ("en", "zh")
 _DECIMAL = (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12), ("P", 10**15))
@@ -12,9 +17,25 @@ _DECIMAL = (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12), ("
 
 @cache
 def catalogue(language: str) -> dict[str, str]:
-    """Every sentence of a language under its dotted key."""
-    with (Path(__file__).parent / f"{language}.toml").open("rb") as file:
-        return {f"{section}.{key}": words for section, entries in tomllib.load(file).items() for key, words in entries.items()}
+    """Every sentence of a language under its dotted key. Kept as it was read last: reading TOML takes longer than printing a summary."""
+    source = Path(__file__).parent / f"{language}.toml"
+    about = os.stat(source)
+    origin = (str(source), about.st_ctime_ns, about.st_size)
+    kept = cache_directory() / f"words-{language}-{sys.implementation.cache_tag}.bin"
+    with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
+        of, words = marshal.loads(kept.read_bytes())
+        if of == origin:
+            return dict(words)
+    import tomllib
+
+    with source.open("rb") as file:
+        words = {f"{section}.{key}": text for section, entries in tomllib.load(file).items() for key, text in entries.items()}
+    with contextlib.suppress(OSError):          # a cache that can't be written costs time, never a result
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_name(f"{kept.name}.{os.getpid()}")
+        part.write_bytes(marshal.dumps((origin, words)))
+        part.replace(kept)
+    return words
 
 
 def plain(value: float, digits: int = 1) -> str:
