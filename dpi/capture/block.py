@@ -13,7 +13,7 @@ from dpi.jit import Entry
 LARGEST_CAPTURED = 262144
 
 _SETS = 64          # of arguments that a Bound keeps
-SCOUTS = 16         # of a walk over pcap records, see dpi/capture/scout.py
+SCOUTS = 24         # of a walk over pcap records, see dpi/capture/scout.py
 
 # Why a walk stopped: WALK.status
 FULL = 0            # no room for another frame
@@ -43,7 +43,7 @@ WALK = np.dtype((np.record, [
     # pcap: of each of dpi/capture/scout.py where it began, where it stands, how many records it has found
     ("starts", "u8", (SCOUTS,)), ("scouts", "u8", (SCOUTS,)), ("found", "u8", (SCOUTS,)),
 ]))
-assert WALK.itemsize == 464, WALK.itemsize
+assert WALK.itemsize == 656, WALK.itemsize
 
 # The first fields as words of `Walker.words`: a record's attributes are slow to read from Python
 POSITION, END, START, NUMBER, NEED, STATUS = range(6)
