@@ -21,8 +21,9 @@ HASHED = 256 << 20      # bytes up to which every file is hashed
 class Provenance:
     """What is known of one capture that is being replayed into a store."""
 
-    def __init__(self, store: Any, trace: Trace, always: bool = False) -> None:
-        self._store, self._trace = store, trace
+    def __init__(self, store: Any, trace: Trace, own: int, always: bool = False) -> None:
+        """own: the number of this replay of it, which the store may know by now. always: it is hashed whatever the store has."""
+        self._store, self._trace, self._own = store, trace, own
         self._hashes: dict[int, str] = {}           # of stored captures that had none, by capture id
         self._thread: threading.Thread | None = None
         self.unsure: list[str] = []                 # captures that could not be compared
@@ -32,8 +33,7 @@ class Provenance:
 
     def _look(self, surely: bool) -> bool:
         """Whether the capture's hash is wanted; what stored captures lack of theirs is computed."""
-        store, trace = self._store, self._trace
-        others = store.captures(trace.size)
+        trace, others = self._trace, self._others()
         if not surely and (not others or any(self._same_file(one) for one in others)):
             return False
         trace.hash_ahead()
@@ -42,6 +42,10 @@ class Provenance:
             self._thread = threading.Thread(target=self._hash, args=(nameless,), name="sha256 of stored captures", daemon=True)
             self._thread.start()
         return True
+
+    def _others(self) -> list[Any]:
+        """Stored captures of its size."""
+        return [one for one in self._store.captures(self._trace.size) if one.capture_id != self._own]
 
     def complain(self) -> None:
         """Raise what the store answered, where it has by now and it was an error."""
@@ -64,15 +68,13 @@ class Provenance:
         """SHA-256 of the capture, '' where it was not needed."""
         return self._trace.sha256() if self._wanted() else ""
 
-    def same(self, own: int) -> list[int]:
-        """Ids of the stored captures, but `own`, that are this one."""
+    def same(self) -> list[int]:
+        """Ids of the stored captures that are this one, replayed before."""
         sha256 = self.sha256()
         if self._thread is not None:
             self._thread.join()
         found = []
-        for one in self._store.captures(self._trace.size):
-            if one.capture_id == own:
-                continue
+        for one in self._others():
             theirs = one.sha256 or self._hashes.get(one.capture_id, "")
             if sha256 and theirs:
                 same = sha256 == theirs

@@ -300,7 +300,7 @@ class Replay:
         from dpi.store.captures import UNFINISHED
 
         captured.capture_id, captured.damage = new_capture_id(), UNFINISHED
-        provenance = Provenance(self.store, trace, self.options.sha256)
+        provenance = Provenance(self.store, trace, captured.capture_id, self.options.sha256)
         self._write_capture(captured)
         return provenance
 
@@ -325,7 +325,7 @@ class Replay:
         if trace.finished:
             captured.sha256 = provenance.sha256()
             if not self.options.append:
-                self._replace(captured, provenance.same(captured.capture_id))
+                self._replace(captured, provenance.same())
                 for path in provenance.unsure:
                     print(f"fullspan: {captured.name}: nobody can tell whether it is {path}, which has its size but no hash and is gone or changed: "
                           "both are kept", file=sys.stderr, flush=True)

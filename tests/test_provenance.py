@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +92,27 @@ def test_a_small_file_is_known_by_its_hash_wherever_it_is(store: Store, tmp_path
     assert len(kept(store)) == 3
     told = store.query("SELECT toUnixTimestamp64Micro(modified_time), size FROM captures WHERE path = {p:String} ORDER BY capture_id DESC", {"p": str(other)})
     assert told.rows[0] == (0, other.stat().st_size)
+
+
+def test_a_store_that_answers_late_has_the_capture_itself(store: Store, tmp_path: Path, large: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own row, which says that its replay has begun, is no earlier replay of it: another file of the size makes its hash wanted all the same."""
+    replay(store, capture(tmp_path / "a.pcap"))
+    written, usual, begun = threading.Event(), type(store).captures, type(store).write
+
+    def late(self: Any, size: int) -> Any:
+        assert written.wait(30)
+        return usual(self, size)
+
+    def write(self: Any, batch: Any) -> None:
+        begun(self, batch)
+        if batch.table == "captures":
+            written.set()
+
+    monkeypatch.setattr(type(store), "captures", late)
+    monkeypatch.setattr(type(store), "write", write)
+    same = capture(tmp_path / "b.pcap")
+    replay(store, same)
+    assert kept(store) == [("b.pcap", sha256(same))]
 
 
 def test_a_large_file_alone_of_its_size_is_not_hashed(store: Store, tmp_path: Path, large: None, hashed: list[int]) -> None:

@@ -39,14 +39,14 @@ def like_record(data: Any, at: Any, end: Any, swapped: Any) -> Any:
 
 
 @kernel
-def search(data: Any, at: Any, end: Any, header: Any, hours: Any, swapped: Any) -> Any:
-    """The first place from `at` on where a record seems to begin and another one behind it; 0 where there is none near.
+def search(data: Any, at: Any, reach: Any, end: Any, header: Any, hours: Any, swapped: Any) -> Any:
+    """The first of the `reach` bytes from `at` on where a record seems to begin and another one behind it; 0 where there is none.
 
     hours: the upper half of the seconds a record should bear (it changes every 18 hours).
     """
     place = _0 if swapped else _3           # of the highest byte of the seconds
     highest = np.int64(hours >> _8)
-    stop = min(at + np.uint64(SEARCHED), end - _16)
+    stop = min(at + reach, end - _16)
     while at + _3 + _16 <= stop:
         found = np.uint64(place16(data, np.int64(at + place), highest))
         at += found
@@ -90,6 +90,7 @@ def scout(data: Any, state: Any, frames: Any, room: Any, spare: Any) -> Any:
     if stretch < np.uint64(SHORTEST):
         return 0
     step = stretch // np.uint64(SCOUTS)
+    reach = min(step, np.uint64(SEARCHED))
     most = np.uint64(spare.size // SCOUTS)
     hours = word16(data, position + (_0 if swapped else _2), swapped)
     starts, places, found = state.starts, state.scouts, state.found
@@ -98,7 +99,7 @@ def scout(data: Any, state: Any, frames: Any, room: Any, spare: Any) -> Any:
             prefetch(data, position + np.uint64(k) * step + np.uint64(line) * _LINE)
     walking = np.uint64(0)                  # a bit for each that goes on
     for k in range(SCOUTS):
-        starts[k] = search(data, position + np.uint64(k) * step, end, header, hours, swapped) if k else position
+        starts[k] = search(data, position + np.uint64(k) * step, reach, end, header, hours, swapped) if k else position
         places[k] = starts[k]
         found[k] = 0
         if starts[k] != _0:

@@ -298,6 +298,8 @@ def close_slots(place: Any, moment: Any, worlds: Any) -> Any:
 @kernel
 def forget_one(w: Any, place: Any) -> Any:
     """Empty a place, and give its entry back."""
+    if tags_of(w)[place] == 0:
+        return 0
     head = head_of(w)[0]
     number = number_at(w, place)
     give_back(w, number)

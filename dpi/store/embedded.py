@@ -71,6 +71,8 @@ class EmbeddedStore:
             self._prepare()
         if self._unopened is not None:
             raise UserError(self._unopened.what, self._unopened.where, self._unopened.mend)
+        if not self._open:                  # a closed connection that is asked ends the process
+            raise UserError("the store is closed", str(self._path))
         if self._connection.ended and self._merging:
             with self._lock:
                 if self._connection.ended:

@@ -21,18 +21,19 @@ def catalogue(language: str) -> dict[str, str]:
     source = Path(__file__).parent / f"{language}.toml"
     about = os.stat(source)
     origin = (str(source), about.st_ctime_ns, about.st_size)
-    kept = cache_directory() / f"words-{language}-{sys.implementation.cache_tag}.bin"
-    with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
-        of, words = marshal.loads(kept.read_bytes())
+    name = f"words-{language}-{sys.implementation.cache_tag}.bin"
+    with contextlib.suppress(OSError, RuntimeError, ValueError, EOFError, TypeError):      # RuntimeError: the user has no directory
+        of, words = marshal.loads((cache_directory() / name).read_bytes())
         if of == origin:
             return dict(words)
     import tomllib
 
     with source.open("rb") as file:
         words = {f"{section}.{key}": text for section, entries in tomllib.load(file).items() for key, text in entries.items()}
-    with contextlib.suppress(OSError):          # a cache that can't be written costs time, never a result
+    with contextlib.suppress(OSError, RuntimeError):        # a cache that can't be written costs time, never a result
+        kept = cache_directory() / name
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_name(f"{kept.name}.{os.getpid()}")
+        part = kept.with_name(f"{name}.{os.getpid()}")
         part.write_bytes(marshal.dumps((origin, words)))
         part.replace(kept)
     return words
