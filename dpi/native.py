@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dpi.cache import cache_directory
+from dpi.cache import cache_directory, keep
 from dpi.jit import BUILD, ENTRIES, Entry
 from dpi.linking import UNTAKEN, linked
 
@@ -93,17 +93,8 @@ class ObjectCache:
         places: dict[tuple[str, int, int], int] = {}
         entries = {label: (one.key, [places.setdefault(source, len(places)) for source in one.sources], one.calls, round(one.seconds, 2), one.size)
                    for label, one in self._known.items()}
-        self._write(self._index, json.dumps({"sources": list(places), "entries": entries}).encode())
+        keep(self._index, json.dumps({"sources": list(places), "entries": entries}).encode())
         self._changed = False
-
-    def _write(self, path: Path, data: bytes) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{path.name}.{os.getpid()}")
-            part.write_bytes(data)
-            part.replace(path)
-        except OSError:
-            pass    # a cache that cannot be written costs time, never a result
 
     def writable(self) -> bool:
         """Whether objects can be kept, so that another process may compile them."""
@@ -168,9 +159,9 @@ class ObjectCache:
         entry = by_label(label)
         name, started = key(label), time.process_time()
         code, calls = compile_entry(entry)
-        self._write(self._object(name), code)
+        keep(self._object(name), code)
         said = {"calls": calls, "seconds": time.process_time() - started, "size": len(code)}
-        self._write(self._object(name).with_suffix(".json"), json.dumps(said).encode())
+        keep(self._object(name).with_suffix(".json"), json.dumps(said).encode())
         return code, calls
 
     def cost(self, labels: Sequence[str]) -> float:

@@ -5,6 +5,7 @@ files and of the sources involved: a warm start reads one file. What a stanza ma
 """
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from dpi.cache import cache_directory
+from dpi.cache import cache_directory, keep
 from dpi.classify.verdict import CONFIDENCE, WORDS
 from dpi.dataclass import dataclass
 from dpi.errors import UserError
@@ -288,18 +289,13 @@ def _dtypes() -> dict[str, np.dtype[Any]]:
 
 
 def _write(path: Path, lists: dict[str, list[str]], arrays: dict[str, Any]) -> None:
-    """Keep what was compiled. A cache that can't be written costs time, never a result."""
+    """Keep what was compiled, and let go of what is old."""
     shape = [(name, array.dtype.str if array.dtype.names is None else "", int(array.size)) for name, array in arrays.items()]
     head = json.dumps({"lists": lists, "arrays": shape}).encode() + b"\n"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}")
-        part.write_bytes(_MAGIC + len(head).to_bytes(8, "little") + head + b"".join(array.tobytes() for array in arrays.values()))
-        part.replace(path)
+    keep(path, _MAGIC + len(head).to_bytes(8, "little") + head + b"".join(array.tobytes() for array in arrays.values()))
+    with contextlib.suppress(OSError):
         for old in sorted(path.parent.glob("rules-*.bin"), key=lambda one: -one.stat().st_mtime_ns)[_KEPT:]:
             old.unlink(missing_ok=True)
-    except OSError:
-        pass
 
 
 def _read(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]] | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
-from dpi.cache import cache_directory
+from dpi.cache import cache_directory, keep
 
 LANGUAGES = ("en", "zh")
 _DECIMAL = (("", 1), ("k", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12), ("P", 10**15))
@@ -30,12 +30,8 @@ def catalogue(language: str) -> dict[str, str]:
 
     with source.open("rb") as file:
         words = {f"{section}.{key}": text for section, entries in tomllib.load(file).items() for key, text in entries.items()}
-    with contextlib.suppress(OSError, RuntimeError):        # a cache that can't be written costs time, never a result
-        kept = cache_directory() / name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_name(f"{name}.{os.getpid()}")
-        part.write_bytes(marshal.dumps((origin, words)))
-        part.replace(kept)
+    with contextlib.suppress(RuntimeError):
+        keep(cache_directory() / name, marshal.dumps((origin, words)))
     return words
 
 
