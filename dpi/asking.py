@@ -1,4 +1,4 @@
-"""What a store is asked for while packets are read already: an engine that is being opened would be waited for else."""
+"""What is asked for while packets are read already: an engine that is being opened, or the hash of a file, would be waited for else."""
 from __future__ import annotations
 
 import threading

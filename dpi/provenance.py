@@ -9,7 +9,6 @@ A hash of a large file takes as long as all the rest of a replay. It is computed
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 from dpi.asking import Asked
@@ -24,8 +23,7 @@ class Provenance:
     def __init__(self, store: Any, trace: Trace, own: int, always: bool = False) -> None:
         """own: the number of this replay of it, which the store may know by now. always: it is hashed whatever the store has."""
         self._store, self._trace, self._own = store, trace, own
-        self._hashes: dict[int, str] = {}           # of stored captures that had none, by capture id
-        self._thread: threading.Thread | None = None
+        self._hashes: Asked[dict[int, str]] | None = None       # of stored captures that had none, by capture id
         self.unsure: list[str] = []                 # captures that could not be compared
         if surely := always or trace.streamed or trace.size <= HASHED:
             trace.hash_ahead()
@@ -39,8 +37,7 @@ class Provenance:
         trace.hash_ahead()
         nameless = [one for one in others if not one.sha256 and not self._same_file(one) and unchanged(one)]
         if nameless:
-            self._thread = threading.Thread(target=self._hash, args=(nameless,), name="sha256 of stored captures", daemon=True)
-            self._thread.start()
+            self._hashes = Asked(lambda: {one.capture_id: file_sha256(one.path, lambda: not trace.closed) for one in nameless})
         return True
 
     def _others(self) -> list[Any]:
@@ -60,10 +57,6 @@ class Provenance:
         trace = self._trace
         return bool(trace.modified_time) and (one.path, one.size, one.modified_time) == (str(trace.path), trace.size, trace.modified_time)
 
-    def _hash(self, captures: list[Any]) -> None:
-        for one in captures:
-            self._hashes[one.capture_id] = file_sha256(one.path, lambda: not self._trace.closed)
-
     def sha256(self) -> str:
         """SHA-256 of the capture, '' where it was not needed."""
         return self._trace.sha256() if self._wanted() else ""
@@ -71,11 +64,10 @@ class Provenance:
     def same(self) -> list[int]:
         """Ids of the stored captures that are this one, replayed before."""
         sha256 = self.sha256()
-        if self._thread is not None:
-            self._thread.join()
+        hashes = self._hashes() if self._hashes is not None else {}
         found = []
         for one in self._others():
-            theirs = one.sha256 or self._hashes.get(one.capture_id, "")
+            theirs = one.sha256 or hashes.get(one.capture_id, "")
             if sha256 and theirs:
                 same = sha256 == theirs
             else:

@@ -109,7 +109,7 @@ class Replay:
     def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
         self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
         # asked while all else is made ready: alerts are first made when rows are on their way to the store, which answers one after the other
-        self.watchman = watchman_of(settings, list(sinks), secret=Asked(self._secret)) if settings.detect.enabled else None
+        self.watchman = watchman_of(settings, list(sinks), secret=Asked(self._secret))
         if options.announcing is not None:
             options.announcing.start(self.watchman)
         self.sinks, self.options, self.report = [*sinks, *([self.watchman] if self.watchman is not None else [])], options, progress
