@@ -115,7 +115,7 @@ def main() -> None:
     asked = parser.parse_args()
     say = Paper()
     say(f"date {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, commit {commit()}", machine(), "command: python -m benchmarks.run " + " ".join(
-        f"{key} {Path(str(value)).name}" for key, value in (("--mix", asked.mix), ("--small", asked.small), ("--small-few", asked.small_few)) if value))
+        Path(word).name for word in sys.argv[1:]))
     if asked.only in (None, "mix"):
         if not asked.mix:
             asked.mix = f"{tempfile.mkdtemp()}/workload.pcap"

@@ -21,7 +21,7 @@ import dpi.crew
 import dpi.replaying
 from dpi.batch import Batch
 from dpi.behind import EVERYTHING, Behind
-from dpi.output import Limits
+from dpi.output import Limits, Output
 from dpi.replaying import Progress, ReplayOptions, limits, run
 from dpi.shard import Shard
 from tests.golden.rows import PCAPS, Kept, golden
@@ -45,6 +45,12 @@ def rows(captures: list[Path], workers: int, **options: Any) -> tuple[list[str],
     kept = Kept()
     outcome = run([str(one) for one in captures], sinks=[kept], options=ReplayOptions(workers=workers, **options))
     return golden(kept), outcome
+
+
+@pytest.mark.parametrize("room", [{"exports": 1000}, {"transactions": 4000}])
+def test_an_output_without_room_for_a_batch_is_refused(room: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="a batch may export 1024, 4096"):
+        Output(Limits(**room))
 
 
 @pytest.mark.parametrize("workers", [2, 3, 5])

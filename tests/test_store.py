@@ -283,6 +283,13 @@ def test_reading_only_allows_no_change(tmp_path: Path) -> None:
         reader.close()
 
 
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    one = open_store(f"chdb://{tmp_path}/store")
+    one.close()
+    with pytest.raises(UserError, match="the store is closed"):
+        one.query("SELECT 1")
+
+
 def test_a_held_store_is_told(store: Store) -> None:
     code = f"from dpi.cli.main import run; import sys; sys.exit(run(['query', '--store', {store.url!r}]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -57,6 +57,18 @@ def entries(made: Watchman) -> Any:
     return made._counting.arrays["entries"].view(np.ndarray)[(tags[tags != 0] & NUMBER).astype(np.int64)]
 
 
+def test_entries_fill_from_the_front_and_are_used_again() -> None:
+    one = watchman([rule(key=CLIENT)], keys=ROOMY)
+    for slot in range(3):
+        one.write(batch([row(f"10.0.{host >> 8}.{host & 255}", HOSTS[3], at=10 * slot) for host in range(500)]))
+        head = one._counting.head
+        assert (int(head["used"]), int(head["high_entry"])) == (500, 500) and len({int(entry["low"]) for entry in entries(one)}) == 500
+        for _ in one._counting.close(1 << 62):
+            pass
+        one._counting.begin()
+        assert int(head["used"]) == 0
+
+
 @settings(max_examples=40 if BUILD == "on" else 15, deadline=None)
 @given(ROWS)
 def test_the_facts_of_a_row_are_those_of_the_twin(rows: list[dict[str, Any]]) -> None:
