@@ -135,7 +135,7 @@ def replay(path: str | PathLike[str] | Sequence[str | PathLike[str]], *, store: 
     paths = [path] if isinstance(path, str | PathLike) else list(path)
     asked = ReplayOptions(rules=rules, **options)
     rows, summary = Rows(), Summary()
-    kept = open_store(store) if store and store != "none" else None
+    kept = open_store(store, replaying=True) if store and store != "none" else None
     try:
         outcome = run([fspath(one) for one in paths], sinks=[rows, summary, *([kept] if kept else [])], options=asked)
     finally:

@@ -138,7 +138,7 @@ def _open_ahead(url: str) -> Any:
     if where.scheme == "chdb" and held(where.path):
         click.echo(f"fullspan: waiting for the process that holds {where.path}", err=True)
         wait(where.path, _ORPHAN)
-    return open_ahead(url, always=True)
+    return open_ahead(url, merging=True)
 
 
 def _deliver(url: str, asked: Any, ahead: Any) -> tuple[Any, Any, Any]:

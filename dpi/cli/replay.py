@@ -62,7 +62,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
     gc.set_threshold(_ALLOCATIONS)
     summary = Summary()
     started = time.perf_counter()
-    store = open_store(store_url, ahead=ahead)
+    store = open_store(store_url, ahead=ahead, replaying=True)
     if announcing is not None and store.url != "none":
         from dpi.store import alerts
 

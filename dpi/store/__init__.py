@@ -201,22 +201,25 @@ def _server(url: str, parts: SplitResult, port: int) -> Address:
                    database=database, replicated=path, replica=options.get("replica", "{replica}"), timeout=timeout)
 
 
-def open_ahead(url: str, always: bool = False) -> Engine | None:
+def open_ahead(url: str, merging: bool = False) -> Engine | None:
     """Begin to open (and to make) the store in a process beside this one, for `open_store`; None where that is of no use, or too late: a process
-    that has threads can't be forked. always: on a single core as well. Raises UserError for what can be told already."""
+    that has threads can't be forked. merging: for rows that come day and night, on a single core as well; else for a replay. Raises UserError for what
+    can be told already."""
     where = address(url)
-    if where.scheme != "chdb" or len(os.sched_getaffinity(0)) < 2 and not always or threading.active_count() > 1 or "chdb._chdb" in sys.modules:
+    if where.scheme != "chdb" or len(os.sched_getaffinity(0)) < 2 and not merging or threading.active_count() > 1 or "chdb._chdb" in sys.modules:
         return None
+    from dpi.store.blank import REPLAYED
     from dpi.store.directory import check
     from dpi.store.engine import Beside
 
     check(where.path, create=True)
-    return Beside(where.path, where.database == "default")
+    return Beside(where.path, "" if merging or where.database != "default" else REPLAYED)
 
 
-def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None, merging: bool = False) -> Store:
+def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None, merging: bool = False,
+               replaying: bool = False) -> Store:
     """Open the store, made and brought up to date where needed. ahead: what `open_ahead` gave. merging: rows will come day and night, so parts are
-    merged while they do.
+    merged while they do. replaying: a replay opens it, and a new embedded store has only what replays write until it is asked for more.
 
     create=False refuses a chdb path, or a database on a server, that does not exist; readonly=True lets `query` read only (what a person typed). Where
     one of them says that it is for reading, a path held by a process that answers others (dpi.store.answering) is read over HTTP from that one.
@@ -235,7 +238,7 @@ def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = Fals
         return read
     from dpi.store.embedded import EmbeddedStore
 
-    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly, ahead=ahead, merging=merging)
+    opened: Store = EmbeddedStore(url or DEFAULT, where, create=create, readonly=readonly, ahead=ahead, merging=merging, replaying=replaying)
     return opened
 
 

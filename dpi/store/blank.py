@@ -9,16 +9,17 @@ from pathlib import Path
 from dpi.cache import cache_directory
 from dpi.store import tables
 
+REPLAYED, WHOLE = "replayed", "whole"       # with the tables that replays write; with all that a store has to which rows don't come day and night
 _LEFT_OUT = {"status", "tmp", "metadata_dropped"}       # of the process that has it open
 
 
 class Blank:
     """The kept copy for one engine and one schema."""
 
-    def __init__(self, engine: str) -> None:
-        """engine: path of the engine's library; another one keeps another copy."""
+    def __init__(self, engine: str, which: str) -> None:
+        """engine: path of the engine's library; another one keeps another copy. which: REPLAYED or WHOLE."""
         about = os.stat(engine)
-        key = hashlib.sha256(f"{tables.digest(live=False)} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"{tables.digest(live=False, whole=which == WHOLE)} {about.st_size} {about.st_mtime_ns}".encode()).hexdigest()[:16]
         self._file = cache_directory() / "stores" / f"{key}.json"
 
     def copy(self, path: Path) -> bool:

@@ -12,7 +12,7 @@ from dpi.batch import Batch
 from dpi.errors import UserError
 from dpi.store import Address, Away, Result, Store, rollups, tables
 from dpi.store.answers import result, told
-from dpi.store.blank import Blank
+from dpi.store.blank import REPLAYED, WHOLE, Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
 from dpi.store.directory import check, held, in_use
 from dpi.store.engine import EMPTY, ENDED, OLD, Beside, Engine, Here, Reader
@@ -40,23 +40,25 @@ class EmbeddedStore:
     kernels = KERNELS
 
     def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None,
-                 merging: bool = False) -> None:
+                 merging: bool = False, replaying: bool = False) -> None:
         self.url = url
         self._path = where.path
         self._lock = threading.RLock()
         self._merging, self._doubtful = merging, False
+        self._whole = not replaying         # has all tables, not what replays write alone
         self._writing = merging             # in a replay merging waits for the end, see _begin
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
         self._rewritten = False             # a row of `captures` was written a second time
-        self._keep, self._readonly, self._where = where.database == "default", readonly, where
+        self._blank = "" if where.database != "default" or merging else REPLAYED if replaying else WHOLE
+        self._readonly, self._where = readonly, where
         self._new = self._ready = False
         self._unopened: UserError | None = None     # why it did not open: it is not tried again
         self._writer = Writer(self._insert)
         if ahead is None and str(where.path) not in _OPEN:
             check(where.path, create)
         try:
-            self._connection: Engine = ahead or Here(where.path, self._keep)
+            self._connection: Engine = ahead or Here(where.path, self._blank)
         except Exception as error:
             raise self._refused(error) from None
         self._open = True
@@ -82,7 +84,7 @@ class EmbeddedStore:
     def _restart(self, why: str) -> None:
         """Another process for the engine. Raises Away where the store does not open now: it is tried again with the next statement."""
         self._connection.close()            # it is waited for: with it goes its lock of the directory
-        fresh = Beside(self._path, self._keep, fork=False)
+        fresh = Beside(self._path, self._blank, fork=False)
         try:
             fresh.query("SELECT 1" if self._where.database == "default" else f"USE {self._where.database}", "Null")
         except RuntimeError as error:
@@ -107,15 +109,29 @@ class EmbeddedStore:
                 if self._where.database != "default":
                     self._run(f"CREATE DATABASE IF NOT EXISTS {self._where.database}")
                     self._run(f"USE {self._where.database}")
-                tables.prepare(lambda sql: self._run(sql).rows, str(self._path), live=self._merging)
-                if begun == EMPTY and self._keep and not self._merging and (library := location()) is not None:
-                    Blank(str(library)).keep(self._path)
+                self._prepare_tables()
+                if begun == EMPTY and self._blank and (library := location()) is not None:
+                    Blank(str(library), self._blank).keep(self._path)
                 if self._readonly:
                     self._run("SET readonly = 2")
             except BaseException as error:
                 self._let_go()
                 self._unopened = self._told(error)
                 raise
+
+    def _prepare_tables(self) -> None:
+        tables.prepare(lambda sql: self._run(sql).rows, str(self._path), live=self._merging, whole=self._whole)
+
+    def _ask(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
+        """An answer. RuntimeError where the engine refuses. Has the store made whole where a table is asked for that replays don't write."""
+        try:
+            return self._engine.query(sql, form, params)
+        except RuntimeError as error:
+            if self._whole or "UNKNOWN_TABLE" not in str(error):
+                raise
+        self._whole = True
+        self._prepare_tables()
+        return self._engine.query(sql, form, params)
 
     # ---- writing
 
@@ -146,8 +162,8 @@ class EmbeddedStore:
                 self._begin()
             try:
                 # chDB's own streaming insert reports success where the disk is full; reading a file in memory does not
-                self._engine.query(f"INSERT INTO {spool.table} ({', '.join(spool.columns)}) FROM INFILE '{self._engine.file(spool.file)}' "
-                                   "SETTINGS deduplicate_insert = 'disable' FORMAT Native", "Null")
+                self._ask(f"INSERT INTO {spool.table} ({', '.join(spool.columns)}) FROM INFILE '{self._engine.file(spool.file)}' "
+                          "SETTINGS deduplicate_insert = 'disable' FORMAT Native", "Null")
             except Exception as error:
                 raise self._told(error) from None
 
@@ -177,7 +193,7 @@ class EmbeddedStore:
 
     def _send(self, parcel: Parcel, file: int) -> None:
         """Insert a parcel whose block is in an open file. Sent a second time it is known by its token, and each rollup knows by itself whether it has it."""
-        self._engine.query(f"INSERT INTO {parcel.table} ({', '.join(parcel.names)}) FROM INFILE '{self._engine.file(file)}' "
+        self._ask(f"INSERT INTO {parcel.table} ({', '.join(parcel.names)}) FROM INFILE '{self._engine.file(file)}' "
                            f"SETTINGS deduplicate_insert = 'enable', insert_deduplication_token = '{parcel.token}', "
                            "deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native", "Null")
 
@@ -199,7 +215,7 @@ class EmbeddedStore:
         """Run one statement and read its rows."""
         with self._lock:
             try:
-                text = self._engine.query(sql, "JSONCompact", params)
+                text = self._ask(sql, "JSONCompact", params)
             except Exception as error:
                 raise self._told(error, sql) from None
         return result(text)
@@ -212,7 +228,7 @@ class EmbeddedStore:
 
         with self._lock:
             try:
-                data = self._engine.query(sql, "ArrowStream", params)
+                data = self._ask(sql, "ArrowStream", params)
             except Exception as error:
                 raise self._told(error, sql) from None
         return pyarrow.ipc.open_stream(data).read_all() if data else pyarrow.table({})

@@ -76,11 +76,11 @@ class Engine(Protocol):
         """Let go of the directory."""
 
 
-def open_directory(path: Path, keep: bool) -> tuple[Any, str]:
-    """A connection, and what the directory was. keep: an empty one may be filled with the kept copy."""
+def open_directory(path: Path, blank: str) -> tuple[Any, str]:
+    """A connection, and what the directory was. blank: which kept copy an empty one may be filled with, '' none (dpi.store.blank)."""
     library, begun = location(), OLD
     if not any(path.iterdir()):
-        begun = COPIED if keep and library is not None and Blank(str(library)).copy(path) else EMPTY
+        begun = COPIED if blank and library is not None and Blank(str(library), blank).copy(path) else EMPTY
     else:
         tokens.mend(path)
     return engine().connect(str(path)), begun
@@ -122,9 +122,9 @@ def _answered(connection: Any, sql: str, form: str, params: Mapping[str, Any] | 
 class Here:
     """The engine in this process."""
 
-    def __init__(self, path: Path, keep: bool) -> None:
+    def __init__(self, path: Path, blank: str) -> None:
         self._path, self.ended = path, False
-        self._connection, self.begun = open_directory(path, keep)
+        self._connection, self.begun = open_directory(path, blank)
 
     def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
         answer: bytes = _run(self._connection, sql, form, params).bytes()
@@ -223,7 +223,7 @@ class Beside:
 
     fork=False: started as a program, which takes longer and may be done at any time."""
 
-    def __init__(self, path: Path, keep: bool, *, fork: bool = True) -> None:
+    def __init__(self, path: Path, blank: str, *, fork: bool = True) -> None:
         self._line, self._reading = _Line(), _Line()
         self._parent = os.getpid()
         if fork:
@@ -231,10 +231,10 @@ class Beside:
             if not self._child:
                 self._line.leave()
                 self._reading.leave()
-                _serve(path, keep, self._line, self._reading)
+                _serve(path, blank, self._line, self._reading)
         else:
             files = (self._line.requests, self._line.answers, self._reading.requests, self._reading.answers)
-            program = subprocess.Popen([sys.executable, "-m", "dpi.store.engine", str(path), str(int(keep)), *map(str, files)], pass_fds=files,
+            program = subprocess.Popen([sys.executable, "-m", "dpi.store.engine", str(path), blank, *map(str, files)], pass_fds=files,
                                        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
             self._child, program.returncode = program.pid, 0        # waited for below, not by Popen
         self._line.keep()
@@ -286,14 +286,14 @@ class _ReaderBeside:
             self._line.ask(("close",))
 
 
-def _serve(path: Path, keep: bool, line: _Line | _Given, reading: _Line | _Given) -> None:
+def _serve(path: Path, blank: str, line: _Line | _Given, reading: _Line | _Given) -> None:
     """The engine's process: answers until its parent closes the pipe or is gone. Never returns."""
     # Ctrl-C and a service's end reach both: the parent says what becomes of it, and closes the pipe last
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(BaseException):        # the pipe is gone, and so is whoever could be told
         try:
-            connection, begun = open_directory(path, keep)
+            connection, begun = open_directory(path, blank)
         except Exception as error:
             _answer(line.answers, b"-" + str(error).encode())
             os._exit(1)
@@ -367,4 +367,4 @@ class _Given:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), sys.argv[2] == "1", _Given(*map(int, sys.argv[3:5])), _Given(*map(int, sys.argv[5:7])))
+    _serve(Path(sys.argv[1]), sys.argv[2], _Given(*map(int, sys.argv[3:5])), _Given(*map(int, sys.argv[5:7])))

@@ -20,6 +20,9 @@ _STATE = "fullspan_schema"
 #: Parcels of which each table remembers the token: sent again, they are known (see Store.insert).
 _WINDOW = 1000
 _SETTINGS = f"non_replicated_deduplication_window = {_WINDOW}, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000"
+#: What replays write. A store that only they have opened has these and their rollups: each other table costs the next opening 2 ms.
+REPLAYED = frozenset(("flows", "captures", "coverage", "dns", "tls", "http", "detections", "alerts"))
+_FIRST_LATER = next(table.name for table in TABLES.values() if table.name not in REPLAYED)
 Rows = Sequence[Sequence[object]]
 Run = Callable[[str], Rows]
 
@@ -51,34 +54,37 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
             f"SETTINGS {_SETTINGS}")
 
 
-def statements(replicated: str = "", replica: str = "", live: bool = True) -> list[str]:
-    """All that makes an empty store. live: rows will come day and night (dpi.store.rollups.LIVE)."""
-    return _tables(replicated, replica, live) + _views(live)
+def statements(replicated: str = "", replica: str = "", live: bool = True, whole: bool = True) -> list[str]:
+    """All that makes an empty store. live: rows will come day and night (dpi.store.rollups.LIVE). whole: not of what is REPLAYED alone."""
+    return _tables(replicated, replica, live, whole) + _views(live, whole)
 
 
-def _tables(replicated: str, replica: str, live: bool) -> list[str]:
+def _tables(replicated: str, replica: str, live: bool, whole: bool = True) -> list[str]:
     later = () if live else rollups.LIVE
-    return [create(table, replicated, replica) for table in TABLES.values() if table not in later] + masked.keys(replicated, replica)
+    wanted = [table for table in TABLES.values() if table not in later and (whole or table.folds or table.name in REPLAYED)]
+    return [create(table, replicated, replica) for table in wanted] + masked.keys(replicated, replica)
 
 
-def _views(live: bool) -> list[str]:
-    kept = rollups.FOLDED if live else rollups.ALWAYS
-    return [rollups.view(table) for table in kept] + ([] if live else [rollups.asked(table) for table in rollups.LIVE]) + masked.statements()
+def _views(live: bool, whole: bool = True) -> list[str]:
+    kept = [rollups.view(table) for table in (rollups.FOLDED if live else rollups.ALWAYS)]
+    if not whole:
+        return kept
+    return kept + ([] if live else [rollups.asked(table) for table in rollups.LIVE]) + masked.statements()
 
 
-def digest(replicated: str = "", replica: str = "", live: bool = True) -> str:
+def digest(replicated: str = "", replica: str = "", live: bool = True, whole: bool = True) -> str:
     """Changes with any table, column or view."""
-    return hashlib.sha256("\n".join([str(VERSION), *statements(replicated, replica, live)]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([str(VERSION), *statements(replicated, replica, live, whole)]).encode()).hexdigest()[:16]
 
 
-def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live: bool = True) -> None:
+def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live: bool = True, whole: bool = True) -> None:
     """Create what is missing and bring what is older up to date; costs one query where nothing changed. live: all rollups are kept as rows come; a store in
-    which they are stays so.
+    which they are stays so. whole: what replays don't write is there as well, else it may be; a new store begins without.
 
     Raises UserError where the store was written by a newer Fullspan.
     """
-    now = digest(replicated, replica, live)
-    if str(list(run(f"EXISTS TABLE {_STATE}"))[0][0]) == "1":
+    now = digest(replicated, replica, live, whole)
+    if _exists(run, _STATE):
         known = list(run(f"SELECT version, digest FROM {_STATE} ORDER BY applied DESC LIMIT 1"))
     else:
         run(f"CREATE TABLE {_STATE} (version UInt32, digest String, applied DateTime64(6, 'UTC') DEFAULT now64(6)) "
@@ -87,31 +93,50 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live:
     version = int(str(known[0][0])) if known else VERSION
     if version > VERSION:
         raise UserError(f"the store has schema {version}, this Fullspan knows {VERSION}", where, "use a newer Fullspan, or another --store")
-    if known and known[0][1] in (now, digest(replicated, replica)):
+    held = str(known[0][1]) if known else ""
+    if held == now or held and held in (digest(replicated, replica), "" if whole else digest(replicated, replica, live=False)):
         return
+    if held and whole and held == digest(replicated, replica, live=False, whole=False):
+        held = _made_whole(run, replicated, replica)
+        if held == now:
+            return
     taken_over = False
     if known:
         computed = rollups.computed(run)
-        live, taken_over = live or not computed and _kept(run), live and bool(computed)
+        live, taken_over = live or not computed and _exists(run, rollups.LIVE[0].name), live and (bool(computed) or not _exists(run, _FIRST_LATER))
         now = digest(replicated, replica, live)
         for name in computed:
             run(f"DROP VIEW IF EXISTS {name}")
         _upgrade(run, version)
-    for statement in _tables(replicated, replica, live):
+    for statement in _tables(replicated, replica, live, whole or bool(known)):
         run(statement)
     if known:
         rollups.put_back(run)
     masked.fill_key(run)
-    for statement in _views(live):
+    for statement in _views(live, whole or bool(known)):
         run(statement)
     if taken_over:
         rollups.fill(run)           # through the views: rollups of rollups follow
+    _note(run, now)
+
+
+def _made_whole(run: Run, replicated: str, replica: str) -> str:
+    """Add to a store of replays alone what it began without; its digest then."""
+    had = set(statements(replicated, replica, live=False, whole=False))
+    for statement in statements(replicated, replica, live=False):
+        if statement not in had:
+            run(statement)
+    now = digest(replicated, replica, live=False)
+    _note(run, now)
+    return now
+
+
+def _note(run: Run, now: str) -> None:
     run(f"INSERT INTO {_STATE} (version, digest) VALUES ({VERSION}, '{now}')")
 
 
-def _kept(run: Run) -> bool:
-    """Whether the rollups that a store of replays has not are tables of this one."""
-    return str(list(run(f"EXISTS TABLE {rollups.LIVE[0].name}"))[0][0]) == "1"
+def _exists(run: Run, name: str) -> bool:
+    return str(list(run(f"EXISTS TABLE {name}"))[0][0]) == "1"
 
 
 def _upgrade(run: Run, version: int) -> None:
