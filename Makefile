@@ -40,7 +40,7 @@ test: $(VENV)/.made parts ## everything CI runs: checks, then the suite with the
 	$(BIN)/fullspan replay pcaps/demo.pcap --store none
 	$(MAKE) -j7 --output-sync=target check suite-programs suite-business-a suite-business-q suite-plain suite-answers suite-compiled
 
-KERNELS := tests/capture tests/classify tests/flow tests/golden tests/identity tests/security tests/tagging tests/test_jit.py tests/test_native.py
+KERNELS := tests/capture tests/classify tests/flow tests/golden tests/identity tests/security tests/tagging tests/test_jit.py tests/test_native.py tests/test_texts.py
 
 suite-plain: # the kernels as Python, then with every index checked
 	FULLSPAN_JIT=off $(QUIETLY) $(BIN)/pytest --durations=12 -m 'not compiled' $(KERNELS)

@@ -29,6 +29,11 @@ class Texts:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    @cached_property
+    def lengths(self) -> Array:
+        """int64[n]: bytes of each."""
+        return np.diff(self.offsets)
+
     def __getitem__(self, row: int) -> str:
         return bytes(self.data[self.offsets[row]:self.offsets[row + 1]]).decode("utf-8", "replace")
 
@@ -223,7 +228,11 @@ class Batch:
 def _own(column: AnyColumn) -> AnyColumn:
     if isinstance(column, Coded):
         return Coded(column.codes.copy(), column.words)
-    return column.copy() if isinstance(column, np.ndarray) else column      # texts and lists are always made anew
+    if isinstance(column, Texts):
+        return Texts(column.data, column.offsets)               # made anew, here or before
+    if isinstance(column, Lists):                               # likewise
+        return Lists(column.offsets, Texts(column.values.data, column.values.offsets)) if isinstance(column.values, Texts) else column
+    return column.copy()
 
 
 class Sink(Protocol):

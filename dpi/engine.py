@@ -35,10 +35,10 @@ from dpi.flow.rows import unpack
 from dpi.flow.sweep import flush, sweep
 from dpi.flow.table import CHANGE, CLOSED, END_CLOSED, END_IDLE, PHASE_DONE, find
 from dpi.flow.tcp import TCP, UDP
-from dpi.flow.texts import gather, spell
 from dpi.flow.track import born, count
 from dpi.jit import I64, Entry, entry, kernel, pointed, world_dtype
 from dpi.rules import RuleSet
+from dpi.texts import gather, spell
 
 ANSWERS = 4 * BATCH         # that are noted before they are learned; a packet rarely holds one
 LEAST_EXPORTS, LEAST_TRANSACTIONS = 4 * BATCH, 4096      # rows and transactions for which there must be room before a batch of packets

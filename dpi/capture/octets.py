@@ -59,6 +59,35 @@ def _make_place16() -> Any:
     return place
 
 
+def _copy8(out: Any, to: int, data: Any, index: int) -> Any:
+    value = np.uint64(0)
+    for i in range(8):
+        one = octet(data, index + i)
+        out[to + i if to >= 0 else out.size] = np.uint8(one)
+        value |= np.uint64(one) << np.uint64(8 * i)
+    return value
+
+
+def _make_copy8() -> Any:
+    """A maker of the copy of eight bytes at once."""
+    from llvmlite import ir
+    from numba.core import types
+    from numba.extending import intrinsic as numba_intrinsic
+
+    @numba_intrinsic
+    def copy(typing_context: Any, out: Any, to: Any, data: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            octets, word = ir.IntType(8).as_pointer(), ir.IntType(64).as_pointer()
+            target, source = (builder.bitcast(builder.gep(builder.bitcast(context.make_array(signature.args[at])(context, builder, args[at]).data, octets),
+                                                          [args[at + 1]]), word) for at in (0, 2))
+            value = builder.load(source)
+            value.align = 1
+            builder.store(value, target).align = 1
+            return value
+        return types.uint64(out, types.int64, data, types.int64), generate
+    return copy
+
+
 def _le16(data: Any, index: int) -> Any:
     return (octet(data, index + 1) << 8) | octet(data, index)
 
@@ -102,6 +131,8 @@ if BUILD == "on":
     le32: Any = intrinsic(_le32)(_make(32, True))
     #: `place16(data, index, value) -> int64`: which of the sixteen bytes from `index` on is the first that is `value`, 16 where none is
     place16: Any = intrinsic(_place16)(_make_place16)
+    #: `copy8(out, to, data, index) -> uint64`: eight bytes from `index` on to `out[to]` on, and the number that they are, the first the lowest
+    copy8: Any = intrinsic(_copy8)(_make_copy8)
 else:
     octet, be16, be32, be64, place16 = kernel(_octet), kernel(_be16), kernel(_be32), kernel(_be64), kernel(_place16)
-    le16, le32 = kernel(_le16), kernel(_le32)
+    le16, le32, copy8 = kernel(_le16), kernel(_le32), kernel(_copy8)

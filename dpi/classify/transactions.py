@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from dpi.batch import NULLS, AnyColumn, Array, Batch, Coded, Made
+from dpi.capture.prefetch import prefetch
 from dpi.flow.facts import TRANSACTION, text_begin, text_length
-from dpi.flow.texts import texts
 from dpi.flow.vocabulary import BEYOND, WORDS
 from dpi.jit import I64, entry
 from dpi.schema import KINDS, TABLES, TRANSACTION_TABLES, Column
+from dpi.texts import texts
 
+_AHEAD = 16             # rows
 _SECONDS = {"not_before", "not_after"}      # parsers give epoch seconds
 I8 = np.dtype("i8")
 
@@ -22,6 +24,8 @@ I8 = np.dtype("i8")
 def find_text(records: Any, rows: Any, begins: Any, lengths: Any, place: Any) -> Any:
     """Where text `place` of each of `rows` begins in its field, and how long it is; lengths are 0 where a parser wrote fewer texts."""
     for k in range(rows.size):
+        if k + _AHEAD < rows.size:
+            prefetch(records, rows[k + _AHEAD])
         record = records[rows[k]]
         begins[k] = text_begin(record, place)
         lengths[k] = text_length(record, place, begins[k])

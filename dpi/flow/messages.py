@@ -9,12 +9,12 @@ from dpi.capture.prefetch import prefetch, prefetch_second
 from dpi.flow.facts import TRANSACTION, text_begin, text_length
 from dpi.flow.figures import BOUNDS
 from dpi.flow.fold import bin_of
-from dpi.flow.texts import mended, plain
 from dpi.flow.vocabulary import BEYOND
 from dpi.flow.words import WORLD as WORDS_WORLD
 from dpi.flow.words import count_word, room_in
 from dpi.jit import I64, entry, kernel, pointed, world_dtype
 from dpi.schema import TABLES, TRANSACTION_TABLES
+from dpi.texts import mended, plain
 
 AHEAD = 8               # records asked for before they are read: whoever wrote them did so in another thread, or too long ago for a near cache
 

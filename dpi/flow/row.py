@@ -62,5 +62,5 @@ def records_of(batch: Batch) -> Any:
         plain["one_sided"][owner[np.array([word == ONE_SIDED for word in tags.values], np.bool_)]] = 1
     names: Any = batch.columns.get("server_name")
     if names is not None:
-        plain["named"] = np.diff(names.offsets) != 0 if isinstance(names, Texts) else [bool(name) for name in names]
+        plain["named"] = names.lengths != 0 if isinstance(names, Texts) else [bool(name) for name in names]
     return out

@@ -13,8 +13,8 @@ from dpi.flow.export import EXTRA, Exports
 from dpi.flow.facts import FACTS, RISKS
 from dpi.flow.row import CODED, ENDS, INNER, ONE_SIDED, ROW
 from dpi.flow.table import ADDRESSES, DETAIL, END_CLOSED, END_REASONS, END_RESET, FLOW, FOLD_TAGS, MIDSTREAM, NOT_MEASURED, RESET, TUNNEL, one_sided
-from dpi.flow.texts import hex_texts, texts
 from dpi.jit import I64, U64, entry, kernel, records
+from dpi.texts import hex_texts, texts
 
 U2 = np.dtype("u2")
 ROOM = 1 << 14              # rows for which memory is taken at first: pages nobody writes to are never touched

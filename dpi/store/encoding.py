@@ -1,4 +1,4 @@
-"""Kernels of the Native format: strings behind their lengths, dictionaries of codes."""
+"""Kernels of the Native format: dictionaries of codes. That of strings is in dpi/texts.py."""
 from __future__ import annotations
 
 from typing import Any
@@ -8,27 +8,7 @@ import numpy as np
 from dpi.capture.key import hash_of
 from dpi.jit import I64, entry
 
-U1, U4, U8, I8 = np.dtype("u1"), np.dtype("u4"), np.dtype("u8"), np.dtype("i8")
-
-
-@entry(U1, I8, U1, I64)
-def put_strings(data: Any, offsets: Any, out: Any, count: Any) -> Any:
-    """Write each string behind its length (LEB128); returns how many bytes. out uint8[]: room for all data and ten bytes a string."""
-    put = np.int64(0)
-    for k in range(count):
-        begin = offsets[k]
-        length = offsets[k + 1] - begin
-        left = length
-        while left >= 0x80:
-            out[put] = np.uint8(left & 0x7F | 0x80)
-            left >>= 7
-            put += 1
-        out[put] = np.uint8(left)
-        put += 1
-        for i in range(length):
-            out[put + i] = data[begin + i]
-        put += length
-    return put
+U4, U8 = np.dtype("u4"), np.dtype("u8")
 
 
 @entry(U8, U8, U4, U8, U4, I64)

@@ -1,6 +1,7 @@
 """Batches of one table put together into one: what is done once for sixteen thousand rows costs little more than once for four."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Texts, mac
 from dpi.schema import KINDS, TABLES
 from dpi.store.native import columns_of
+from dpi.texts import Strings, put, room
 
 
 class _Numbers:
@@ -35,6 +37,11 @@ class _Numbers:
         self._used = end
         return self._values[begin:end]
 
+    def most(self, count: int, write: Callable[[Array], int]) -> None:
+        """Append as many of `count` values as `write` says that it has written into the room for them."""
+        begin = self._used
+        self._used = begin + write(self._room(count))
+
     def clear(self) -> None:
         self._used = 0
 
@@ -43,30 +50,22 @@ class _Numbers:
 
 
 class _Texts:
-    """Strings, one behind the other."""
+    """Strings, each behind its length: as they are sent."""
 
     def __init__(self, room: int) -> None:
-        self._data, self._offsets = _Numbers((), np.dtype("u1"), 1 << 16), _Numbers((), np.dtype("i8"), room + 1)
-        self.clear()
+        self._encoded, self._count = _Numbers((), np.dtype("u1"), 16 * room), 0
 
     def clear(self) -> None:
-        self._data.clear()
-        self._offsets.clear()
-        self._offsets.repeat(0, 1)
-        self._end = 0
+        self._encoded.clear()
+        self._count = 0
 
     def add(self, column: AnyColumn) -> None:
         texts = column if isinstance(column, Texts) else Texts.of(_words(column))
-        first, last = int(texts.offsets[0]), int(texts.offsets[-1])
-        if first == last:
-            self._offsets.repeat(self._end, len(texts))
-            return
-        self._data.add(texts.data[first:last])
-        self._offsets.add(texts.offsets[1:] + (self._end - first))
-        self._end += last - first
+        self._encoded.most(room(texts), lambda out: put(texts, out))
+        self._count += len(texts)
 
-    def column(self) -> Texts:
-        return Texts(self._data.column(), self._offsets.column())
+    def column(self) -> Strings:
+        return Strings(self._encoded.column(), self._count)
 
 
 class _Codes:
@@ -116,7 +115,7 @@ class _Lists:
         if isinstance(values, Coded):
             values = Coded(values.codes[first:last], values.words)
         elif isinstance(values, Texts):
-            values = Texts(values.data, values.offsets[first:last + 1])
+            values = values if last - first == len(values) else Texts(values.data, values.offsets[first:last + 1])
         else:
             values = values[first:last]
         self._values.add(values)

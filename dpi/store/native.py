@@ -14,13 +14,14 @@ import numpy as np
 from dpi.batch import NULLS, Array, Batch, Coded, Lists, Texts, mac
 from dpi.capture.key import fresh_seed
 from dpi.schema import KINDS, TABLES, Column
-from dpi.store.encoding import number_values, put_strings
+from dpi.store.encoding import number_values
+from dpi.texts import Strings, lay, put, put_strings, room
 
 Buffer = bytes | memoryview
 _DICTIONARY_VERSION = struct.pack("<Q", 1)          # SharedDictionariesWithAdditionalKeys
 _ADDITIONAL_KEYS = 1 << 9
 _SEED = fresh_seed()
-KERNELS = (put_strings, number_values)
+KERNELS = (put_strings, lay, number_values)
 
 
 def varint(value: int) -> bytes:
@@ -45,13 +46,10 @@ def _raw(values: Array) -> memoryview:
 
 def _texts(column: Texts) -> memoryview:
     """Each string behind its length."""
-    count = len(column)
-    data, offsets = np.ascontiguousarray(column.data, np.uint8), np.ascontiguousarray(column.offsets, np.int64)
-    size = int(offsets[-1] - offsets[0])
-    if not size:
-        return _raw(np.zeros(count, np.uint8))
-    out = np.empty(size + 10 * count, np.uint8)
-    return _raw(out[:put_strings(data, offsets, out, count)])
+    if isinstance(column, Strings):
+        return _raw(column.encoded)
+    out = np.empty(room(column), np.uint8)
+    return _raw(out[:put(column, out)])
 
 
 def _dictionary(column: Coded) -> list[Buffer]:
@@ -141,7 +139,7 @@ def plain(column: Column, values: Array | Texts | Coded | Lists) -> list[Buffer]
         if isinstance(inner, Coded):
             inner = Coded(inner.codes[first:last], inner.words)
         else:
-            inner = Texts(inner.data, inner.offsets[first:last + 1])
+            inner = inner if last - first == len(inner) else Texts(inner.data, inner.offsets[first:last + 1])
         return [_raw((np.asarray(values.offsets, np.int64)[1:] - first).astype(np.uint64)), _plain_strings(inner)]
     if column.kind == "mac" and isinstance(values, np.ndarray):
         values = _macs(values)

@@ -84,7 +84,7 @@ import os, signal, sys, time
 from pathlib import Path
 from dpi.store import open_ahead, open_store
 url, spool = sys.argv[1:]
-store = open_store(url, ahead=open_ahead(url, always=True), merging=True)
+store = open_store(url, ahead=open_ahead(url, merging=True), merging=True)
 from dpi.store.answering import Answering
 from dpi.store.delivery import Delivery
 from dpi.store.disk_spool import DiskSpool

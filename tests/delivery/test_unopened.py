@@ -17,7 +17,7 @@ from dpi.errors import UserError
 from dpi.store import open_ahead, open_store
 url, spool, killed = sys.argv[1:]
 os.sched_getaffinity = lambda _: {0, 1}
-ahead = open_ahead(url, always=True)
+ahead = open_ahead(url, merging=True)
 if killed == "killed":
     os.kill(ahead._child, signal.SIGKILL)
 store = open_store(url, ahead=ahead, merging=True)
