@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dpi.ahead import ahead
 from dpi.asking import Asked
 from dpi.batch import Batch, Coded, Sink
 from dpi.behind import Behind
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 6144     # headers fetched ahead of the decoder stay in the second-level cache
+FRAMES_AHEAD = 16384        # of a block that another core has walked: there is nothing of it in this one's cache
 ALONE = 4 << 20             # bytes of a capture that one shard has done before a crew would be at work
+CREW = 3                    # cores from which on a crew is faster than one that tracks and names, and another that does what is before and behind that
 EXPORTS = 1 << 13           # rows, and transactions, of an output of a crew's shard
 OUTPUTS = 3                 # of a shard whose rows are written behind it: one is being written, one may wait, one fills
 _LINKS = {0: "NULL", 1: "EN10MB", 9: "PPP", 12: "RAW", 14: "RAW", 50: "PPP_HDLC", 51: "PPP_ETHER", 101: "RAW", 104: "C_HDLC", 105: "IEEE802_11", 108: "LOOP",
@@ -164,7 +167,7 @@ class Replay:
                 self._joined(inputs)
             else:
                 for one in inputs:
-                    self._capture(one, done, crew=self.workers > 1 and one.size >= ALONE)
+                    self._capture(one, done, crew=self.workers >= CREW and one.size >= ALONE)
                     done += one.size
         except KeyboardInterrupt:
             self.outcome.interrupted = True
@@ -180,7 +183,7 @@ class Replay:
         """One rotated capture: the files by the time of their first packet, flows living on from file to file."""
         traces = [open_trace(one) for one in inputs]
         starts: list[tuple[int, int]] = []
-        crew = self.workers > 1 and all(trace.mapped for trace in traces)
+        crew = self.workers >= CREW and all(trace.mapped for trace in traces)
         for i, trace in enumerate(traces):
             block = next(iter(trace.blocks(1)), None)
             starts.append((int(block.frames[0].time) if block is not None and block.count else 1 << 62, i))
@@ -226,14 +229,18 @@ class Replay:
             trace.close()
 
     def _alone(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
-        """Through one shard in this thread; with several workers, rows are written in another."""
+        """Through one shard in this thread; with several workers, others find the packets' places before it and write rows behind it."""
         shard = self.shards[0]
         shard.begin(origin)
+        walked = self.behind is not None and trace.mapped and trace.size >= ALONE
         try:
-            with contextlib.closing(self._wanted(trace)) as blocks:
+            with contextlib.closing(ahead(lambda place: self._wanted(trace, place, FRAMES_AHEAD), FRAMES_AHEAD) if walked else self._wanted(trace)) as blocks:
                 for block in blocks:
                     shard.process(block)
                     self._tell(done + trace.position, trace.name)
+        except BaseException:
+            trace.give_up()
+            raise
         finally:
             if last:
                 shard.finish()
@@ -286,9 +293,9 @@ class Replay:
             self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), position
             self.report(self.progress)
 
-    def _wanted(self, trace: Trace, place: Callable[[], Any] | None = None) -> Generator[Block, None, None]:
-        """The blocks of a capture, less what a person did not ask for."""
-        for block in trace.blocks(FRAMES_PER_BLOCK, place):
+    def _wanted(self, trace: Trace, place: Callable[[], Any] | None = None, room: int = 0) -> Generator[Block, None, None]:
+        """The blocks of a capture, less what a person did not ask for. room: frames of a block, 0 for as many as it has where it is taken in at once."""
+        for block in trace.blocks(room or FRAMES_PER_BLOCK, place):
             if self.selection.active:
                 block = self.selection.apply(block)
             if block.count:

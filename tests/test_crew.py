@@ -1,6 +1,7 @@
 """Several shards give what one gives: every capture of real programs, dealt to shards in threads, with buffers so small that rows leave all the time."""
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import sys
@@ -24,6 +25,7 @@ from dpi.behind import EVERYTHING, Behind
 from dpi.output import Limits, Output
 from dpi.replaying import Progress, ReplayOptions, limits, run
 from dpi.shard import Shard
+from dpi.store import open_store
 from tests.golden.rows import PCAPS, Kept, golden
 
 CAPTURES = sorted(PCAPS.glob("*.pcap"))
@@ -34,6 +36,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """No capture is too small for a crew, no block larger than 64 frames, and an output holds a block's rows at most."""
     monkeypatch.setattr(dpi.replaying, "ALONE", 0)
     monkeypatch.setattr(dpi.replaying, "FRAMES_PER_BLOCK", 64)
+    monkeypatch.setattr(dpi.replaying, "FRAMES_AHEAD", 64)
     monkeypatch.setattr(dpi.replaying, "limits", lambda settings, most: small(limits(settings, most)))
 
 
@@ -111,7 +114,8 @@ def test_nothing_of_a_replay_stays_in_memory(always: None) -> None:
 
 @pytest.mark.parametrize("options", [{"joined": True}, {"filter": "udp"}, {"time_shift": 3_600_000_000}], ids=str)
 def test_whatever_is_asked(always: None, options: dict[str, Any]) -> None:
-    assert rows(CAPTURES, 4, **options)[0] == rows(CAPTURES, 1, **options)[0]
+    want = rows(CAPTURES, 1, **options)[0]
+    assert rows(CAPTURES, 4, **options)[0] == want == rows(CAPTURES, 2, **options)[0]
 
 
 class Full:
@@ -126,29 +130,54 @@ class Full:
             raise OSError("the disk is full")
 
 
+@pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("good", [0, 1, 7])
-def test_what_a_sink_raises_reaches_the_caller_and_no_thread_stays(always: None, good: int) -> None:
+def test_what_a_sink_raises_reaches_the_caller_and_no_thread_stays(always: None, good: int, workers: int) -> None:
     before = {thread.name for thread in threading.enumerate()}
     with pytest.raises(OSError, match="the disk is full"):
-        run([str(one) for one in CAPTURES], sinks=[Full(good)], options=ReplayOptions(workers=3))
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("shard") and thread.name not in before]
+        run([str(one) for one in CAPTURES], sinks=[Full(good)], options=ReplayOptions(workers=workers))
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("shard", "walk")) and thread.name not in before]
 
 
-def test_a_bug_in_a_shard_reaches_the_caller(always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("what", "workers"), [("dpi.shard.Shard.take", 3), ("dpi.shard.Shard.process", 2), ("dpi.capture.trace.Trace._still_there", 2)])
+def test_a_bug_in_a_thread_reaches_the_caller(always: None, monkeypatch: pytest.MonkeyPatch, what: str, workers: int) -> None:
     def broken(*_: Any) -> bool:
         raise ZeroDivisionError
-    monkeypatch.setattr("dpi.shard.Shard.take", broken)
+    monkeypatch.setattr(what, broken)
     with pytest.raises(ZeroDivisionError):
-        rows(CAPTURES, 3)
+        rows(CAPTURES, workers)
+    assert not [thread for thread in threading.enumerate() if thread.name == "walk"]
 
 
-def test_interrupted_it_keeps_what_was_done(always: None) -> None:
+def test_interrupted_with_its_file_walked_to_the_end_it_replaces_no_earlier_replay(always: None, tmp_path: Path) -> None:
+    """What has been walked and was not taken in is not in the store: only a replay of all of it may take the place of another."""
+    capture, kept = PCAPS / "demo.pcap", Kept()
+    many = sum(one.packets for one in run([str(capture)], sinks=[kept], options=ReplayOptions(workers=1)).captures)
+    taken = many - 64
+
+    def impatient(progress: Progress) -> None:
+        if progress.packets >= taken - 64:
+            time.sleep(0.2)             # the walk comes to the end of the file meanwhile
+            raise KeyboardInterrupt
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/store")) as store:
+        for way in (None, impatient, None):
+            run([str(capture)], sinks=[store], options=ReplayOptions(workers=2), progress=way)
+            store.flush()
+            held = store.query("SELECT packets, damage != '' FROM captures ORDER BY capture_id").rows
+            packets = store.query("SELECT sum(client_packets + server_packets) FROM flows GROUP BY capture_id ORDER BY capture_id").rows
+            assert len(held) == len(packets) == (2 if way else 1) and held[0][0] == many
+            if way:
+                assert held[1][0] < many
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_interrupted_it_keeps_what_was_done(always: None, workers: int) -> None:
     """Ctrl-C between two blocks: every packet that was read is in a row."""
     def impatient(progress: Progress) -> None:
         if progress.packets > 300:
             raise KeyboardInterrupt
     kept = Kept()
-    outcome = run([str(PCAPS / "demo.pcap")], sinks=[kept], options=ReplayOptions(workers=3), progress=impatient)
+    outcome = run([str(PCAPS / "demo.pcap")], sinks=[kept], options=ReplayOptions(workers=workers), progress=impatient)
     read = outcome.captures[0]
     assert outcome.interrupted and 300 < read.packets < 600
     assert read.packets == sum(row["client_packets"] + row["server_packets"] for row in kept.rows("flows")) + sum(read.refused.values())

@@ -147,6 +147,10 @@ class Trace:
             elif status not in (MORE, FULL):
                 self._stop(f"{self._fault(status)} in record {self.packets + 1} at byte {self._at()}")
 
+    def give_up(self) -> None:
+        """Its blocks were not all taken: it is not finished, however far it was walked."""
+        self.finished = False
+
     def _still_there(self) -> bool:
         """A mapped file that has shrunk must not be touched beyond its new end."""
         if self._closed:

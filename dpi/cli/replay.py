@@ -32,7 +32,7 @@ _DEFAULT_STORE = "chdb:///fullspan.chdb"
 @click.option("--until", metavar="TIME", help="Only packets before this moment.")
 @click.option("--time-shift", metavar="SPAN", help="Add this to every packet's time: +1h, -3d.")
 @click.option("--max-flows", type=click.IntRange(1024, 1 << 27), metavar="N", help="Flows held at once; beyond it the oldest are closed early, and counted.")
-@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Cores to use (default: all that this process may): one reads, the others track and name.")
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Cores to use (default: all that this process may): of two, one tracks and names; of more, all but the one that reads.")
 @click.option("--joined", is_flag=True, help="Take the files as one rotated capture, in order of time.")
 @click.option("--dedup", is_flag=True, help="Drop packets that a mirror sent twice.")
 @click.option("--append", is_flag=True, help="Keep the rows of an earlier replay of the same file as well.")
