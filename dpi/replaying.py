@@ -167,7 +167,7 @@ class Replay:
                 self._joined(inputs)
             else:
                 for one in inputs:
-                    self._capture(one, done, crew=self.workers >= CREW and one.size >= ALONE)
+                    self._capture(one, done, crew=self.workers >= CREW and one.size >= ALONE, final=one is inputs[-1])
                     done += one.size
         except KeyboardInterrupt:
             self.outcome.interrupted = True
@@ -193,10 +193,12 @@ class Replay:
             raise UserError("standard input cannot be part of a rotated capture", "--joined", "save it to a file first")
         done = 0
         for _, i in sorted(starts):
-            self._capture(inputs[i], done, last=i == sorted(starts)[-1][1], crew=crew)
+            last = i == sorted(starts)[-1][1]
+            self._capture(inputs[i], done, last=last, crew=crew, final=last)
             done += inputs[i].size
 
-    def _capture(self, one: Input, done: int, last: bool = True, crew: bool = False) -> None:
+    def _capture(self, one: Input, done: int, last: bool = True, crew: bool = False, final: bool = False) -> None:
+        """Take in a capture. last: its flows end with it; crew: through all shards; final: no other comes after it."""
         trace = open_trace(one)
         captured = Captured(trace.name, str(trace.path), trace.size, trace.modified_time)
         self.outcome.captures.append(captured)
@@ -214,6 +216,9 @@ class Replay:
             else:
                 self._alone(trace, origin, done, last)
         finally:
+            if final and self.workers > 1 and self.store is not None:
+                store: Any = self.store
+                store.start_flush()             # while detectors end
             self._hear(captured.name, True)
             if last and self.watchman is not None:
                 self.watchman.end()             # before the capture's last row: the store takes that for the end of all others

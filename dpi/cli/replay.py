@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -73,6 +74,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
         if wanted:
             from dpi.sinks.files import FileSink
             files_out += [FileSink(out, table) for out, table in wanted]
+        page = _page(report_path)
         bar = Bar() if sys.stderr.isatty() and not as_json else None
         try:
             outcome = run(files, sinks=[summary, *([] if store.url == "none" else [store]), *files_out], options=options, progress=bar)
@@ -84,7 +86,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
             out.close()
         took = outcome.seconds or time.perf_counter() - started
         figures = summary.figures(outcome)
-        written = _write_report(report_path, figures, lang)
+        written = _write_report(report_path, figures, lang, page)
         metered = _meter(store, outcome, options)
         _keep_to_budget(store, store_url)
     except BaseException:
@@ -182,12 +184,25 @@ def _check_report(path: str | None) -> None:
         raise UserError("there is no such directory", str(target.absolute().parent), "make it first, or name another path with --report")
 
 
-def _write_report(path: str | None, figures: Any, lang: str) -> str | None:
+def _page(path: str | None) -> Any:
+    """The report's template, looked for beside the reading; None where there is no report, or no core for that."""
+    if path is None or len(os.sched_getaffinity(0)) < 2:
+        return None
+    from dpi.asking import Asked
+
+    def found() -> Any:
+        from dpi.reports.html import template
+
+        return template()
+    return Asked(found)
+
+
+def _write_report(path: str | None, figures: Any, lang: str, page: Any) -> str | None:
     if path is None:
         return None
     from dpi.reports.html import write
 
-    return str(write(figures, path, lang).absolute())
+    return str(write(figures, path, lang, page and page()).absolute())
 
 
 def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tuple[str, ...], took: float, metered: int | None) -> None:

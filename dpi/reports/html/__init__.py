@@ -48,13 +48,18 @@ def templates() -> Any:
     return made
 
 
-def render(figures: Figures, language: str = "en", now: float | None = None) -> str:
-    """The whole page. `now` is the time of making, seconds since the epoch."""
+def template() -> Any:
+    """The page's template."""
+    return templates().get_template("page.html.j2")
+
+
+def render(figures: Figures, language: str = "en", now: float | None = None, page: Any = None) -> str:
+    """The whole page. now: the time of making, seconds since the epoch; page: the `template`, where it has been looked for already."""
     say = Language(language)
-    page: str = templates().get_template("page.html.j2").render(
+    text: str = (page or template()).render(
         f=figures, say=say, lang="zh-CN" if language == "zh" else "en", made=int((time.time() if now is None else now) * 1e6), version=__version__,
         **_views(figures, say))
-    return page
+    return text
 
 
 def _views(f: Figures, say: Language) -> dict[str, Any]:
@@ -82,12 +87,12 @@ def _mix(share: Share) -> list[tuple[str, float, str]]:
     return [(word, share.confidence[word] / total, TRUST[word]) for word in CONFIDENCES if share.confidence.get(word)]
 
 
-def write(figures: Figures, path: str | Path, language: str = "en") -> Path:
+def write(figures: Figures, path: str | Path, language: str = "en", page: Any = None) -> Path:
     """Write the page beside its final name, then move it there: whole or not at all. UserError where that cannot be."""
     target = Path(path)
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_text(render(figures, language), encoding="utf-8", errors="replace")
+        beside.write_text(render(figures, language, page=page), encoding="utf-8", errors="replace")
         os.replace(beside, target)
     except OSError as error:
         beside.unlink(missing_ok=True)
