@@ -13,8 +13,8 @@ from dpi.store.native import _texts, plain, varint
 from dpi.texts import LENGTH, Laid, Strings, gather, lay, put, put_strings, room
 
 _PIECES = st.one_of(st.binary(max_size=20), st.text(max_size=9).map(str.encode), st.text("abc ~", max_size=40).map(str.encode),
-                    st.sampled_from([b"", b"\x7f", b"\x1f", b"\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "网络".encode(), b"x" * 127, b"y" * 128,
-                                     b"z" * 300, b"plain te\xff", b"8 bytes!"]))
+                    st.sampled_from([b"", b"\x7f", b"\x1f", b"\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "网络".encode(), b"x" * 127,
+                                     b"y" * 128, b"z" * 300, b"plain te\xff", b"8 bytes!"]))
 
 
 def _mended(text: bytes) -> bytes:
