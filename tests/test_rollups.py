@@ -116,6 +116,41 @@ def test_an_older_store_keeps_its_rollups_and_gains_the_new_ones(tmp_path: Path)
         assert third.query("SELECT sum(client_packets) FROM links_1m").value() == third.query("SELECT sum(client_packets) FROM flows").value()
 
 
+def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_path: Path) -> None:
+    """A table that is asked for, or that rows come for, is made then; a table that there is not is still an error; no row is missed by a rollup."""
+    def names(store: Any) -> set[str]:
+        return {str(name) for name, in store.query("SELECT name FROM system.tables WHERE database = 'default'").rows}
+
+    first: Any
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/whole")) as first:
+        whole = names(first)
+    few = tables.REPLAYED | {"flows_1m", "flows_5m", "flows_1h", "flows_1m_view", "flows_5m_view", "flows_1h_view", "fullspan_schema", "pseudonym_key"}
+    for way, does in enumerate((lambda store: store.query("SELECT count() FROM usage_1m"), lambda store: store.arrow("SELECT count() FROM names_1h"),
+                                lambda store: (store.write(batch("sessions", 3)), store.flush()))):
+        with contextlib.closing(open_store(f"chdb://{tmp_path}/{way}", replaying=True)) as first:
+            first.write(batch("flows", 10))
+            first.flush()
+            assert names(first) == few < whole
+            does(first)
+            assert names(first) == whole and first.query("SELECT count() FROM flows").value() == 10
+            with pytest.raises(UserError, match="nonsense"):
+                first.query("SELECT count() FROM nonsense")
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/live", merging=True)) as first:
+        write(first)
+        want = held(first)
+    for older in (False, True):
+        url = f"chdb://{tmp_path}/replayed-{older}"
+        with contextlib.closing(open_store(url, replaying=True)) as first:
+            write(first)
+            if older:                       # of a Fullspan with another schema, which no table but those of replays was made by
+                for name in names(first) - few - {"usage_1m", "usage_1h"}:
+                    first.query(f"DROP TABLE {name} SYNC")
+                first.query("TRUNCATE TABLE fullspan_schema")
+                first.query("INSERT INTO fullspan_schema (version, digest) VALUES (1, 'older')")
+        with contextlib.closing(open_store(url, merging=True)) as first:
+            assert held(first) == want
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     opened = open_store(f"chdb://{tmp_path_factory.mktemp('rollups')}/store", merging=True)
@@ -214,42 +249,3 @@ def test_a_flood_of_names_does_not_fill_the_store(store: Any) -> None:
     assert 0 < store.query("SELECT count() FROM dns_names_1h").value() - before <= most + 1
     assert store.query("SELECT sum(messages) FROM dns_names_1h WHERE name = 'popular.com'").value() == 600
     assert store.query("SELECT sum(messages) FROM dns_names_1h WHERE probe = 'p'").value() >= 20_000 - 1
-
-
-def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_path: Path) -> None:
-    """A table that is asked for, or that rows come for, is made then; a table that there is not is still an error; no row is missed by a rollup."""
-    def names(store: Any) -> set[str]:
-        return {str(name) for name, in store.query("SELECT name FROM system.tables WHERE database = 'default'").rows}
-
-    first: Any
-    with contextlib.closing(open_store(f"chdb://{tmp_path}/whole")) as first:
-        whole = names(first)
-    few = tables.REPLAYED | {"flows_1m", "flows_5m", "flows_1h", "flows_1m_view", "flows_5m_view", "flows_1h_view", "fullspan_schema", "pseudonym_key"}
-    for way, does in enumerate((lambda store: store.query("SELECT count() FROM usage_1m"), lambda store: store.arrow("SELECT count() FROM names_1h"),
-                                lambda store: (store.write(batch("sessions", 3)), store.flush()))):
-        with contextlib.closing(open_store(f"chdb://{tmp_path}/{way}", replaying=True)) as first:
-            assert names(first) == few < whole
-            with pytest.raises(UserError, match="nonsense"):
-                first.query("SELECT count() FROM nonsense")
-        with contextlib.closing(open_store(f"chdb://{tmp_path}/{way}-again", replaying=True)) as first:
-            first.write(batch("flows", 10))
-            first.flush()
-            assert names(first) == few
-            does(first)
-            assert names(first) == whole and first.query("SELECT count() FROM flows").value() == 10
-    with contextlib.closing(open_store(f"chdb://{tmp_path}/0", replaying=True)) as first:
-        assert names(first) == whole        # the question after `nonsense` has made them
-    with contextlib.closing(open_store(f"chdb://{tmp_path}/live", merging=True)) as first:
-        write(first)
-        want = held(first)
-    for older in (False, True):
-        url = f"chdb://{tmp_path}/replayed-{older}"
-        with contextlib.closing(open_store(url, replaying=True)) as first:
-            write(first)
-            if older:                       # of a Fullspan with another schema, which no table but those of replays was made by
-                for name in names(first) - few - {"usage_1m", "usage_1h"}:
-                    first.query(f"DROP TABLE {name} SYNC")
-                first.query("TRUNCATE TABLE fullspan_schema")
-                first.query("INSERT INTO fullspan_schema (version, digest) VALUES (1, 'older')")
-        with contextlib.closing(open_store(url, merging=True)) as first:
-            assert held(first) == want

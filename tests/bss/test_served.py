@@ -62,7 +62,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(office: Office, role:
     ids, chance, asked = fill(office, HERE, "Guiyang1Own"), random.Random(1), Counter[int]()
     headers = {"authorization": f"Bearer {token(office, role, [HERE])}"}
     with serving(office) as url, requests.Session() as session:
-        schema = schemathesis.openapi.from_url(f"{url}/tmf-api/openapi.json")
+        schema = schemathesis.openapi.from_url(f"{url}/tmf-api/openapi.json", timeout=60)
         operations = [one.ok() for one in schema.get_all_operations()]
         # each database has one half of them with each role: together all
         part = operations[(role == "manager") == office.database.lite::2]
