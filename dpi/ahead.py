@@ -6,18 +6,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from dpi.capture.block import Block
+from dpi.capture.block import Block, Blocks
 from dpi.capture.frame import FRAME
 from dpi.jit import records
 
 AHEAD = 3               # blocks: one is taken in, one waits, one is walked
-
-#: Makes a generator of blocks that writes each block's frames into the array it is handed by the function.
-Blocks = Callable[[Callable[[], Any]], Generator[Block, None, None]]
 
 
 class _Ended(Exception):

@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from dpi.behind import EVERYTHING, Behind
-from dpi.capture.block import Block
+from dpi.capture.block import Blocks
 from dpi.capture.intake import Dealt, Intake
 from dpi.classify.resolutions import ANSWER
 from dpi.output import Output
@@ -26,9 +26,6 @@ from dpi.shard import Shard
 
 AHEAD = 6                   # blocks that are read before all shards have taken the first of them
 ANSWERS_KEPT = 1 << 13      # that wait for rows to be written; beyond it they are learned as soon as all shards have passed them
-
-#: Makes a generator of blocks that writes each block's frames into the array it is handed by the function.
-Blocks = Callable[[Callable[[], Any]], Iterator[Block]]
 
 
 class Crew:
@@ -57,7 +54,7 @@ class Crew:
             thread.start()
         dealt = self._free.get()
         try:
-            with contextlib.closing(blocks(lambda: dealt.frames)) as some:      # type: ignore[type-var]
+            with contextlib.closing(blocks(lambda: dealt.frames)) as some:
                 for block in some:
                     self.intake.deal(block, dealt)
                     dealt.left = len(ways)

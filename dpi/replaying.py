@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.0005     # a kernel that returns wants the GIL back soon
 FRAMES_PER_BLOCK = 6144     # headers fetched ahead of the decoder stay in the second-level cache
 FRAMES_AHEAD = 16384        # of a block that another core has walked: there is nothing of it in this one's cache
-ALONE = 4 << 20             # bytes of a capture that one shard has done before a crew would be at work
+ALONE = 4 << 20             # bytes of a capture that one thread has done before others would be at work
 CREW = 3                    # cores from which on a crew is at work; with two, one tracks and names, the other does what is before and behind that
 EXPORTS = 1 << 13           # rows, and transactions, of an output of a crew's shard
 OUTPUTS = 3                 # of a shard whose rows are written behind it: one is being written, one may wait, one fills
@@ -110,7 +110,7 @@ class Replay:
     """State of one replay."""
 
     def __init__(self, sinks: Sequence[Sink], options: ReplayOptions, settings: Settings, progress: Callable[[Progress], None] | None) -> None:
-        self.store = next((sink for sink in sinks if hasattr(sink, "replace")), None)
+        self.store: Any = next((sink for sink in sinks if hasattr(sink, "replace")), None)
         # asked while all else is made ready: alerts are first made when rows are on their way to the store, which answers one after the other
         self.watchman = watchman_of(settings, list(sinks), secret=Asked(self._secret))
         if options.announcing is not None:
@@ -155,8 +155,7 @@ class Replay:
             return os.urandom(32)
         from dpi.store import alerts
 
-        store: Any = self.store
-        return alerts.secret(store)
+        return alerts.secret(self.store)
 
     def run(self, inputs: Sequence[Input]) -> Outcome:
         """Replay all inputs. KeyboardInterrupt ends it early; what was done is kept."""
@@ -217,8 +216,7 @@ class Replay:
                 self._alone(trace, origin, done, last)
         finally:
             if final and self.workers > 1 and self.store is not None:
-                store: Any = self.store
-                store.start_flush()             # while detectors end
+                self.store.start_flush()             # while detectors end
             self._hear(captured.name, True)
             if last and self.watchman is not None:
                 self.watchman.end()             # before the capture's last row: the store takes that for the end of all others
@@ -318,22 +316,19 @@ class Replay:
 
     def _write_capture(self, captured: Captured) -> None:
         """The capture's row, in place of an earlier one."""
-        store: Any = self.store
-        store.write(captured.row(self.rules.version, self.shards[0].stored_time))
+        self.store.write(captured.row(self.rules.version, self.shards[0].stored_time))
 
     def _replace(self, captured: Captured, earlier: list[int]) -> None:
         """Take out what earlier replays of it left. Where a legal hold keeps that, this one's rows are taken out: both together would count all twice."""
         from dpi.store.holds import held_captures
 
-        store: Any = self.store
-        if held_captures(store, earlier):
+        if held_captures(self.store, earlier):
             earlier = [captured.capture_id]
             captured.damage = captured.damage or "its rows are in the store under a legal hold and stay, so that those of this replay are not kept (--append)"
-        store.replace(earlier)
+        self.store.replace(earlier)
 
     def _keep(self, captured: Captured, trace: Trace, provenance: Provenance) -> None:
         """The capture's minutes of coverage and its last row; earlier replays of it make room."""
-        store: Any = self.store
         if trace.finished:
             captured.sha256 = provenance.sha256()
             if not self.options.append:
@@ -346,7 +341,7 @@ class Replay:
             told = minutes(seconds)
             n = len(told["time"])
             short = self._shortages()
-            store.write(Batch("coverage", n, {
+            self.store.write(Batch("coverage", n, {
                 **told, "probe": Coded.same("replay", n), "source": Coded.same(captured.name, n),
                 "capture_id": np.full(n, captured.capture_id, np.uint64),
                 **{name: np.array([0] * (n - 1) + [count], np.uint64) for name, count in self._beside().items()},

@@ -116,10 +116,13 @@ def test_an_older_store_keeps_its_rollups_and_gains_the_new_ones(tmp_path: Path)
         assert third.query("SELECT sum(client_packets) FROM links_1m").value() == third.query("SELECT sum(client_packets) FROM flows").value()
 
 
-def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_path: Path) -> None:
+def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that is asked for, or that rows come for, is made then; a table that there is not is still an error; no row is missed by a rollup."""
     def names(store: Any) -> set[str]:
         return {str(name) for name, in store.query("SELECT name FROM system.tables WHERE database = 'default'").rows}
+
+    def refused(*_: Any) -> str:
+        raise UserError("disk full", "here")
 
     first: Any
     with contextlib.closing(open_store(f"chdb://{tmp_path}/whole")) as first:
@@ -131,6 +134,9 @@ def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_p
             first.write(batch("flows", 10))
             first.flush()
             assert names(first) == few < whole
+            with monkeypatch.context() as full, pytest.raises(UserError, match="disk full"):
+                full.setattr(tables, "_made_whole", refused)
+                first.query("SELECT count() FROM sessions")
             does(first)
             assert names(first) == whole and first.query("SELECT count() FROM flows").value() == 10
             with pytest.raises(UserError, match="nonsense"):

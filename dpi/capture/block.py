@@ -1,7 +1,7 @@
 """What a source hands to the decoder, and the state of a walk over record headers."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 import numpy as np
@@ -66,6 +66,10 @@ class Block:
     count: int
     first_number: int                               # packet number, in its capture and from 1, of frames[0]
     packets: Any = None                             # recarray PACKET[at least count] where the frames have been decoded already
+
+
+#: Makes a generator of blocks that writes each block's frames into the array it is handed by the function.
+Blocks = Callable[[Callable[[], Any]], Generator[Block, None, None]]
 
 
 class Bound:

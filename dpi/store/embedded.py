@@ -130,7 +130,11 @@ class EmbeddedStore:
             if self._whole or "UNKNOWN_TABLE" not in str(error):
                 raise
         self._whole = True
-        self._prepare_tables()
+        try:
+            self._prepare_tables()
+        except BaseException:               # tried again with the next statement
+            self._whole = False
+            raise
         return self._engine.query(sql, form, params)
 
     # ---- writing
@@ -194,8 +198,8 @@ class EmbeddedStore:
     def _send(self, parcel: Parcel, file: int) -> None:
         """Insert a parcel whose block is in an open file. Sent a second time it is known by its token, and each rollup knows by itself whether it has it."""
         self._ask(f"INSERT INTO {parcel.table} ({', '.join(parcel.names)}) FROM INFILE '{self._engine.file(file)}' "
-                           f"SETTINGS deduplicate_insert = 'enable', insert_deduplication_token = '{parcel.token}', "
-                           "deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native", "Null")
+                  f"SETTINGS deduplicate_insert = 'enable', insert_deduplication_token = '{parcel.token}', "
+                  "deduplicate_blocks_in_dependent_materialized_views = 1 FORMAT Native", "Null")
 
     def _begin(self) -> None:
         """A replay leaves few parts: merging them while it runs costs more than it gives. Where many have come together, let it merge."""
