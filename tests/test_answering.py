@@ -138,7 +138,7 @@ def test_limits_are_kept_and_told(store: Store, answering: Answering, remote: Re
     begun = time.monotonic()
     for sql, code, words in ((SLOW, 159, "longer than"), ("SELECT number FROM numbers(6000)", 396, "larger than"),
                              ("SELECT repeat('x', 2000) FROM numbers(1000)", 396, "larger than"),
-                             ("SELECT groupArray(number) FROM numbers(1000000000)", 241, "memory"),
+                             ("SELECT length(repeat(repeat('x', 1000), 400000))", 241, "memory"),          # asked for at once, before time is up
                              ("SELECT number, throwIf(number = 4999) FROM numbers(5000)", 395, "throwIf")):
         status, body, _ = ask(answering.port, sql)
         assert (status, body[:10]) == (500, f"Code: {code}."), body
@@ -146,7 +146,7 @@ def test_limits_are_kept_and_told(store: Store, answering: Answering, remote: Re
         with pytest.raises(UserError, match=words):
             remote.query(sql)
         assert remote.query("SELECT 1").rows == [(1,)]
-    assert time.monotonic() - begun < 12
+    assert time.monotonic() - begun < 60                                     # SLOW alone would take hours
     with pytest.raises(UserError, match="leave out SETTINGS"):
         remote.query("SELECT 1 SETTINGS max_threads = 7")
     with pytest.raises(UserError, match="throwIf"):
