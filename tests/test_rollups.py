@@ -13,7 +13,7 @@ from dpi.batch import Coded, Lists, Texts
 from dpi.cli.main import run
 from dpi.errors import UserError
 from dpi.schema import TABLES
-from dpi.store import Store, open_store, rollups, tables
+from dpi.store import Store, alerts, open_store, rollups, tables
 from tests.rows import START, batch
 
 pytestmark = pytest.mark.compiled
@@ -127,7 +127,7 @@ def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_p
     first: Any
     with contextlib.closing(open_store(f"chdb://{tmp_path}/whole")) as first:
         whole = names(first)
-    few = tables.REPLAYED | {"flows_1m", "flows_5m", "flows_1h", "flows_1m_view", "flows_5m_view", "flows_1h_view", "fullspan_schema", "pseudonym_key"}
+    few = tables.REPLAYED | {"flows_1m", "flows_5m", "flows_1h", "fullspan_schema", "pseudonym_key"}
     for way, does in enumerate((lambda store: store.query("SELECT count() FROM usage_1m"), lambda store: store.arrow("SELECT count() FROM names_1h"),
                                 lambda store: (store.write(batch("sessions", 3)), store.flush()))):
         with contextlib.closing(open_store(f"chdb://{tmp_path}/{way}", replaying=True)) as first:
@@ -153,8 +153,32 @@ def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_p
                     first.query(f"DROP TABLE {name} SYNC")
                 first.query("TRUNCATE TABLE fullspan_schema")
                 first.query("INSERT INTO fullspan_schema (version, digest) VALUES (1, 'older')")
+            else:
+                assert first.query("SELECT sum(client_packets), sum(flows) FROM flows_1h").rows \
+                    == first.query("SELECT sum(client_packets), countIf(interval = 0) FROM flows").rows
         with contextlib.closing(open_store(url, merging=True)) as first:
             assert held(first) == want
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/kept", replaying=True)) as first:
+        for table in rollups.FIRST:         # a Fullspan kept these in every store
+            for statement in (f"DROP VIEW {table.name}", tables.create(table), rollups.view(table)):
+                first.query(statement)
+        write(first)
+        first.query("TRUNCATE TABLE fullspan_schema")
+        first.query("INSERT INTO fullspan_schema (version, digest) VALUES (1, 'older')")
+    for _ in range(2):
+        with contextlib.closing(open_store(f"chdb://{tmp_path}/kept", replaying=True)) as first:
+            assert held(first) == want
+
+
+@pytest.mark.parametrize("replaying", [True, False])
+def test_each_store_has_a_key_of_its_own(tmp_path: Path, replaying: bool) -> None:
+    """Those that are copies of a kept one, too; and it stays."""
+    found: list[Any] = []
+    for name in ("one", "two", "three", "one"):
+        with contextlib.closing(open_store(f"chdb://{tmp_path}/{name}", replaying=replaying)) as opened:
+            found.append(alerts.secret(opened) if replaying else opened.query("SELECT k0, k1 FROM pseudonym_key").rows[0])
+            assert opened.query("SELECT count() FROM pseudonym_key").value() == 1
+    assert len(set(found)) == 3 and found[0] == found[3]
 
 
 @pytest.fixture(scope="module")

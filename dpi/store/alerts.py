@@ -12,9 +12,8 @@ import numpy as np
 from dpi.batch import NULLS, Batch, Coded, Texts
 from dpi.errors import UserError
 from dpi.schema import TABLES
-from dpi.store import Store, plain
+from dpi.store import Store, masked, plain
 from dpi.store.audit import Entry, Who, record
-from dpi.store.masked import KEY
 from dpi.store.parcel import Packing
 
 SEVERITIES = ("low", "medium", "high", "critical")
@@ -100,8 +99,8 @@ def mutes(store: Asked) -> dict[str, int]:
 
 def secret(store: Asked) -> bytes:
     """What ids of alerts of this store are keyed with: derived from the secret of its pseudonyms, so that replays of one store have the same ids."""
-    first, second = next(iter(store.query(f"SELECT k0, k1 FROM {KEY} LIMIT 1")))
-    return hashlib.blake2b(struct.pack("<QQ", int(first), int(second)), digest_size=32, person=b"alerts").digest()
+    first, second = masked.key(lambda sql: store.query(sql).rows)
+    return hashlib.blake2b(struct.pack("<QQ", first, second), digest_size=32, person=b"alerts").digest()
 
 
 def change(store: Any, what: dict[str, Any], who: Who) -> dict[str, Any]:

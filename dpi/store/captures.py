@@ -42,6 +42,11 @@ class Captures:
         with self._lock:
             return [one for one in (self._known or {}).values() if one.size == size]
 
+    def none_yet(self) -> None:
+        """The store is new, and need not be asked."""
+        with self._lock:
+            self._known = self._known or dict(self._noted)
+
     def forget(self, numbers: Iterable[int]) -> None:
         """These are about to go."""
         self._ask()

@@ -10,12 +10,12 @@ from typing import Any
 
 from dpi.batch import Batch
 from dpi.errors import UserError
-from dpi.store import Address, Away, Result, Store, rollups, tables
+from dpi.store import Address, Away, Result, Store, masked, rollups, tables
 from dpi.store.answers import result, told
 from dpi.store.blank import REPLAYED, WHOLE, Blank
 from dpi.store.captures import Captures, Stored, drop, has_begun
 from dpi.store.directory import check, held, in_use
-from dpi.store.engine import EMPTY, ENDED, OLD, Beside, Engine, Here, Reader
+from dpi.store.engine import COPIED, EMPTY, ENDED, OLD, Beside, Engine, Here, Reader
 from dpi.store.library import location
 from dpi.store.native import KERNELS
 from dpi.store.parcel import Parcel
@@ -105,13 +105,18 @@ class EmbeddedStore:
                 self._unopened = self._refused(error)
                 raise self._unopened from None
             self._new, self._ready = begun != OLD, True
+            if self._new:
+                self._captures.none_yet()
             try:
                 if self._where.database != "default":
                     self._run(f"CREATE DATABASE IF NOT EXISTS {self._where.database}")
                     self._run(f"USE {self._where.database}")
-                self._prepare_tables()
+                if begun != COPIED:
+                    self._prepare_tables(key=begun == OLD or not self._blank)
                 if begun == EMPTY and self._blank and (library := location()) is not None:
                     Blank(str(library), self._blank).keep(self._path)
+                if begun != OLD and self._blank == WHOLE:       # each store its own; one of replays when it is first asked for
+                    masked.new_key(lambda sql: self._run(sql).rows)
                 if self._readonly:
                     self._run("SET readonly = 2")
             except BaseException as error:
@@ -119,8 +124,8 @@ class EmbeddedStore:
                 self._unopened = self._told(error)
                 raise
 
-    def _prepare_tables(self) -> None:
-        tables.prepare(lambda sql: self._run(sql).rows, str(self._path), live=self._merging, whole=self._whole)
+    def _prepare_tables(self, key: bool = True) -> None:
+        tables.prepare(lambda sql: self._run(sql).rows, str(self._path), live=self._merging, whole=self._whole, key=key)
 
     def _ask(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
         """An answer. RuntimeError where the engine refuses. Has the store made whole where a table is asked for that replays don't write."""

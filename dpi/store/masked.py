@@ -104,8 +104,21 @@ def keys(replicated: str = "", replica: str = "") -> list[str]:
 
 def fill_key(run: Run) -> None:
     """Make the key, where there is none: another one would give everyone another pseudonym."""
-    if str(list(run(f"SELECT count() FROM {KEY}"))[0][0]) == "0":
-        run(f"INSERT INTO {KEY} SELECT toUInt64({secrets.randbits(64)}), toUInt64({secrets.randbits(64)})")     # old servers wait for VALUES to be sent
+    key(run)
+
+
+def key(run: Run) -> tuple[int, int]:
+    """The key; made, where there is none."""
+    for first, second in run(f"SELECT k0, k1 FROM {KEY} LIMIT 1"):
+        return int(str(first)), int(str(second))
+    return new_key(run)
+
+
+def new_key(run: Run) -> tuple[int, int]:
+    """Make the key of a store that has none, each store its own."""
+    first, second = secrets.randbits(64), secrets.randbits(64)
+    run(f"INSERT INTO {KEY} SELECT toUInt64({first}), toUInt64({second})")      # old servers wait for VALUES to be sent
+    return first, second
 
 
 def statements() -> list[str]:

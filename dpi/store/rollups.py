@@ -14,10 +14,9 @@ Run = Callable[[str], Sequence[Sequence[object]]]
 FOLDED = tuple(table for table in TABLES.values() if table.folds)
 #: Those that fold tables which are no rollups: all others follow from them.
 ROOTS = tuple(table for table in FOLDED if not TABLES[table.folds].folds)
-#: Those that every store keeps as rows come. The others are kept where rows come day and night; in a store of replays they are views that are computed
-#: when they are asked for: a view that sees each insert costs a replay more than all else of storing it.
-ALWAYS = tuple(table for table in FOLDED if table.name in ("flows_1m", "flows_5m", "flows_1h"))
-LIVE = tuple(table for table in FOLDED if table not in ALWAYS)
+#: Those that every store has from its beginning. Kept as rows come is each of FOLDED where rows come day and night; in a store of replays all are views that
+#: are computed when they are asked for: a view that sees each insert costs a replay more than all else of storing it.
+FIRST = tuple(table for table in FOLDED if table.name in ("flows_1m", "flows_5m", "flows_1h"))
 _BLOCKS = 100                   # a day that is filled may have as many names as so many blocks
 _BEFORE = "_before"             # a rollup's rows while its table is made anew
 
@@ -39,8 +38,17 @@ def asked(table: Table) -> str:
 
 def computed(run: Run) -> set[str]:
     """The rollups of a store that are computed when they are asked for."""
-    found = run("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'")
-    return {str(name) for name, in found} & {table.name for table in LIVE}
+    return _of_engine(run, "= 'View'")
+
+
+def kept(run: Run) -> bool:
+    """Whether a store keeps rollups as rows come."""
+    return bool(_of_engine(run, "!= 'View'"))
+
+
+def _of_engine(run: Run, engine: str) -> set[str]:
+    found = run(f"SELECT name FROM system.tables WHERE database = currentDatabase() AND engine {engine}")
+    return {str(name) for name, in found} & {table.name for table in FOLDED}
 
 
 def is_key(column: Column) -> bool:

@@ -55,21 +55,20 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
 
 
 def statements(replicated: str = "", replica: str = "", live: bool = True, whole: bool = True) -> list[str]:
-    """All that makes an empty store. live: rows will come day and night (dpi.store.rollups.LIVE). whole: not of what is REPLAYED alone."""
+    """All that makes an empty store. live: rows will come day and night, rollups are kept (dpi.store.rollups). whole: not of what is REPLAYED alone."""
     return _tables(replicated, replica, live, whole) + _views(live, whole)
 
 
 def _tables(replicated: str, replica: str, live: bool, whole: bool = True) -> list[str]:
-    later = () if live else rollups.LIVE
-    wanted = [table for table in TABLES.values() if table not in later and (whole or table.folds or table.name in REPLAYED)]
+    wanted = [table for table in TABLES.values() if (live if table.folds else whole or table.name in REPLAYED)]
     return [create(table, replicated, replica) for table in wanted] + masked.keys(replicated, replica)
 
 
 def _views(live: bool, whole: bool = True) -> list[str]:
-    kept = [rollups.view(table) for table in (rollups.FOLDED if live else rollups.ALWAYS)]
-    if not whole:
-        return kept
-    return kept + ([] if live else [rollups.asked(table) for table in rollups.LIVE]) + masked.statements()
+    if live:
+        return [rollups.view(table) for table in rollups.FOLDED] + masked.statements()
+    asked = [rollups.asked(table) for table in (rollups.FOLDED if whole else rollups.FIRST)]
+    return asked + (masked.statements() if whole else [])
 
 
 def digest(replicated: str = "", replica: str = "", live: bool = True, whole: bool = True) -> str:
@@ -77,9 +76,10 @@ def digest(replicated: str = "", replica: str = "", live: bool = True, whole: bo
     return hashlib.sha256("\n".join([str(VERSION), *statements(replicated, replica, live, whole)]).encode()).hexdigest()[:16]
 
 
-def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live: bool = True, whole: bool = True) -> None:
+def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live: bool = True, whole: bool = True, key: bool = True) -> None:
     """Create what is missing and bring what is older up to date; costs one query where nothing changed. live: all rollups are kept as rows come; a store in
     which they are stays so. whole: what replays don't write is there as well, else it may be; a new store begins without.
+    key: with the key of pseudonyms; without, it is for who asks for it, or is to be copied, to make.
 
     Raises UserError where the store was written by a newer Fullspan.
     """
@@ -103,7 +103,8 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live:
     taken_over = False
     if known:
         computed = rollups.computed(run)
-        live, taken_over = live or not computed and _exists(run, rollups.LIVE[0].name), live and (bool(computed) or not _exists(run, _FIRST_LATER))
+        live = live or rollups.kept(run)
+        taken_over = live and (bool(computed) or not _exists(run, _FIRST_LATER))
         now = digest(replicated, replica, live)
         for name in computed:
             run(f"DROP VIEW IF EXISTS {name}")
@@ -112,7 +113,8 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live:
         run(statement)
     if known:
         rollups.put_back(run)
-    masked.fill_key(run)
+    if key:
+        masked.fill_key(run)
     for statement in _views(live, whole or bool(known)):
         run(statement)
     if taken_over:
@@ -126,6 +128,7 @@ def _made_whole(run: Run, replicated: str, replica: str) -> str:
     for statement in statements(replicated, replica, live=False):
         if statement not in had:
             run(statement)
+    masked.fill_key(run)
     now = digest(replicated, replica, live=False)
     _note(run, now)
     return now
