@@ -56,13 +56,6 @@ def _sorted(table: Any) -> str:
     return f"Rows lie as they came, with the least and greatest `{table.span}` of every 8192."
 
 
-def _folded(table: Any) -> str:
-    """When a rollup is computed."""
-    from dpi.store.rollups import LIVE
-
-    return f" Computed from `{table.folds}` as rows are stored" + ("; in a store of replays, when it is asked for." if table in LIVE else ".")
-
-
 def schema() -> str:
     """Each table and its columns."""
     from dpi.schema import KINDS, TABLES
@@ -73,7 +66,7 @@ def schema() -> str:
              "`payload` bytes are those of layer 4. In JSON and CSV every column keeps its name. Partitions and retention follow `stored_time`.\n"]
     for table in TABLES.values():
         lines += [f"## {table.name}\n", f"{table.words} {_sorted(table)}"
-                  + (_folded(table) if table.folds else "") + "\n",
+                  + (f" Computed from `{table.folds}` as rows are stored; in a store of replays, when it is asked for." if table.folds else "") + "\n",
                   "| column | store | JSON | unit | meaning | source |", "|---|---|---|---|---|---|"]
         for column in table.columns:
             cells = (f"`{column.name}`", f"`{column.type()}`", KINDS[column.kind].words, column.unit, column.words, column.source)
