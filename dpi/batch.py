@@ -169,8 +169,9 @@ AnyColumn = Array | Texts | Coded | Lists
 class Made(Mapping[str, AnyColumn]):
     """Columns that are made when they are first asked for: what no sink reads costs nothing."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], AnyColumn]]) -> None:
-        self._makers = makers
+    def __init__(self, makers: Mapping[str, Callable[[], AnyColumn]], all_wanted: Callable[[], None] = lambda: None) -> None:
+        """all_wanted: called by who will ask for every column, before the first: what is cheaper for all together is made then."""
+        self._makers, self.all_wanted = makers, all_wanted
         self._made: dict[str, AnyColumn] = {}
 
     def __getitem__(self, name: str) -> AnyColumn:
@@ -181,7 +182,7 @@ class Made(Mapping[str, AnyColumn]):
 
     def and_these(self, makers: Mapping[str, Callable[[], AnyColumn]]) -> Made:
         """These columns and others."""
-        more = Made({**self._makers, **makers})
+        more = Made({**self._makers, **makers}, self.all_wanted)
         more._made.update(self._made)
         return more
 

@@ -24,11 +24,12 @@ from dpi.classify.memory import answers_of, outbox_of, resolution_head_of, resol
 from dpi.classify.renumber import renumber
 from dpi.classify.resolutions import ANSWER, learn
 from dpi.classify.settle import settle
-from dpi.classify.transactions import find_text
+from dpi.classify.transactions import pick
 from dpi.flow import memory as flow_memory
 from dpi.flow.changes import note_change, set_clock
 from dpi.flow.community import identify
 from dpi.flow.expiry import drop, expired
+from dpi.flow.fields import spread
 from dpi.flow.lookup import look_up
 from dpi.flow.memory import flows_of, out_flows_of, seed_of, shard_of, slots_of
 from dpi.flow.rows import unpack
@@ -199,7 +200,7 @@ def entries(rules: RuleSet) -> list[Entry | str]:
     from dpi.capture import pcap, pcapng
 
     found: list[Entry | str] = [pipeline, keep, flush_all, flow_ends, settle_rows, learn_all, learn_given, clock_at, change_all, pass_idle, renumber, deal,
-                                unpack, identify, gather, spell, find_text, decode_any, *rules.parser_labels]
+                                unpack, spread, identify, gather, spell, pick, decode_any, *rules.parser_labels]
     for module in (pcap, pcapng):
         found += [value for value in vars(module).values() if isinstance(value, Entry)]
     return found

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from dpi.capture.frame import TUNNELS
 from dpi.flow.community import community_ids
 from dpi.flow.export import EXTRA, Exports
 from dpi.flow.facts import FACTS, RISKS
+from dpi.flow.fields import Fields, Spread
 from dpi.flow.row import CODED, ENDS, INNER, ONE_SIDED, ROW
 from dpi.flow.table import ADDRESSES, DETAIL, END_CLOSED, END_REASONS, END_RESET, FLOW, FOLD_TAGS, MIDSTREAM, NOT_MEASURED, RESET, TUNNEL, one_sided
 from dpi.jit import I64, U64, entry, kernel, records
@@ -141,6 +143,7 @@ class Naming:
         self.of_protocol = np.array([place[word] for word in protocol_categories], np.uint16)
         self.end_reasons, self.confidences = list(END_REASONS), list(CONFIDENCES)
         self._rows = records(0, ROW)
+        self.fields = Fields(ROW, ROOM)
 
     def words(self, reason: int) -> str:
         """The evidence in words, made when first met."""
@@ -162,12 +165,12 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
     rows = naming.rows(count)
     unpack(exports.flows, exports.details, exports.addresses, exports.extra, exports.facts, exports.tunnels, naming.of_application,
            naming.of_protocol, rows, count, boot << 40, len(names))
-    plain = rows.view(np.ndarray)
+    plain = Spread(rows.view(np.ndarray), naming.fields)
     words = {"interface": names, "tunnel": tunnel_words(), "end_reason": naming.end_reasons, "protocol": naming.protocols,
              "application": naming.applications, "category": naming.categories, "confidence": naming.confidences}
     makers: dict[str, Callable[[], AnyColumn]] = {name: _fixed(plain, name) for name in ROW.names or () if name not in INNER and name not in CODED}
     makers.update({name: _coded(plain, name, some) for name, some in words.items()})
-    facts = _Facts(exports, plain["facts"])
+    facts = _Facts(exports, plain)
     makers.update({
         "probe": lambda: Coded.same(probe, count), "source": lambda: Coded.same(source, count),
         "rules_version": lambda: Coded.same(naming.version, count),
@@ -186,16 +189,16 @@ def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_
         "ja4": lambda: facts.text("ja4_all", facts.lengths("ja4_count", 36, 36)),
         "ja4_all": facts.every_ja4, "risks": lambda: _bits_list(plain["risks"], RISKS),
     })
-    return Batch("flows", count, Made(makers), rows)
+    return Batch("flows", count, Made(makers, plain.all_wanted), rows)
 
 
-def _fixed(plain: Array, name: str) -> Callable[[], AnyColumn]:
+def _fixed(plain: Spread, name: str) -> Callable[[], AnyColumn]:
     if name in ENDS:
         return lambda: plain[name].view(np.uint8)
     return lambda: plain[name]
 
 
-def _coded(plain: Array, name: str, words: list[str]) -> Callable[[], AnyColumn]:
+def _coded(plain: Spread, name: str, words: list[str]) -> Callable[[], AnyColumn]:
     return lambda: Coded(plain[name], words)
 
 
@@ -220,17 +223,18 @@ def _around(exports: Exports, at: Array, field: str) -> Array:
 class _Facts:
     """The columns that come from FACTS, for rows uint32[n] of which 0 has none."""
 
-    def __init__(self, exports: Exports, at: Array) -> None:
-        self._exports, self._at = exports, at
+    def __init__(self, exports: Exports, rows: Spread) -> None:
+        self._exports, self._rows = exports, rows
         self._plain = exports.facts.view(np.ndarray)
-        self._some: Array | None = None
 
-    @property
+    @cached_property
+    def _at(self) -> Array:
+        return self._rows["facts"]
+
+    @cached_property
     def some(self) -> Array:
         """The rows that have facts, int64[k]."""
-        if self._some is None:
-            self._some = np.flatnonzero(self._at)
-        return self._some
+        return np.flatnonzero(self._at)
 
     def lengths(self, field: str, scale: int, limit: int) -> Array:
         out = np.zeros(len(self._at), np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Texts, mac
+from dpi.batch import AnyColumn, Array, Batch, Coded, Lists, Made, Texts, mac
 from dpi.schema import KINDS, TABLES
 from dpi.store.native import columns_of
 from dpi.texts import Strings, put, room
@@ -159,6 +159,8 @@ class Gathering:
 
     def add(self, batch: Batch) -> None:
         """Append a batch of the same signature."""
+        if isinstance(batch.columns, Made):
+            batch.columns.all_wanted()
         for name, column in self._columns.items():
             column.add(batch.columns[name])
         self.rows += batch.count

@@ -82,7 +82,7 @@ class Tagging:
 def over(columns: Mapping[str, AnyColumn], name: str, make: Callable[[], AnyColumn]) -> Made:
     """The columns, and one more or another one of that name, made when asked for."""
     makers: dict[str, Callable[[], AnyColumn]] = {one: _asking(columns, one) for one in columns}
-    return Made({**makers, name: make})
+    return Made({**makers, name: make}, columns.all_wanted if isinstance(columns, Made) else lambda: None)
 
 
 def _asking(columns: Mapping[str, AnyColumn], name: str) -> Callable[[], AnyColumn]:
