@@ -9,6 +9,7 @@ from dpi.batch import Array
 from dpi.jit import I64, entry
 
 _ROWS = 64              # whose fields are copied one after the other: they and a line of each column stay in the nearest cache
+_LINE = 64              # octets; each column begins one line further than it would: at distances of powers of 2 their lines would drive each other out of the cache
 I8, U1, U2, U4, U8 = (np.dtype(name) for name in ("i8", "u1", "u2", "u4", "u8"))
 
 
@@ -51,9 +52,9 @@ class Fields:
         """Each field of `rows` as an array of its own, good until the next are asked for."""
         count, kind = len(rows), self._kind
         known = [(name, *kind.fields[name][:2]) for name in kind.names or ()]           # type: ignore[index]
-        begins = np.cumsum([0, *(-(-count * one.itemsize // 64) * 64 for _, one, _ in known)]).tolist()
+        begins = np.cumsum([0, *((-(-count * one.itemsize // _LINE) + 1) * _LINE for _, one, _ in known)]).tolist()
         if len(self._octets) < begins[-1]:
-            self._octets = np.empty(max(begins[-1], self._room * kind.itemsize + 64 * len(known)), np.uint8)
+            self._octets = np.empty(max(begins[-1], self._room * kind.itemsize + 2 * _LINE * len(known)), np.uint8)
         octets = self._octets[:begins[-1]]
         asked = np.array([(one.itemsize, place, begin) for (_, one, place), begin in zip(known, begins, strict=False)], np.int64)
         words = [part.view(one) for part in (rows.view(np.uint8).reshape(-1), octets) for one in (U8, U4, U2, U1)]
