@@ -74,10 +74,10 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
         if wanted:
             from dpi.sinks.files import FileSink
             files_out += [FileSink(out, table) for out, table in wanted]
-        page = _page(report_path)
         bar = Bar() if sys.stderr.isatty() and not as_json else None
+        beside = _Beside(report_path, bar)
         try:
-            outcome = run(files, sinks=[summary, *([] if store.url == "none" else [store]), *files_out], options=options, progress=bar)
+            outcome = run(files, sinks=[summary, *([] if store.url == "none" else [store]), *files_out], options=options, progress=beside)
         finally:
             if bar:
                 bar.close()
@@ -86,7 +86,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
             out.close()
         took = outcome.seconds or time.perf_counter() - started
         figures = summary.figures(outcome)
-        written = _write_report(report_path, figures, lang, page)
+        written = _write_report(report_path, figures, lang, beside)
         metered = _meter(store, outcome, options)
         _keep_to_budget(store, store_url)
     except BaseException:
@@ -184,25 +184,39 @@ def _check_report(path: str | None) -> None:
         raise UserError("there is no such directory", str(target.absolute().parent), "make it first, or name another path with --report")
 
 
-def _page(path: str | None) -> Any:
-    """The report's template, looked for beside the reading; None where there is no report, or no core for that."""
-    if path is None or len(os.sched_getaffinity(0)) < 2:
-        return None
-    from dpi.asking import Asked
+class _Beside:
+    """The report's template, looked for beside the reading where a core is free for that: once packets are read, for what it imports would hold up the start.
+    Called with a dpi.replaying.Progress, which `bar` shows."""
 
-    def found() -> Any:
-        from dpi.reports.html import template
+    def __init__(self, path: str | None, bar: Any) -> None:
+        self._wanted, self._bar = path is not None and len(os.sched_getaffinity(0)) > 1, bar
+        self._page: Any = None
 
-        return template()
-    return Asked(found)
+    def __call__(self, progress: Any) -> None:
+        if self._wanted and self._page is None:
+            from dpi.asking import Asked
+
+            self._page = Asked(_template)
+        if self._bar is not None:
+            self._bar(progress)
+
+    def page(self) -> Any:
+        """The template; None where it is not looked for."""
+        return self._page and self._page()
 
 
-def _write_report(path: str | None, figures: Any, lang: str, page: Any) -> str | None:
+def _template() -> Any:
+    from dpi.reports.html import template
+
+    return template()
+
+
+def _write_report(path: str | None, figures: Any, lang: str, beside: _Beside) -> str | None:
     if path is None:
         return None
     from dpi.reports.html import write
 
-    return str(write(figures, path, lang, page and page()).absolute())
+    return str(write(figures, path, lang, beside.page()).absolute())
 
 
 def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tuple[str, ...], took: float, metered: int | None) -> None:
