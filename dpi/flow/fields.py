@@ -9,7 +9,7 @@ from dpi.batch import Array
 from dpi.jit import I64, entry
 
 _ROWS = 64              # whose fields are copied one after the other: they and a line of each column stay in the nearest cache
-_LINE = 64              # octets; each column begins one line further than it would: at distances of powers of 2 their lines would drive each other out of the cache
+_LINE = 64              # octets; each column begins one line further than it would: lines at distances of powers of 2 drive each other out of a cache
 I8, U1, U2, U4, U8 = (np.dtype(name) for name in ("i8", "u1", "u2", "u4", "u8"))
 
 

@@ -50,6 +50,7 @@ class EmbeddedStore:
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
         self._rewritten = False             # a row of `captures` was written a second time
+        self._at_once = self._dropping = False          # the engine has nothing to bring to an end; it takes away what was dropped
         self._blank = "" if where.database != "default" or merging else REPLAYED if replaying else WHOLE
         self._readonly, self._where = readonly, where
         self._new = self._ready = False
@@ -163,7 +164,7 @@ class EmbeddedStore:
         if self._replaced:
             with self._lock:
                 self._writing &= not drop(self._run, sorted(self._replaced))
-            self._replaced = set()
+            self._replaced, self._dropping = set(), True
 
     def _insert(self, spool: Spool) -> None:
         with self._lock:
@@ -281,6 +282,7 @@ class EmbeddedStore:
             return
         try:
             self.flush()
+            self._at_once = not self._merging and not self._dropping
         finally:
             try:
                 self._writer.close()
@@ -292,7 +294,7 @@ class EmbeddedStore:
             self._let_go()
 
     def _let_go(self) -> None:
-        self._connection.close()
+        self._connection.close(at_once=self._at_once)
         self._open = False
         _OPEN[str(self._path)] -= 1
         if not _OPEN[str(self._path)]:

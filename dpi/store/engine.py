@@ -72,8 +72,8 @@ class Engine(Protocol):
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
         """A connection that only reads, under these settings; one at a time."""
 
-    def close(self) -> None:
-        """Let go of the directory."""
+    def close(self, at_once: bool = False) -> None:
+        """Let go of the directory. at_once: nothing is under way, and what was written is in it: a process of its own need not end in order."""
 
 
 def open_directory(path: Path, blank: str) -> tuple[Any, str]:
@@ -136,7 +136,7 @@ class Here:
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
         return _ReaderHere(open_reader(self._path, settings))
 
-    def close(self) -> None:
+    def close(self, at_once: bool = False) -> None:
         self._connection.close()
 
 
@@ -259,11 +259,13 @@ class Beside:
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
         return _ReaderBeside(self._reading, settings)
 
-    def close(self) -> None:
+    def close(self, at_once: bool = False) -> None:
         if not self._child:
             return
         self._reading.hang_up()
         self._line.hang_up()
+        if at_once:
+            os.kill(self._child, signal.SIGKILL)
         os.waitpid(self._child, 0)
         self._line.close()
         self._reading.close()
