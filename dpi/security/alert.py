@@ -20,12 +20,19 @@ class Worded:
         vars(made).update(given, _word=word)
         return made
 
+    def text(self, name: str) -> str:
+        """One of TEXTS."""
+        held = vars(self)
+        if name not in held:
+            held[name] = held["_word"](name)
+        found: str = held[name]
+        return found
+
     if not TYPE_CHECKING:
         def __getattr__(self, name):
             if name not in Worded.TEXTS:
                 raise AttributeError(f"{type(self).__name__} has no {name}")
-            text = vars(self)[name] = vars(self)["_word"](name)
-            return text
+            return self.text(name)
 
 
 @dataclass(frozen=True)

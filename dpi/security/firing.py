@@ -66,20 +66,11 @@ class Firing:
     def summary(self, chinese: bool = False) -> str:
         """A sentence that a person understands."""
         words = self.detector.summary.zh if chinese else self.detector.summary.en
-        many = MANY[chinese]
-        return words.format(source=self.source or many, target=self.target or many, **self._numbers)
+        return words.format_map(_Told(self, chinese))
 
     def word(self, name: str) -> str:
         """A text of an alert by its name."""
         return self.evidence if name == "evidence" else self.summary(chinese=name == "summary_zh")
-
-    @cached_property
-    def _numbers(self) -> dict[str, str]:
-        """The other places of a summary, the same in each language."""
-        distinct = f"{self.distinct:,}"
-        return {"port": str(self.port), "packets": f"{self.packets:,}", "bytes": f"{self.bytes:,}", "flows": f"{self.flows:,}", "distinct": distinct,
-                "addresses": "1 address" if self.distinct == 1 else f"{distinct} addresses", "seconds": f"{self.rule.window:,}",
-                "every": f"{self.rhythm[0]:,.0f}" if self.rhythm else "", "mac": self.mac}
 
     @cached_property
     def condition(self) -> str:
@@ -115,10 +106,36 @@ class Firing:
     @cached_property
     def evidence(self) -> str:
         """What was counted, against which limit, and where the rows are."""
-        counted = [f"{called} {value:,}{_limit(self, name)}" for name, called in _measures(self.rule.called) if (value := getattr(self, name))]
+        held, learned, limits = vars(self), self.learned or {}, vars(self.rule.limits)
+        counted = [f"{called} {value:,}" + (f" (usual: at most {round(learned[name]):,})" if name in learned
+                                            else f" (limit {limits[name]:,})" if limits[name] else "")
+                   for name, called in _measures(self.rule.called) if (value := held[name])]
         rhythm = f", a call every {self.rhythm[0]:.1f} s with a deviation of {100 * self.rhythm[1]:.0f} %" if self.rhythm else ""
         sender = f", from {self.mac}" if self.mac and self.mac not in (self.source, self.target) else ""
         return f"{', '.join(counted)} in {self.rule.window} s{rhythm}{sender}; rows: {self.condition}"
+
+
+class _Told(dict[str, str]):
+    """The places of a summary, of which few are asked for."""
+
+    def __init__(self, firing: Firing, chinese: bool) -> None:
+        self._firing, self._many = firing, MANY[chinese]
+
+    def __missing__(self, name: str) -> str:
+        one = self._firing
+        if name in ("source", "target"):
+            return getattr(one, name) or self._many
+        if name in ("packets", "bytes", "flows", "distinct"):
+            return f"{getattr(one, name):,}"
+        if name == "addresses":
+            return "1 address" if one.distinct == 1 else f"{one.distinct:,} addresses"
+        if name == "seconds":
+            return f"{one.rule.window:,}"
+        if name == "every":
+            return f"{one.rhythm[0]:,.0f}" if one.rhythm else ""
+        if name in ("port", "mac"):
+            return str(getattr(one, name))
+        raise KeyError(name)
 
 
 @lru_cache(64)
@@ -128,13 +145,6 @@ def _measures(called: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...
     if not named:
         return tuple((name, name) for name in ("distinct", "packets", "bytes", "flows"))
     return tuple((name, named[name]) for name in ("distinct", "packets", "bytes") if name in named)
-
-
-def _limit(firing: Firing, name: str) -> str:
-    fixed = getattr(firing.rule.limits, name)
-    if firing.learned is not None and name in firing.learned:
-        return f" (usual: at most {round(firing.learned[name]):,})"
-    return f" (limit {fixed:,})" if fixed else ""
 
 
 def within(end: str, spared: str) -> bool:

@@ -185,6 +185,9 @@ def rows(alerts: list[Alert], stored_time: int) -> Batch:
     def text(name: str) -> Callable[[], AnyColumn]:
         return lambda: Texts.of(getattr(one, name) for one in alerts)
 
+    def made(name: str) -> Callable[[], AnyColumn]:
+        return lambda: Texts.of([one.text(name) for one in alerts])
+
     def words(name: str) -> Callable[[], AnyColumn]:
         return lambda: Coded.of(getattr(one, name) for one in alerts)
 
@@ -192,7 +195,7 @@ def rows(alerts: list[Alert], stored_time: int) -> Batch:
         return lambda: np.array([getattr(one, name) for one in alerts], kind)
 
     return Batch("alerts", len(alerts), Made({
-        **{name: text(name) for name in ("alert_id", "dedup_key", "source", "target", "summary", "summary_zh", "evidence")},
+        **{name: text(name) for name in ("alert_id", "dedup_key", "source", "target")}, **{name: made(name) for name in sorted(Alert.TEXTS)},
         **{name: words(name) for name in ("kind", "severity", "state", "customer_id", "service_id", "technique", "probe")},
         **{name: number(np.int64, name) for name in ("first_time", "last_time")},
         **{name: number(np.uint32, name) for name in ("signature_id", "shared_by", "revision")},

@@ -76,7 +76,7 @@ class Held:
         """Its state now."""
         best, customers = self.best, list(self.customers)
         made: Alert = Alert.worded(
-            lambda name: str(getattr(best, name)), alert_id=self.alert_id, dedup_key=self.dedup_key, kind=best.kind, signature_id=0,
+            best.text, alert_id=self.alert_id, dedup_key=self.dedup_key, kind=best.kind, signature_id=0,
             severity=best.severity, state=self.state, first_time=self.first, last_time=self.last, count=self.count,
             source="" if self.several_sources else best.source, target="" if self.several_targets else best.target,
             customer_id=customers[0] if len(customers) == 1 else "", service_id=best.service_id if len(customers) == 1 else "",

@@ -30,7 +30,7 @@ class Spool:
     def __init__(self, first: Batch) -> None:
         self.table, self.columns = first.table, tuple(signature(first)[1:])
         self.rows = 0
-        self._gathering = Gathering(first, BLOCK)
+        self._gathering = Gathering(first, 2 * BLOCK)       # what fits before it is encoded, as batches are no larger: it need not grow
         self._file = os.memfd_create("fullspan-rows", os.MFD_CLOEXEC)
 
     @property
