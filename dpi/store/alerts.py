@@ -1,9 +1,7 @@
 """Alerts as a store has them: their newest states, the detections and flows behind them, and what people did about them."""
 from __future__ import annotations
 
-import hashlib
 import os
-import struct
 import time
 from typing import Any, Protocol
 
@@ -12,7 +10,7 @@ import numpy as np
 from dpi.batch import NULLS, Batch, Coded, Texts
 from dpi.errors import UserError
 from dpi.schema import TABLES
-from dpi.store import Store, masked, plain
+from dpi.store import Store, plain
 from dpi.store.audit import Entry, Who, record
 from dpi.store.parcel import Packing
 
@@ -95,12 +93,6 @@ def mutes(store: Asked) -> dict[str, int]:
                                           f"ORDER BY action_id DESC LIMIT {_MUTES}"):
         newest.setdefault(str(key), -1 if str(action) != "mute" else 0 if until is None else _micros(until))
     return {key: until for key, until in newest.items() if until >= 0}
-
-
-def secret(store: Asked) -> bytes:
-    """What ids of alerts of this store are keyed with: derived from the secret of its pseudonyms, so that replays of one store have the same ids."""
-    first, second = masked.key(lambda sql: store.query(sql).rows)
-    return hashlib.blake2b(struct.pack("<QQ", first, second), digest_size=32, person=b"alerts").digest()
 
 
 def change(store: Any, what: dict[str, Any], who: Who) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import marshal
 import os
 import signal
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -234,6 +233,8 @@ class Beside:
                 _serve(path, blank, self._line, self._reading)
         else:
             files = (self._line.requests, self._line.answers, self._reading.requests, self._reading.answers)
+            import subprocess
+
             program = subprocess.Popen([sys.executable, "-m", "dpi.store.engine", str(path), blank, *map(str, files)], pass_fds=files,
                                        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
             self._child, program.returncode = program.pid, 0        # waited for below, not by Popen

@@ -10,7 +10,9 @@ detections neither. Views run with the rights of who made them.
 """
 from __future__ import annotations
 
+import hashlib
 import secrets
+import struct
 from collections.abc import Callable, Sequence
 
 from dpi.rollups import ADDRESSED, DEVICES
@@ -119,6 +121,11 @@ def new_key(run: Run) -> tuple[int, int]:
     first, second = secrets.randbits(64), secrets.randbits(64)
     run(f"INSERT INTO {KEY} SELECT toUInt64({first}), toUInt64({second})")      # old servers wait for VALUES to be sent
     return first, second
+
+
+def secret(run: Run) -> bytes:
+    """What ids of alerts of this store are keyed with: derived from the key of its pseudonyms, so that replays of one store have the same ids."""
+    return hashlib.blake2b(struct.pack("<QQ", *key(run)), digest_size=32, person=b"alerts").digest()
 
 
 def statements() -> list[str]:
