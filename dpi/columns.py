@@ -10,8 +10,9 @@ class Kind:
     numpy: str              # dtype of a Batch column: '' where it is Texts or Coded; 'ip' uint8[n,16]; '[]' Lists
     modern: str             # ClickHouse 24 and later, chDB
     legacy: str             # ClickHouse 18.16: no IPv6, DateTime64, Bool
-    codec: str = ""
+    codec: str = ""         # of ClickHouse; '' its own
     words: str = ""         # how it looks in JSON and CSV
+    raw: str = ""           # codec in tables that are no rollups, where it is another: of numbers that differ from row to row
 
 
 KINDS = {
@@ -19,12 +20,12 @@ KINDS = {
     "u8": Kind("u1", "UInt8", "UInt8", "", "number"),
     "u16": Kind("u2", "UInt16", "UInt16", "", "number"),
     "u32": Kind("u4", "UInt32", "UInt32", "", "number"),
-    "u64": Kind("u8", "UInt64", "UInt64", "", "number"),
+    "u64": Kind("u8", "UInt64", "UInt64", "T64, LZ4", "number", "T64"),
     "u16?": Kind("u2", "Nullable(UInt16)", "Nullable(UInt16)", "", "number or null"),
     "u32?": Kind("u4", "Nullable(UInt32)", "Nullable(UInt32)", "", "number or null"),
     "u64?": Kind("u8", "Nullable(UInt64)", "Nullable(UInt64)", "", "number or null"),
-    "id": Kind("u8", "UInt64", "UInt64", "", "decimal digits in a string (beyond 2^53, so no JSON number)"),
-    "time": Kind("i8", "DateTime64(6, 'UTC')", "Int64", "Delta, LZ4", "ISO 8601, microseconds, Z"),
+    "id": Kind("u8", "UInt64", "UInt64", "T64, LZ4", "decimal digits in a string (beyond 2^53, so no JSON number)", "T64"),
+    "time": Kind("i8", "DateTime64(6, 'UTC')", "Int64", "T64", "ISO 8601, microseconds, Z"),
     "time?": Kind("i8", "Nullable(DateTime64(6, 'UTC'))", "Nullable(Int64)", "", "ISO 8601, microseconds, Z; or null"),
     "minute": Kind("i8", "DateTime64(0, 'UTC')", "DateTime", "Delta, LZ4", "ISO 8601, Z"),
     "day": Kind("u2", "Date", "Date", "", "YYYY-MM-DD"),

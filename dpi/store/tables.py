@@ -27,10 +27,11 @@ Rows = Sequence[Sequence[object]]
 Run = Callable[[str], Rows]
 
 
-def _define(column: Column) -> str:
+def _define(column: Column, table: Table) -> str:
     kind = KINDS[column.kind]
     default = " DEFAULT now64(6, 'UTC')" if column.name == "stored_time" else ""
-    codec = f" CODEC({kind.codec})" if kind.codec else ""
+    chosen = kind.codec if table.folds else kind.raw or kind.codec
+    codec = f" CODEC({chosen})" if chosen else ""
     comment = column.words.replace("\\", "\\\\").replace("'", "\\'")
     return f"`{column.name}` {column.type()}{default}{codec} COMMENT '{comment}'"
 
@@ -46,7 +47,7 @@ def create(table: Table, replicated: str = "", replica: str = "") -> str:
         name, _, rest = engine.partition("(")
         engine = f"Replicated{name}('{replicated}/{table.name}', '{replica}'{f', {rest}' if rest else ')'}"
     order = f"({', '.join(table.order)})" if table.order else "tuple()"
-    parts = [_define(column) for column in table.columns]
+    parts = [_define(column, table) for column in table.columns]
     if table.span:
         parts.append(f"INDEX {table.span}_span {table.span} TYPE minmax GRANULARITY 1")
     columns = ",\n  ".join(parts)
@@ -163,5 +164,5 @@ def _upgrade(run: Run, version: int) -> None:
             run(f"ALTER TABLE {table.name} MODIFY SETTING non_replicated_deduplication_window = {_WINDOW}")
         for column in table.columns:
             if table.name in present and column.name not in present[table.name]:
-                run(f"ALTER TABLE {table.name} ADD COLUMN {_define(column)} {f'AFTER `{before}`' if before else 'FIRST'}")
+                run(f"ALTER TABLE {table.name} ADD COLUMN {_define(column, table)} {f'AFTER `{before}`' if before else 'FIRST'}")
             before = column.name
