@@ -237,7 +237,8 @@ def _own(column: AnyColumn) -> AnyColumn:
 
 
 class Sink(Protocol):
-    """Takes batches until closed. Both may raise UserError. A sink with `kernels` has them compiled before the first packet."""
+    """Takes batches until closed. Both may raise UserError. A sink with `kernels` has them compiled before the first packet. One that is `apart` may be
+    written to by several threads at once, and after the others, which have then gone on."""
 
     def write(self, batch: Batch) -> None: ...
     def close(self) -> None: ...

@@ -14,15 +14,15 @@ class Behind:
         self.passed = [0] * shards      # packets that each shard is beyond, its answers learned
         self.table = threading.Lock()   # held by whoever learns answers or asks for them
         self.failed: BaseException | None = None
-        self._waiting: list[tuple[int, int, Callable[[], None], threading.Event]] = []
+        self._waiting: list[tuple[int, int, Callable[[], bool | None], threading.Event]] = []
         self._turn = threading.Condition()
         self._watching = False
         self._count = 0
         self._ended = False
         threading.Thread(target=self._run, name="rows", daemon=True).start()
 
-    def put(self, position: int, call: Callable[[], None], done: threading.Event) -> None:
-        """Run the call once all shards are beyond `position`, then set `done`."""
+    def put(self, position: int, call: Callable[[], bool | None], done: threading.Event) -> None:
+        """Run the call once all shards are beyond `position`, then set `done`; where it returns True somebody else will."""
         done.clear()
         with self._turn:
             self._count += 1
@@ -68,12 +68,14 @@ class Behind:
                     self._turn.wait()
                 self._watching = False
                 first = min(self._waiting)
+            passed_on: bool | None = False
             try:
                 if self.failed is None:
-                    first[2]()
+                    passed_on = first[2]()
             except BaseException as error:      # raised where the caller is; what comes after it is not written
                 self.failed = error
-            first[3].set()
+            if not passed_on:
+                first[3].set()
             with self._turn:
                 self._waiting.remove(first)
                 self._turn.notify_all()

@@ -11,6 +11,7 @@ from dpi.classify.inspection import TRANSACTION
 from dpi.dataclass import dataclass
 from dpi.engine import LEAST_EXPORTS, LEAST_TRANSACTIONS, settle_rows
 from dpi.flow.export import Exports
+from dpi.flow.rows import Room
 from dpi.jit import records
 
 
@@ -55,6 +56,7 @@ class Output:
         self.head: np.ndarray[Any, Any] = np.zeros(2, np.int64)         # rows, facts
         self.transactions = 0
         self.origin = Origin("")
+        self.room = Room()                      # of the rows that are made of it
         self.world: Any = None                  # the shard's, with these buffers
         self.free = threading.Event()           # nothing in it is to be written
         self.free.set()

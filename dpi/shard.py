@@ -5,6 +5,7 @@ Alone, a shard decodes frames itself (`process`); in a crew (dpi/crew.py) it tak
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from collections import deque
@@ -43,7 +44,7 @@ from dpi.engine import (
 from dpi.flow.arena import Arena
 from dpi.flow.changes import KEPT, PENDING, TOUCHED
 from dpi.flow.facts import Facts
-from dpi.flow.rows import Naming, batch
+from dpi.flow.rows import Naming, Room, batch
 from dpi.flow.stream import Streams
 from dpi.flow.table import CHANGE, Table
 from dpi.jit import point, records, world
@@ -53,6 +54,8 @@ from dpi.rules import RuleSet
 if TYPE_CHECKING:
     from dpi.identity.holders import Holders
     from dpi.identity.stamper import Identity, Stamper
+
+_PATIENCE = 0.05        # s between two looks whether an output is free that nothing more is passed on for
 
 
 class Shard:
@@ -94,6 +97,9 @@ class Shard:
         self.identity: Identity | None = None           # who has which address, where that is known
         self._stamper: Stamper | None = None
         self._outputs = [Output(limits) for _ in range(outputs)]
+        for one in self._outputs:               # rows of one are made after those of another: in the same memory
+            one.room = self._outputs[0].room
+        self._passed_on: queue.SimpleQueue[tuple[list[Batch], Output]] | None = None
         self._own = self._own_arrays()          # kept: a world holds addresses only
         for one in self._outputs:
             one.world = world(WORLD, {**self._own, **one.arrays()})
@@ -226,11 +232,18 @@ class Shard:
             self.drain()
 
     def finish(self) -> None:
-        """End all flows and write what is left."""
+        """End all flows and write what is left. Who tracked packets is free now, and writes to the sinks that are `apart` what was made behind."""
+        if self.behind is not None and self.identity is None and self._holders is None and any(map(_is_apart, self.sinks)):
+            for one in self._outputs[1:]:
+                one.room = Room()
+            self._passed_on = queue.SimpleQueue()
         while not self.flush():
             self.drain()
         self.drain()
+        for one in self._outputs:
+            self._until_free(one)
         self.wait()
+        self._passed_on = None
 
     def drain(self) -> None:
         """Write what was exported, or have it written behind."""
@@ -242,7 +255,7 @@ class Shard:
             self.write(out)
         else:
             self.behind.put(0, lambda: self.write(out), out.free)
-            self.output.free.wait()
+            self._until_free(self.output)
 
     def wait(self) -> None:
         """Until all that was drained is written. Nothing of the blocks that were processed is held any longer."""
@@ -309,15 +322,40 @@ class Shard:
         self._turn = (self._turn + 1) % len(self._outputs)
         return out
 
-    def write(self, out: Output) -> None:
-        """The output as Batches, to every sink."""
+    def write(self, out: Output) -> bool:
+        """The output as Batches, to every sink. True: those that are `apart` have it still to come."""
+        passed_on = self._passed_on             # first: what is made before it is there has no room of its own
+        batches = self._batches(out)
+        for one in batches:
+            for sink in self.sinks:
+                if passed_on is None or not _is_apart(sink):
+                    sink.write(one)
+        if passed_on is not None:
+            passed_on.put((batches, out))
+        return passed_on is not None
+
+    def _until_free(self, out: Output) -> None:
+        """Wait until an output is free, and write meanwhile what others have passed on."""
+        while self._passed_on is not None and not out.free.is_set():
+            with contextlib.suppress(queue.Empty):              # nothing may come any more: what went wrong is told by `wait`
+                batches, done = self._passed_on.get(timeout=_PATIENCE)
+                try:
+                    for one in batches:
+                        for sink in filter(_is_apart, self.sinks):
+                            sink.write(one)
+                finally:
+                    done.free.set()
+        out.free.wait()
+
+    def _batches(self, out: Output) -> list[Batch]:
+        """The rows of the output, by table."""
         origin, identity = out.origin, self.identity
         batches: list[Batch] = []
         if out.transactions:                            # first: detectors keep of them what rows of flows are counted by
             batches += transactions(out.outbox, out.transactions, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                                     boot=origin.boot, stored_time=self.stored_time, whose=self._whose(out.outbox, identity, origin))
         if out.rows:
-            made = batch(out.exports, out.rows, self.naming, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
+            made = batch(out.exports, out.rows, self.naming, out.room, source=origin.source, capture_id=origin.capture_id, probe=origin.probe,
                          boot=origin.boot, interfaces=origin.interfaces, stored_time=self.stored_time)
             batches.append(made if identity is None or self._stamper is None else self._stamper.stamped(made, identity, origin.probe, origin.interfaces))
         if self._holders is not None and len(told := self._holders.sessions.take_rows()):
@@ -325,9 +363,7 @@ class Shard:
                                               stored_time=self.stored_time))
         if self.rules.tagging is not None:              # they see all else that a row says
             batches = [self.rules.tagging.tagged(one) for one in batches]
-        for one in batches:
-            for sink in self.sinks:
-                sink.write(one)
+        return batches
 
     def _whose(self, outbox: Any, identity: Identity | None, origin: Origin) -> Callable[[Any], Mapping[str, AnyColumn]] | None:
         """What says whose the clients of some records are."""
@@ -335,6 +371,11 @@ class Shard:
         if identity is None or stamper is None or not len(identity.bindings):
             return None
         return lambda places: stamper.whose(outbox.view(np.ndarray)[places], identity, origin.probe, origin.interfaces)
+
+
+def _is_apart(sink: Sink) -> bool:
+    """See Sink."""
+    return getattr(sink, "apart", False)
 
 
 def _naming(rules: RuleSet) -> Naming:

@@ -139,6 +139,41 @@ def test_what_a_sink_raises_reaches_the_caller_and_no_thread_stays(always: None,
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("shard", "walk")) and thread.name not in before]
 
 
+class Apart(Kept):
+    """A sink that may be written to after the others; slower than they are."""
+    apart = True
+
+    def write(self, batch: Batch) -> None:
+        time.sleep(0.01)
+        super().write(batch)
+
+
+@pytest.fixture(scope="module")
+def ending(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capture whose flows all end with it: six outputs of rows are left then."""
+    path = tmp_path_factory.mktemp("ending") / "ending.pcap"
+    wrpcap(str(path), [Ether() / IP(src=f"10.0.{k >> 8}.{k & 255}", dst="192.0.2.1") / UDP(sport=4000 + k, dport=9) for k in range(6000)])
+    return path
+
+
+def test_rows_that_are_left_in_the_end_are_kept_apart_beside_those_that_are_made(always: None, ending: Path) -> None:
+    """Two captures, so that what the first one's end leaves behind is used again."""
+    for captures in ([ending], [ending, CAPTURES[0], ending]):
+        want = rows(captures, 1)[0]
+        other, apart = Kept(), Apart()
+        run([str(one) for one in captures], sinks=[apart, other], options=ReplayOptions(workers=2))
+        assert golden(apart) == golden(other) == want and len(want) >= 6000
+
+
+@pytest.mark.parametrize("good", [0, 1, 3, 5])
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_goes_wrong_in_the_end_is_told(always: None, ending: Path, good: int, apart: bool) -> None:
+    full: Any = Full(good)
+    full.apart = apart
+    with pytest.raises(OSError, match="the disk is full"):
+        run([str(ending)], sinks=[Kept() if apart else Apart(), full], options=ReplayOptions(workers=2))
+
+
 @pytest.mark.parametrize(("what", "workers"), [("dpi.shard.Shard.take", 3), ("dpi.shard.Shard.process", 2), ("dpi.capture.trace.Trace._still_there", 2)])
 def test_a_bug_in_a_thread_reaches_the_caller(always: None, monkeypatch: pytest.MonkeyPatch, what: str, workers: int) -> None:
     def broken(*_: Any) -> bool:

@@ -131,7 +131,7 @@ def tunnel_words() -> list[str]:
 
 
 class Naming:
-    """The words behind the numbers of a verdict, and the rows that are being made."""
+    """The words behind the numbers of a verdict."""
 
     def __init__(self, protocols: list[str], applications: list[str], categories: list[str], protocol_categories: list[str],
                  evidence: Callable[[int], str], version: str) -> None:
@@ -142,14 +142,20 @@ class Naming:
         self.of_application = np.array([place[word] for word in categories], np.uint16)
         self.of_protocol = np.array([place[word] for word in protocol_categories], np.uint16)
         self.end_reasons, self.confidences = list(END_REASONS), list(CONFIDENCES)
-        self._rows = records(0, ROW)
-        self.fields = Fields(ROW, ROOM)
 
     def words(self, reason: int) -> str:
         """The evidence in words, made when first met."""
         if reason not in self._words:
             self._words[reason] = self._evidence(reason)
         return self._words[reason]
+
+
+class Room:
+    """Memory of rows that are made, one batch after the other."""
+
+    def __init__(self) -> None:
+        self._rows = records(0, ROW)
+        self.fields = Fields(ROW, ROOM)
 
     def rows(self, count: int) -> Any:
         """Room for `count` rows, the same each time."""
@@ -158,14 +164,14 @@ class Naming:
         return self._rows[:count]
 
 
-def batch(exports: Exports, count: int, naming: Naming, *, source: str, capture_id: int, probe: str, boot: int, interfaces: list[str],
+def batch(exports: Exports, count: int, naming: Naming, room: Room, *, source: str, capture_id: int, probe: str, boot: int, interfaces: list[str],
           stored_time: int) -> Batch:
-    """The first `count` exported rows as a Batch, good until the next one is made."""
+    """The first `count` exported rows as a Batch, good until the next one is made in the same room."""
     names = interfaces or [""]
-    rows = naming.rows(count)
+    rows = room.rows(count)
     unpack(exports.flows, exports.details, exports.addresses, exports.extra, exports.facts, exports.tunnels, naming.of_application,
            naming.of_protocol, rows, count, boot << 40, len(names))
-    plain = Spread(rows.view(np.ndarray), naming.fields)
+    plain = Spread(rows.view(np.ndarray), room.fields)
     words = {"interface": names, "tunnel": tunnel_words(), "end_reason": naming.end_reasons, "protocol": naming.protocols,
              "application": naming.applications, "category": naming.categories, "confidence": naming.confidences}
     makers: dict[str, Callable[[], AnyColumn]] = {name: _fixed(plain, name) for name in ROW.names or () if name not in INNER and name not in CODED}

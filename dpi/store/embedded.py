@@ -38,6 +38,7 @@ class EmbeddedStore:
     """See dpi.store.Store."""
 
     kernels = KERNELS
+    apart = True
 
     def __init__(self, url: str, where: Address, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None,
                  merging: bool = False, replaying: bool = False) -> None:
