@@ -245,6 +245,7 @@ class Replay:
             trace.give_up()
             raise
         finally:
+            trace.let_go()
             if last:
                 shard.finish()
             else:

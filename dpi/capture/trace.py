@@ -151,6 +151,11 @@ class Trace:
         """Its blocks were not all taken: it is not finished, however far it was walked."""
         self.finished = False
 
+    def let_go(self) -> None:
+        """Its blocks were taken: the memory they lie in is given back, before that of what is made of them is taken. Who looks again reads it again."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def _still_there(self) -> bool:
         """A mapped file that has shrunk must not be touched beyond its new end."""
         if self._closed:

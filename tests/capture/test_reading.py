@@ -164,3 +164,14 @@ def test_corrupt_zstd_never_raises(draw: st.DataObject) -> None:
     packed = mutated(draw.draw, zstandard.ZstdCompressor(write_checksum=True).compress(draw.draw(captures)))
     with contextlib.suppress(UserError), open_trace(Input("-", "standard input", 0, io.BytesIO(packed))) as trace:
         packets(trace)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_memory_that_was_given_back_is_read_again(name: str) -> None:
+    """Whoever still holds a block sees what he saw."""
+    with stored(SAMPLES[name]) as path, open_trace(path) as trace:
+        for block in trace.blocks(3):
+            before = block.data.tobytes()
+            trace.let_go()
+            assert block.data.tobytes() == before
+        trace.let_go()
