@@ -24,7 +24,7 @@ KINDS = {
     "u16?": Kind("u2", "Nullable(UInt16)", "Nullable(UInt16)", "", "number or null"),
     "u32?": Kind("u4", "Nullable(UInt32)", "Nullable(UInt32)", "", "number or null"),
     "u64?": Kind("u8", "Nullable(UInt64)", "Nullable(UInt64)", "", "number or null"),
-    "id": Kind("u8", "UInt64", "UInt64", "T64, LZ4", "decimal digits in a string (beyond 2^53, so no JSON number)", "T64"),
+    "id": Kind("u8", "UInt64", "UInt64", "T64, LZ4", "decimal digits in a string (beyond 2^53, so no JSON number)"),
     "time": Kind("i8", "DateTime64(6, 'UTC')", "Int64", "T64", "ISO 8601, microseconds, Z"),
     "time?": Kind("i8", "Nullable(DateTime64(6, 'UTC'))", "Nullable(Int64)", "", "ISO 8601, microseconds, Z; or null"),
     "minute": Kind("i8", "DateTime64(0, 'UTC')", "DateTime", "Delta, LZ4", "ISO 8601, Z"),

@@ -47,6 +47,7 @@ from dpi.flow.facts import Facts
 from dpi.flow.rows import Naming, Room, batch
 from dpi.flow.stream import Streams
 from dpi.flow.table import CHANGE, Table
+from dpi.interrupts import held_back
 from dpi.jit import point, records, world
 from dpi.output import Limits, Origin, Output
 from dpi.rules import RuleSet
@@ -237,12 +238,13 @@ class Shard:
             for one in self._outputs[1:]:
                 one.room = Room()
             self._passed_on = queue.SimpleQueue()
-        while not self.flush():
+        with held_back() if self._passed_on is not None else contextlib.nullcontext():      # what was passed on would be lost
+            while not self.flush():
+                self.drain()
             self.drain()
-        self.drain()
-        for one in self._outputs:
-            self._until_free(one)
-        self.wait()
+            for one in self._outputs:
+                self._until_free(one)
+            self.wait()
         self._passed_on = None
 
     def drain(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import signal
 import sys
 import threading
 import time
@@ -163,6 +164,27 @@ def test_rows_that_are_left_in_the_end_are_kept_apart_beside_those_that_are_made
         other, apart = Kept(), Apart()
         run([str(one) for one in captures], sinks=[apart, other], options=ReplayOptions(workers=2))
         assert golden(apart) == golden(other) == want and len(want) >= 6000
+
+
+class Interrupting(Apart):
+    """Is interrupted as its n-th batch is written."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self.left = good
+
+    def write(self, batch: Batch) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+        super().write(batch)
+
+
+@pytest.mark.parametrize("good", [1, 3, 6])
+def test_interrupted_in_the_end_it_keeps_what_was_made(always: None, ending: Path, good: int) -> None:
+    kept, before = Interrupting(good), signal.getsignal(signal.SIGINT)
+    outcome = run([str(ending)], sinks=[kept], options=ReplayOptions(workers=2))
+    assert outcome.interrupted and len(golden(kept)) >= 6000 and signal.getsignal(signal.SIGINT) == before
 
 
 @pytest.mark.parametrize("good", [0, 1, 3, 5])

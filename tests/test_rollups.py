@@ -163,11 +163,20 @@ def test_a_store_of_replays_has_what_they_write_until_it_is_asked_for_more(tmp_p
             for statement in (f"DROP VIEW {table.name}", tables.create(table), rollups.view(table)):
                 first.query(statement)
         write(first)
+        for table, codec in (("flows", "LZ4"), ("flows_1m", "Delta, LZ4")):
+            first.query(f"ALTER TABLE {table} MODIFY COLUMN client_bytes CODEC({codec})")
         first.query("TRUNCATE TABLE fullspan_schema")
         first.query("INSERT INTO fullspan_schema (version, digest) VALUES (1, 'older')")
+    with pytest.MonkeyPatch.context() as full:              # cut short while it fills them
+        full.setattr(rollups, "_filled", refused)
+        with pytest.raises(UserError, match="disk full"):
+            open_store(f"chdb://{tmp_path}/kept", replaying=True)
     for _ in range(2):
         with contextlib.closing(open_store(f"chdb://{tmp_path}/kept", replaying=True)) as first:
             assert held(first) == want
+            assert first.query("SELECT table, compression_codec FROM system.columns WHERE name = 'client_bytes' AND table IN ('flows', 'flows_1m') "
+                               "ORDER BY 1").rows == [("flows", "CODEC(T64)"), ("flows_1m", "CODEC(T64, LZ4)")]
+            assert not first.query("SELECT name FROM system.tables WHERE name LIKE '%_before'").rows
 
 
 @pytest.mark.parametrize("replaying", [True, False])
@@ -179,6 +188,10 @@ def test_each_store_has_a_key_of_its_own(tmp_path: Path, replaying: bool) -> Non
             found.append(masked.secret(lambda sql: opened.query(sql).rows) if replaying else opened.query("SELECT k0, k1 FROM pseudonym_key").rows[0])
             assert opened.query("SELECT count() FROM pseudonym_key").value() == 1
     assert len(set(found)) == 3 and found[0] == found[3]
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/two", replaying=True)) as opened:
+        opened.query("TRUNCATE TABLE pseudonym_key")        # as where it was killed between making its tables and making that
+    with contextlib.closing(open_store(f"chdb://{tmp_path}/two")) as opened:
+        assert opened.query("SELECT count() FROM pseudonym_key").value() == 1
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dpi.batch import Lists, Texts
+from dpi.batch import Batch, Lists, Made, Texts
 from dpi.schema import Column
-from dpi.store.gathering import _Lists, _Texts
-from dpi.store.native import _texts, plain, varint
+from dpi.store.gathering import Gathering, _Lists, _Texts
+from dpi.store.native import _texts, block, plain, varint
 from dpi.texts import LENGTH, Laid, Strings, gather, lay, put, put_strings, room
+from tests.rows import batch
 
 _PIECES = st.one_of(st.binary(max_size=20), st.text(max_size=9).map(str.encode), st.text("abc ~", max_size=40).map(str.encode),
                     st.sampled_from([b"", b"\x7f", b"\x1f", b"\x80", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "网络".encode(), b"x" * 127,
@@ -102,3 +103,22 @@ def test_strings_in_other_forms_are_gathered_behind_their_lengths() -> None:
     assert len(gathered.column().encoded) == 2 * (2 + 3 + 1 + 18 + 2) and LENGTH == 10
     gathered.clear()
     assert not list(gathered.column())
+
+
+def test_a_batch_is_gathered_whole_or_not_at_all() -> None:
+    """Interrupted between two columns, whichever, what was gathered before is what it was."""
+    whole = batch("flows", 20, 1)
+    names = list(whole.columns)
+    for at in (1, len(names) // 2, len(names) - 1):
+        def interrupted(_: int = 0) -> Texts:
+            raise KeyboardInterrupt
+
+        gathering = Gathering(whole, 16)
+        gathering.add(whole)
+        before = b"".join(block(gathering.batch()))
+        broken = Batch("flows", 20, Made({name: interrupted if name == names[at] else (lambda name=name: whole.columns[name]) for name in names}))
+        with pytest.raises(KeyboardInterrupt):
+            gathering.add(broken)
+        assert gathering.rows == 20 and b"".join(block(gathering.batch())) == before
+        gathering.add(whole)
+        assert gathering.rows == 40 and len(b"".join(block(gathering.batch()))) > len(before)

@@ -1,6 +1,7 @@
 """One capture, read from its first packet to its last or to the damage."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -154,7 +155,8 @@ class Trace:
     def let_go(self) -> None:
         """Its blocks were taken: the memory they lie in is given back, before that of what is made of them is taken. Who looks again reads it again."""
         if self._map is not None:
-            self._map.madvise(mmap.MADV_DONTNEED)
+            with contextlib.suppress(OSError):          # of locked memory
+                self._map.madvise(mmap.MADV_DONTNEED)
 
     def _still_there(self) -> bool:
         """A mapped file that has shrunk must not be touched beyond its new end."""

@@ -97,8 +97,8 @@ def drop(run: Run, captures: list[int]) -> bool:
     The rows of `captures` go last: where this is interrupted, the next replay of the file finds them and drops the rest.
     """
     chosen = ", ".join(str(capture) for capture in captures)
-    views = {str(name) for name, in run("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'")}
-    names = [*(name for name in of_captures() if name not in views), "captures"]
+    kept = {str(name) for name, in run("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine != 'View'")}
+    names = [*(name for name in of_captures() if name in kept), "captures"]
     started = False
     for name in names:
         parts = run(f"SELECT _part, countIf(capture_id IN ({chosen})) AS gone, count() AS held FROM {name} GROUP BY _part HAVING gone > 0")

@@ -117,8 +117,8 @@ class EmbeddedStore:
                     self._prepare_tables(key=begun == OLD or not self._blank)
                 if begun == EMPTY and self._blank and (library := location()) is not None:
                     Blank(str(library), self._blank).keep(self._path)
-                if begun != OLD and self._blank == WHOLE:       # each store its own; one of replays when it is first asked for
-                    masked.new_key(lambda sql: self._run(sql).rows)
+                if self._whole and (begun == OLD or self._blank):       # each store its own; one of replays when it is first asked for
+                    masked.fill_key(lambda sql: self._run(sql).rows)
                 if self._readonly:
                     self._run("SET readonly = 2")
             except BaseException as error:

@@ -45,6 +45,14 @@ class _Numbers:
     def clear(self) -> None:
         self._used = 0
 
+    def mark(self) -> Any:
+        """What `back` takes it back to."""
+        return self._used
+
+    def back(self, mark: Any) -> None:
+        """Forget what was added since."""
+        self._used = mark
+
     def column(self) -> Array:
         return self._values[:self._used]
 
@@ -63,6 +71,13 @@ class _Texts:
         texts = column if isinstance(column, Texts) else Texts.of(_words(column))
         self._encoded.most(room(texts), lambda out: put(texts, out))
         self._count += len(texts)
+
+    def mark(self) -> Any:
+        return self._encoded.mark(), self._count
+
+    def back(self, mark: Any) -> None:
+        used, self._count = mark
+        self._encoded.back(used)
 
     def column(self) -> Strings:
         return Strings(self._encoded.column(), self._count)
@@ -89,6 +104,12 @@ class _Codes:
 
     def clear(self) -> None:
         self._codes.clear()
+
+    def mark(self) -> Any:
+        return self._codes.mark()
+
+    def back(self, mark: Any) -> None:
+        self._codes.back(mark)
 
     def column(self) -> Coded:
         return Coded(self._codes.column(), list(self._places))
@@ -119,6 +140,14 @@ class _Lists:
         else:
             values = values[first:last]
         self._values.add(values)
+
+    def mark(self) -> Any:
+        return self._offsets.mark(), self._values.mark(), self._end
+
+    def back(self, mark: Any) -> None:
+        offsets, values, self._end = mark
+        self._offsets.back(offsets)
+        self._values.back(values)
 
     def column(self) -> Lists:
         return Lists(self._offsets.column(), self._values.column())
@@ -158,12 +187,18 @@ class Gathering:
         self._columns = {name: _growing(first.columns[name], room, kinds[name]) for name in columns_of(first)}
 
     def add(self, batch: Batch) -> None:
-        """Append a batch of the same signature."""
-        if isinstance(batch.columns, Made):
-            batch.columns.all_wanted()
-        for name, column in self._columns.items():
-            column.add(batch.columns[name])
-        self.rows += batch.count
+        """Append a batch of the same signature, whole or, where it is interrupted, not at all."""
+        marks = [column.mark() for column in self._columns.values()]
+        try:
+            if isinstance(batch.columns, Made):
+                batch.columns.all_wanted()
+            for name, column in self._columns.items():
+                column.add(batch.columns[name])
+            self.rows += batch.count
+        except BaseException:
+            for column, mark in zip(self._columns.values(), marks, strict=True):
+                column.back(mark)
+            raise
 
     def clear(self) -> None:
         """Forget the rows; the memory is used again."""

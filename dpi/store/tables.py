@@ -5,6 +5,7 @@ Partitions and retention follow `stored_time`, never packet time: captures of an
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 
 from dpi.errors import UserError
@@ -17,6 +18,7 @@ VERSION = 1
 MIGRATIONS: dict[int, tuple[str, ...]] = {}
 
 _STATE = "fullspan_schema"
+_TAKEN_OVER = "taking over"         # in the place of a digest while rollups are filled: where that was cut short, it is begun again
 #: Parcels of which each table remembers the token: sent again, they are known (see Store.insert).
 _WINDOW = 1000
 _SETTINGS = f"non_replicated_deduplication_window = {_WINDOW}, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 2000000"
@@ -27,11 +29,14 @@ Rows = Sequence[Sequence[object]]
 Run = Callable[[str], Rows]
 
 
-def _define(column: Column, table: Table) -> str:
+def _codec(column: Column, table: Table) -> str:
     kind = KINDS[column.kind]
+    return kind.codec if table.folds else kind.raw or kind.codec
+
+
+def _define(column: Column, table: Table) -> str:
     default = " DEFAULT now64(6, 'UTC')" if column.name == "stored_time" else ""
-    chosen = kind.codec if table.folds else kind.raw or kind.codec
-    codec = f" CODEC({chosen})" if chosen else ""
+    codec = f" CODEC({_codec(column, table)})" if _codec(column, table) else ""
     comment = column.words.replace("\\", "\\\\").replace("'", "\\'")
     return f"`{column.name}` {column.type()}{default}{codec} COMMENT '{comment}'"
 
@@ -105,7 +110,9 @@ def prepare(run: Run, where: str, replicated: str = "", replica: str = "", live:
     if known:
         computed = rollups.computed(run)
         live = live or rollups.kept(run)
-        taken_over = live and (bool(computed) or not _exists(run, _FIRST_LATER))
+        taken_over = live and (held == _TAKEN_OVER or bool(computed) or not _exists(run, _FIRST_LATER))
+        if taken_over:
+            _note(run, _TAKEN_OVER)
         now = digest(replicated, replica, live)
         for name in computed:
             run(f"DROP VIEW IF EXISTS {name}")
@@ -166,3 +173,15 @@ def _upgrade(run: Run, version: int) -> None:
             if table.name in present and column.name not in present[table.name]:
                 run(f"ALTER TABLE {table.name} ADD COLUMN {_define(column, table)} {f'AFTER `{before}`' if before else 'FIRST'}")
             before = column.name
+    _recode(run)
+
+
+def _recode(run: Run) -> None:
+    """Give columns the codec that they have in a new store: parts that are written from now on have it, and a new replica finds the columns it has itself."""
+    held = {(str(table), str(name)): re.sub(r"\(\d+\)", "", str(codec)) for table, name, codec in
+            run("SELECT table, name, compression_codec FROM system.columns WHERE database = currentDatabase()")}
+    for table in TABLES.values():
+        wanted = [f"MODIFY COLUMN `{column.name}` CODEC({codec})" for column in table.columns if (codec := _codec(column, table))
+                  and held.get((table.name, column.name), f"CODEC({codec})") != f"CODEC({codec})"]
+        if wanted:
+            run(f"ALTER TABLE {table.name} {', '.join(wanted)}")
