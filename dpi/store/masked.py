@@ -113,14 +113,9 @@ def key(run: Run) -> tuple[int, int]:
     """The key; made, where there is none."""
     for first, second in run(f"SELECT k0, k1 FROM {KEY} LIMIT 1"):
         return int(str(first)), int(str(second))
-    return new_key(run)
-
-
-def new_key(run: Run) -> tuple[int, int]:
-    """Make the key of a store that has none, each store its own."""
-    first, second = secrets.randbits(64), secrets.randbits(64)
-    run(f"INSERT INTO {KEY} SELECT toUInt64({first}), toUInt64({second})")      # old servers wait for VALUES to be sent
-    return first, second
+    made = secrets.randbits(64), secrets.randbits(64)
+    run(f"INSERT INTO {KEY} SELECT toUInt64({made[0]}), toUInt64({made[1]})")       # old servers wait for VALUES to be sent
+    return made
 
 
 def secret(run: Run) -> bytes:
