@@ -70,7 +70,8 @@ def ask(port: int, sql: str = "", method: str = "POST", path: str = "/", headers
     ("SELECT [toIPv6('::ffff:1.2.3.4'), toIPv6('2001:db8::1')] AS a, toUInt64(18446744073709551615), NULL, now() > 0, (1, 'x') AS t, map('a', 1)", None),
     ("SELECT 1 + 1, count() OVER (), if(1, 2, 3), CAST(1 AS Int8), arrayMap(x -> x + 1, [1]) FROM numbers(2)", None),
     ("SHOW TABLES", None), ("DESCRIBE flows", None), ("EXISTS TABLE dns", None), ("SHOW CREATE TABLE dns", None), ("EXPLAIN SELECT 1", None),
-    ("WITH 3 AS n SELECT number FROM numbers(n) UNION ALL SELECT number FROM numbers(0);", None), ("SELECT 1 WHERE 0", None), ("FROM dns SELECT count() /* as they say */", None),
+    ("WITH 3 AS n SELECT number FROM numbers(n) UNION ALL SELECT number FROM numbers(0);", None), ("SELECT 1 WHERE 0", None),
+    ("FROM dns SELECT count() /* as they say */", None),
     ("SELECT 1 AS file_size, 'file(1)' AS url, 'INTO OUTFILE' AS x", None),
 ])
 def test_the_answers_are_those_of_the_embedded_store(store: Store, remote: RemoteStore, sql: str, params: dict[str, Any] | None) -> None:
