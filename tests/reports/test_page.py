@@ -138,4 +138,8 @@ def test_chart() -> None:
         picture = chart.area(Timeline(rows.BEGIN, 60, ["<a>", None], [total, total], total), ["#123", "#456"], ["<a>", "rest"], say)
         assert picture.count("<path") == 2 and "&lt;a&gt;" in picture and "nan" not in picture
         Reader().feed(picture)
+    steps = chart.area(Timeline(rows.BEGIN, 60, ["a", "b"], [[15.0, 30.0], [15.0, 0.0]], [30.0, 30.0]), ["#123", "#456"], ["a", "b"], say)
+    assert [path.split('"')[1] for path in steps.split("<path ")[1:]] == [
+        "M74.0 126.0L591.0 126.0L591.0 12.0L1108.0 12.0L1108.0 240.0L591.0 240.0L591.0 240.0L74.0 240.0Z",
+        "M74.0 12.0L591.0 12.0L591.0 12.0L1108.0 12.0L1108.0 12.0L591.0 12.0L591.0 126.0L74.0 126.0Z"]
     assert "<svg" in chart.histogram(Delays([1] * len(Delays().counts)))

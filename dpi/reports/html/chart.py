@@ -33,10 +33,13 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
     for tick in marks:
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>'
                      f'<text x="{_LEFT - 8}" y="{y(tick) + 4:.1f}" class="tick end">{escape(say.rate(tick) if tick else "0")}</text>')
-    below = [0.0] * bins
+    places = _places(bins, x)
+    heights = [0.0] * bins
+    below = _curve(heights, places, y)
     for row, colour, name in zip(timeline.series, colours, names, strict=True):
-        above = [low + value * scale for low, value in zip(below, row, strict=True)]
-        parts.append(f'<path d="{_band(below, above, x, y)}" fill="{colour}"><title>{escape(name)}</title></path>')
+        heights = [low + value * scale for low, value in zip(heights, row, strict=True)]
+        above = _curve(heights, places, y)
+        parts.append(f'<path d="M{"L".join([*above, *reversed(below)])}Z" fill="{colour}"><title>{escape(name)}</title></path>')
         below = above
     for k, text in clock(timeline.start, timeline.width, bins, say):
         anchor = "start" if k < bins * 0.03 else "end" if k > bins * 0.97 else "middle"
@@ -46,15 +49,17 @@ def area(timeline: Timeline, colours: Sequence[str], names: Sequence[str], say: 
     return "".join(parts)
 
 
-def _band(below: Sequence[float], above: Sequence[float], x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    """The outline between two curves; bins as steps while there are few."""
-    if len(below) <= _STEPS_UP_TO:
-        places = [f"{x(k):.1f} " for k in range(len(below) + 1)]
-        upper, lower = ([point for k, value in enumerate(row) for at in [f"{y(value):.1f}"] for point in (places[k] + at, places[k + 1] + at)]
-                        for row in (above, below))
-    else:
-        upper, lower = ([f"{x(k + 0.5):.1f} {y(value):.1f}" for k, value in enumerate(row)] for row in (above, below))
-    return "M" + "L".join([*upper, *reversed(lower)]) + "Z"
+def _places(bins: int, x: Callable[[float], float]) -> list[str]:
+    """Where the points of a curve are from left to right: the ends of its bins while there are few, then their middles."""
+    return [f"{x(k):.1f} " for k in range(bins + 1)] if bins <= _STEPS_UP_TO else [f"{x(k + 0.5):.1f} " for k in range(bins)]
+
+
+def _curve(heights: Sequence[float], places: Sequence[str], y: Callable[[float], float]) -> list[str]:
+    """The points of a curve; bins as steps while there are few."""
+    levels = [f"{y(value):.1f}" for value in heights]
+    if len(places) == len(levels):
+        return [place + level for place, level in zip(places, levels, strict=True)]
+    return [place + level for k, level in enumerate(levels) for place in places[k:k + 2]]
 
 
 def ticks(highest: float) -> tuple[float, list[float]]:
