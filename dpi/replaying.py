@@ -131,7 +131,7 @@ class Replay:
         tap = None if self.holders is None else self.holders.sessions.tap()
         sightings = Sightings(None if self.watchman is None else self.watchman.hears)
         self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds, tap=tap, sightings=sightings), Resolutions()
-        self.behind = Behind() if self.workers > 1 else None
+        self.behind = Behind(gives_way=True) if self.workers > 1 else None
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind,
                              holders=self.holders)]
         self.shards[0].identify(self.identity)
@@ -321,6 +321,8 @@ class Replay:
 
     def _replace(self, captured: Captured, earlier: list[int]) -> None:
         """Take out what earlier replays of it left. Where a legal hold keeps that, this one's rows are taken out: both together would count all twice."""
+        if not earlier:
+            return
         from dpi.store.holds import held_captures
 
         if held_captures(self.store, earlier):

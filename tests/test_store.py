@@ -451,6 +451,14 @@ store.close()
         assert again.query("SELECT count() FROM flows").value() == 500
 
 
+def test_a_replays_engine_gives_way(tmp_path: Path) -> None:
+    said = beside(tmp_path, """
+store.query("SELECT 1")
+print({os.getpriority(os.PRIO_PROCESS, int(one)) for one in os.listdir(f"/proc/{ahead._child}/task")} - {os.getpriority(os.PRIO_PROCESS, 0) + 10}, flush=True)
+""")
+    assert said == ["set()"]
+
+
 def test_a_lost_engine_is_told(tmp_path: Path) -> None:
     said = beside(tmp_path, """
 store.write(batch("flows", 5))

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from dpi import ending
 from dpi.errors import UserError
 
 GROUP = "fullspan.commands"
@@ -115,10 +116,13 @@ def main() -> None:
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # numpy would start a thread for each core, for algebra that nothing here does
     gc.set_threshold(_GARBAGE)
+    ending.soon = True
     code = run()
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
+    for wait in ending.last:
+        wait()
     os._exit(code)          # all is written and closed; taking objects, libraries and threads down in order takes longer than a small replay
 
 

@@ -213,7 +213,7 @@ def open_ahead(url: str, merging: bool = False) -> Engine | None:
     from dpi.store.engine import Beside
 
     check(where.path, create=True)
-    return Beside(where.path, "" if merging or where.database != "default" else REPLAYED)
+    return Beside(where.path, "" if merging or where.database != "default" else REPLAYED, gives_way=not merging)
 
 
 def open_store(url: str = DEFAULT, *, create: bool = True, readonly: bool = False, ahead: Engine | None = None, merging: bool = False,

@@ -15,10 +15,13 @@ import struct
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from dpi import ending
 from dpi.dataclass import dataclass
+from dpi.priority import all_give_way
 from dpi.store import tokens
 from dpi.store.blank import Blank
 from dpi.store.library import engine, location
@@ -71,8 +74,9 @@ class Engine(Protocol):
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
         """A connection that only reads, under these settings; one at a time."""
 
-    def close(self, at_once: bool = False) -> None:
-        """Let go of the directory. at_once: nothing is under way, and what was written is in it: a process of its own need not end in order."""
+    def close(self, at_once: bool = False, ends: bool = False) -> None:
+        """Let go of the directory. at_once: nothing is under way, and what was written is in it: a process of its own need not end in order. ends: nor
+        need this one, which does so now (dpi/ending.py)."""
 
 
 def open_directory(path: Path, blank: str) -> tuple[Any, str]:
@@ -135,8 +139,9 @@ class Here:
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
         return _ReaderHere(open_reader(self._path, settings))
 
-    def close(self, at_once: bool = False) -> None:
-        self._connection.close()
+    def close(self, at_once: bool = False, ends: bool = False) -> None:
+        if not (at_once and ends):
+            self._connection.close()
 
 
 class _ReaderHere:
@@ -220,9 +225,10 @@ class _Line:
 class Beside:
     """The engine in a process of its own, forked from this one: before it has threads, and best before it has imported much.
 
-    fork=False: started as a program, which takes longer and may be done at any time."""
+    fork=False: started as a program, which takes longer and may be done at any time. gives_way: once it is open, to this process, where cores are few
+    (forked only)."""
 
-    def __init__(self, path: Path, blank: str, *, fork: bool = True) -> None:
+    def __init__(self, path: Path, blank: str, *, fork: bool = True, gives_way: bool = False) -> None:
         self._line, self._reading = _Line(), _Line()
         self._parent = os.getpid()
         if fork:
@@ -230,7 +236,7 @@ class Beside:
             if not self._child:
                 self._line.leave()
                 self._reading.leave()
-                _serve(path, blank, self._line, self._reading)
+                _serve(path, blank, self._line, self._reading, gives_way)
         else:
             files = (self._line.requests, self._line.answers, self._reading.requests, self._reading.answers)
             import subprocess
@@ -260,14 +266,17 @@ class Beside:
     def reader(self, settings: Mapping[str, str | int | float]) -> Reader:
         return _ReaderBeside(self._reading, settings)
 
-    def close(self, at_once: bool = False) -> None:
+    def close(self, at_once: bool = False, ends: bool = False) -> None:
         if not self._child:
             return
         self._reading.hang_up()
         self._line.hang_up()
         if at_once:
             os.kill(self._child, signal.SIGKILL)
-        os.waitpid(self._child, 0)
+        if at_once and ends:
+            ending.last.append(partial(os.waitpid, self._child, 0))
+        else:
+            os.waitpid(self._child, 0)
         self._line.close()
         self._reading.close()
         self._child = 0
@@ -289,7 +298,7 @@ class _ReaderBeside:
             self._line.ask(("close",))
 
 
-def _serve(path: Path, blank: str, line: _Line | _Given, reading: _Line | _Given) -> None:
+def _serve(path: Path, blank: str, line: _Line | _Given, reading: _Line | _Given, gives_way: bool = False) -> None:
     """The engine's process: answers until its parent closes the pipe or is gone. Never returns."""
     # Ctrl-C and a service's end reach both: the parent says what becomes of it, and closes the pipe last
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -300,6 +309,8 @@ def _serve(path: Path, blank: str, line: _Line | _Given, reading: _Line | _Given
         except Exception as error:
             _answer(line.answers, b"-" + str(error).encode())
             os._exit(1)
+        if gives_way:
+            all_give_way()
         reader = threading.Thread(target=_read_beside, args=(path, reading), daemon=True)
         reader.start()
         _answer(line.answers, b"+" + begun.encode())

@@ -17,7 +17,7 @@ from dpi.store.gathering import Gathering, signature
 from dpi.store.native import block
 
 ROWS = 131_072          # rows of one table before they are inserted
-EAGER = 32_768          # rows that are inserted ahead of that where a core is free for it
+EAGER = 8_192           # rows that are inserted ahead of that where a core is free for it
 BLOCK = 16_384          # rows gathered before they are encoded: few enough to be in a cache
 FIRST, ROWS_BETWEEN, LAST = 0, 1, 2         # orders of insertion
 WAITING = 3             # times that spools may be handed over ahead of the thread before `write` blocks: bounds the memory

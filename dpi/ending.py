@@ -1,0 +1,11 @@
+"""How this process ends.
+
+The command line ends it as soon as its command is through (dpi/cli/main.py): what goes with a process then need not be brought to its end in order, and
+what need only be waited for is waited for last.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+soon = False            # it ends when its command is through
+last: list[Callable[[], object]] = []       # what is to be waited for then

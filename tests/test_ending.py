@@ -1,0 +1,51 @@
+"""What a process leaves to its end, and which of its threads give way: real processes."""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dpi.priority import STEP, all_give_way, give_way
+from dpi.store import open_store
+from dpi.store.directory import held
+
+_CAPTURE = Path(__file__).parents[1] / "pcaps" / "demo.pcap"
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_replay_that_has_ended_holds_nothing(tmp_path: Path, cores: int) -> None:
+    """The engine is not closed in order, here or in its own process: its hold ends with the command all the same, and every row is there."""
+    url = f"chdb://{tmp_path}/store"
+    some = sorted(os.sched_getaffinity(0))[:cores]
+    done = subprocess.run([sys.executable, "-m", "dpi.cli.main", "replay", str(_CAPTURE), "--store", url, "--json"], capture_output=True, text=True, timeout=300,
+                          check=False, preexec_fn=lambda: os.sched_setaffinity(0, some))
+    assert not held(tmp_path / "store") and done.returncode == 0, done.stderr
+    with contextlib.closing(open_store(url)) as store:
+        assert store.query("SELECT count() FROM flows").value() == json.loads(done.stdout)["rows"] > 0
+        assert store.query("SELECT damage FROM captures").rows == [("",)]          # not FINAL: the row that it had begun is gone
+
+
+def _lowered(call: object) -> tuple[int, int]:
+    """By how much a thread that makes the call is lowered, and this one."""
+    told: list[int] = []
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    thread = threading.Thread(target=lambda: (call(), told.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))))      # type: ignore[operator]
+    thread.start()
+    thread.join()
+    return told[0] - before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) - before
+
+
+def test_a_thread_gives_way_by_itself() -> None:
+    assert _lowered(give_way) == (STEP, 0)
+
+
+def test_every_thread_of_a_process_gives_way() -> None:
+    done = subprocess.run([sys.executable, "-c", f"from {__name__} import {_lowered.__name__}, all_give_way; print({_lowered.__name__}(all_give_way))"],
+                          capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.stdout.strip() == str((STEP, STEP)) and all_give_way is not None
