@@ -23,8 +23,8 @@ def test_a_replay_that_has_ended_holds_nothing(tmp_path: Path, cores: int) -> No
     """The engine is not closed in order, here or in its own process: its hold ends with the command all the same, and every row is there."""
     url = f"chdb://{tmp_path}/store"
     some = sorted(os.sched_getaffinity(0))[:cores]
-    done = subprocess.run([sys.executable, "-m", "dpi.cli.main", "replay", str(_CAPTURE), "--store", url, "--json"], capture_output=True, text=True, timeout=300,
-                          check=False, preexec_fn=lambda: os.sched_setaffinity(0, some))
+    done = subprocess.run([sys.executable, "-m", "dpi.cli.main", "replay", str(_CAPTURE), "--store", url, "--json"], capture_output=True, text=True,
+                          timeout=300, check=False, preexec_fn=lambda: os.sched_setaffinity(0, some))
     assert not held(tmp_path / "store") and done.returncode == 0, done.stderr
     with contextlib.closing(open_store(url)) as store:
         assert store.query("SELECT count() FROM flows").value() == json.loads(done.stdout)["rows"] > 0
