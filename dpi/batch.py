@@ -238,7 +238,7 @@ def _own(column: AnyColumn) -> AnyColumn:
 
 class Sink(Protocol):
     """Takes batches until closed. Both may raise UserError. A sink with `kernels` has them compiled before the first packet. One that is `apart` may be
-    written to by several threads at once, and after the others, which have then gone on."""
+    written to by another thread than the others, and after them, which have then gone on."""
 
     def write(self, batch: Batch) -> None: ...
     def close(self) -> None: ...
