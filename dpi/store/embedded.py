@@ -49,7 +49,8 @@ class EmbeddedStore:
         self._path = where.path
         self._lock = threading.RLock()
         self._merging, self._doubtful = merging, False
-        self._replaying, self._whole = replaying, not replaying         # has all tables, not what replays write alone
+        self._replaying = replaying
+        self._whole = not replaying         # has all tables, not what replays write alone
         self._writing = merging             # in a replay merging waits for the end, see _begin
         self._captures = Captures(self._run)
         self._replaced: set[int] = set()
