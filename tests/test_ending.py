@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dpi.priority import STEP, all_give_way, give_way
+from dpi.priority import all_give_way, give_way, lower
 from dpi.store import open_store
 from dpi.store.directory import held
 
@@ -31,21 +31,23 @@ def test_a_replay_that_has_ended_holds_nothing(tmp_path: Path, cores: int) -> No
         assert store.query("SELECT damage FROM captures").rows == [("",)]          # not FINAL: the row that it had begun is gone
 
 
-def _lowered(call: object) -> tuple[int, int]:
-    """By how much a thread that makes the call is lowered, and this one."""
+def _lowered(call: object) -> list[bool]:
+    """Whether a thread that makes the call is lower then, and whether this one is."""
     told: list[int] = []
-    before = os.getpriority(os.PRIO_PROCESS, 0)
+    before, wanted = os.getpriority(os.PRIO_PROCESS, 0), lower()
     thread = threading.Thread(target=lambda: (call(), told.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))))      # type: ignore[operator]
     thread.start()
     thread.join()
-    return told[0] - before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) - before
+    told.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert {*told} <= {before, wanted}
+    return [one == wanted for one in told]
 
 
 def test_a_thread_gives_way_by_itself() -> None:
-    assert _lowered(give_way) == (STEP, 0)
+    assert _lowered(give_way) == [True, lower() == os.getpriority(os.PRIO_PROCESS, 0)]
 
 
 def test_every_thread_of_a_process_gives_way() -> None:
     done = subprocess.run([sys.executable, "-c", f"from {__name__} import {_lowered.__name__}, all_give_way; print({_lowered.__name__}(all_give_way))"],
                           capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert done.stdout.strip() == str((STEP, STEP)) and all_give_way is not None
+    assert done.stdout.strip() == "[True, True]" and all_give_way is not None
