@@ -4,7 +4,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-STEP = 10           # of nice: a tenth of a core that others want as well, all of one that nobody wants
+STEP = 3            # of nice: a third of a core that one other wants as well. More gains no more, and where others want both cores those that wait suffer
 LAST = 19           # nothing is lower
 
 
