@@ -321,8 +321,6 @@ class Replay:
 
     def _replace(self, captured: Captured, earlier: list[int]) -> None:
         """Take out what earlier replays of it left. Where a legal hold keeps that, this one's rows are taken out: both together would count all twice."""
-        if not earlier:
-            return
         from dpi.store.holds import held_captures
 
         if held_captures(self.store, earlier):
@@ -335,7 +333,8 @@ class Replay:
         if trace.finished:
             captured.sha256 = provenance.sha256()
             if not self.options.append:
-                self._replace(captured, provenance.same())
+                if earlier := provenance.same():
+                    self._replace(captured, earlier)
                 for path in provenance.unsure:
                     print(f"fullspan: {captured.name}: nobody can tell whether it is {path}, which has its size but no hash and is gone or changed: "
                           "both are kept", file=sys.stderr, flush=True)

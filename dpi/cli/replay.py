@@ -64,7 +64,6 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
     summary = Summary()
     started = time.perf_counter()
     store = open_store(store_url, ahead=ahead, replaying=True)
-    summary.apart = getattr(store, "apart", False)
     if announcing is not None and store.url != "none":
         from dpi.store import alerts
 

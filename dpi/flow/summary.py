@@ -33,9 +33,9 @@ class Summary:
     """A sink for flows, dns, tls and http rows; `figures()` at any time says what was folded so far."""
 
     kernels = (fold_rows, index_again, fold_messages, pack_words)
+    apart = True
 
     def __init__(self) -> None:
-        self.apart = False          # see dpi.batch.Sink; worth it where the store is so, too
         caps = {"application": LABELS, "protocol": LABELS, "confidence": 64, "category": 256, "tunnel": 1024, "end_reason": 32}
         self._registries = {name: Registry(cap) for name, cap in caps.items()}
         self._applications, self._protocols, self._confidences, self._categories, self._tunnels, self._endings = self._registries.values()

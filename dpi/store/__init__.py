@@ -203,8 +203,8 @@ def _server(url: str, parts: SplitResult, port: int) -> Address:
 
 def open_ahead(url: str, merging: bool = False) -> Engine | None:
     """Begin to open (and to make) the store in a process beside this one, for `open_store`; None where that is of no use, or too late: a process
-    that has threads can't be forked. merging: for rows that come day and night, on a single core as well; else for a replay. Raises UserError for what
-    can be told already."""
+    that has threads can't be forked. merging: for rows that come day and night, on a single core as well; else for a replay, to which it gives
+    way. Raises UserError for what can be told already."""
     where = address(url)
     if where.scheme != "chdb" or len(os.sched_getaffinity(0)) < 2 and not merging or threading.active_count() > 1 or "chdb._chdb" in sys.modules:
         return None

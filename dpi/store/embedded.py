@@ -27,7 +27,7 @@ _OPEN: dict[str, int] = {}      # paths this process has open: the lock is its o
 #: Errors that say the rows themselves are wrong: sent again they would be refused again.
 _FINAL = ("NO_SUCH_COLUMN_IN_TABLE", "TYPE_MISMATCH", "CANNOT_CONVERT_TYPE", "CANNOT_READ_ALL_DATA", "INCORRECT_DATA", "UNKNOWN_TYPE", "SYNTAX_ERROR",
           "CANNOT_PARSE", "THERE_IS_NO_COLUMN", "ILLEGAL_COLUMN")
-#: Of an insert: threads that wait for each other take it a sixth of its time where rows are few, and every column it names is in the file.
+#: Of an insert: threads that wait for each other take a fifth of its time where rows are few, and every column it names is in the file.
 _PLAIN = "max_threads = 1, input_format_defaults_for_omitted_fields = 0"
 _PARTS = 40             # parts of a table beyond which merging in the background is worth its share of the processor
 

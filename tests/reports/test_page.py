@@ -137,6 +137,7 @@ def test_chart() -> None:
         total = [float(k % 7) + 1 for k in range(bins)]
         picture = chart.area(Timeline(rows.BEGIN, 60, ["<a>", None], [total, total], total), ["#123", "#456"], ["<a>", "rest"], say)
         assert picture.count("<path") == 2 and "&lt;a&gt;" in picture and "nan" not in picture
+        assert [path.split('"')[1].count("L") + 1 for path in picture.split("<path ")[1:]] == 2 * [2 * bins * (2 if bins <= 150 else 1)]    # steps, then a line
         Reader().feed(picture)
     steps = chart.area(Timeline(rows.BEGIN, 60, ["a", "b"], [[15.0, 30.0], [15.0, 0.0]], [30.0, 30.0]), ["#123", "#456"], ["a", "b"], say)
     assert [path.split('"')[1] for path in steps.split("<path ")[1:]] == [
