@@ -4,11 +4,12 @@ The imports are relative on purpose: dpi/jit.py follows absolute ones to learn w
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-from os import PathLike
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False           # nothing is imported before what is kept of a start can be (dpi/bundle.py)
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+    from typing import Any
+
     from .notebook import Replayed
 
 __all__ = ["replay"]

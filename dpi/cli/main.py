@@ -16,10 +16,11 @@ from typing import Any
 import click
 
 from dpi import ending
+from dpi.cli import modules
 from dpi.errors import UserError
 
 GROUP = "fullspan.commands"
-_GARBAGE = 50_000               # objects made between two looks for garbage: a start makes many and throws few away
+_GARBAGE = 50_000               # objects that a command makes between two looks for garbage
 #: What the package itself brings, so that a checkout works before it is installed.
 OWN = ("replay", "probe", "report", "usage", "query", "flow", "rules", "grafana", "doctor", "audit", "hold", "whois", "alerts")
 
@@ -72,6 +73,9 @@ def cli(ctx: click.Context) -> None:
     """
     from dpi import settings
 
+    if ending.soon:
+        gc.freeze()         # what a start makes stays as long as its process
+        gc.set_threshold(_GARBAGE)
     loaded, plain = settings.load(), settings.Settings()
     defaults = {parameter: getattr(getattr(loaded, section), name) for parameter, (section, name) in _FROM_SETTINGS.items()
                 if getattr(getattr(loaded, section), name) != getattr(getattr(plain, section), name)}
@@ -115,12 +119,13 @@ def main() -> None:
     # tables grow as flows come: small pages are zeroed as they are touched, of huge ones most would be zeroed for nothing (numpy asks for them)
     os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")      # numpy would start a thread for each core, for algebra that nothing here does
-    gc.set_threshold(_GARBAGE)
     ending.soon = True
     code = run()
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
+    if modules is not None and not code:
+        modules.keep()
     for wait in ending.last:
         wait()
     os._exit(code)          # all is written and closed; taking objects, libraries and threads down in order takes longer than a small replay

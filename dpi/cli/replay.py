@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
+from dpi import ending
 from dpi.cli.moments import length, moment
 from dpi.errors import UserError
 
-_ALLOCATIONS = 100_000          # between collections of garbage: a replay makes little, and each collection walks every rule
+_ALLOCATIONS = 100_000          # between collections of garbage: a replay makes little
 _SENDING = 30.0                 # s that receivers are given at the end
 _DEFAULT_STORE = "chdb:///fullspan.chdb"
 
@@ -51,6 +52,7 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
     """
     from dpi.store import open_ahead, open_store
 
+    gc.set_threshold(_ALLOCATIONS)
     moments = {"since": moment(since, "--since"), "until": moment(until, "--until"), "time_shift": length(time_shift, "--time-shift")}
     _check_report(report_path)
     ahead = open_ahead(store_url)       # while this process imports what it needs
@@ -60,7 +62,8 @@ def command(files: tuple[str, ...], store_url: str, outs: tuple[str, ...], detec
     announcing = _announcing(store_url) if announce else None
     options = ReplayOptions(announcing=announcing, rules=rules_path, filter=packet_filter, max_flows=max_flows, workers=workers, joined=joined, dedup=dedup, append=append,
                             sha256=sha256, bindings=bindings, local_networks=local_networks, **moments)
-    gc.set_threshold(_ALLOCATIONS)
+    if ending.soon:
+        gc.freeze()         # no look for garbage need walk what was imported
     summary = Summary()
     started = time.perf_counter()
     store = open_store(store_url, ahead=ahead, replaying=True)
