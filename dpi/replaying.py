@@ -147,7 +147,7 @@ class Replay:
         self.outcome = Outcome(rules_version=self.rules.version)
         self.progress = Progress()
         self._seconds: list[Any] = []
-        self._heard = 0                 # of the seconds that are kept, those that detectors know
+        self._heard, self._minute = 0, -1       # of the seconds that are kept, those that detectors know; of the packet clock, when that was last looked at
 
     def _secret(self) -> bytes:
         """What ids of alerts are keyed with: replays of one store have the same, those without a store each its own."""
@@ -272,8 +272,9 @@ class Replay:
 
     def _hear(self, name: str, ended: bool = False) -> None:
         """Let detectors know of the minutes that are over: they ask how full a link is while its rows are on their way."""
-        if self.watchman is None:
+        if self.watchman is None or (self._minute == self.intake.timeline.minute and not ended):
             return
+        self._minute = self.intake.timeline.minute
         fresh = self.intake.timeline.kept[self._heard:]
         if not len(fresh):
             return
@@ -293,8 +294,7 @@ class Replay:
         if self._provenance is not None:
             self._provenance.complain()
         if self.report is not None:
-            row = self.intake.timeline.row
-            self.progress.packets, self.progress.bytes, self.progress.position = int(row.packets), int(row.wire_bytes), position
+            (self.progress.packets, self.progress.bytes), self.progress.position = self.intake.timeline.counted, position
             self.report(self.progress)
 
     def _wanted(self, trace: Trace, place: Callable[[], Any] | None = None, room: int = 0) -> Generator[Block, None, None]:

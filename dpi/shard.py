@@ -20,6 +20,7 @@ from dpi.capture.block import Block, Bound
 from dpi.capture.frame import FRAME, PACKET
 from dpi.capture.intake import BATCH, Dealt, Intake
 from dpi.capture.ring import RING, Keeper
+from dpi.capture.sighting import HALF
 from dpi.classify.inspection import INSPECTION, ROOM
 from dpi.classify.renumber import moved, renumber
 from dpi.classify.resolutions import ANSWER, Resolutions
@@ -160,7 +161,7 @@ class Shard:
                     self.drain()
             else:
                 self.drain()
-        self.intake.sightings.hand_over()
+        self.intake.sightings.hand_over(HALF)
         if self._lock is not None:
             self.learn()
 
@@ -249,6 +250,7 @@ class Shard:
 
     def drain(self) -> None:
         """Write what was exported, or have it written behind."""
+        self.intake.sightings.hand_over()       # before rows: who takes both has heard of what came first
         self.learn()
         out = self.drained()
         with self._lock or contextlib.nullcontext():

@@ -2,7 +2,7 @@
 (RFC 2131, RFC 8415). What they say is copied out for who watches (dpi/security/segment.py); the frames go their way as ever.
 
 They are few among others, and a flood of them is bounded twice: what was said within the last second is not said again, as far as a small table remembers,
-and the ring that is emptied at each block has ROOM places. What finds none is counted.
+and the ring, which is emptied when half of it is full, has ROOM places. What finds none is counted.
 """
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from dpi.capture.octets import be16, be32, octet
 from dpi.jit import kernel, pointed, records
 
 ARP, ROUTER, DHCP = 1, 2, 3                     # SIGHTING.kind
-ROOM = 1024
-REMEMBERED = 1024
+ROOM = 2048
+HALF = ROOM // 2            # so many are handed over at once: the next block then has as much room
+REMEMBERED = ROOM
 AGAIN = 1_000_000           # us until the same is told again
 NOT_IP = REFUSALS.index("not_ip")
 VLAN = 1 << TUNNELS.index("vlan")
@@ -44,17 +45,18 @@ class Sightings:
         self._hearing, self._recent = records(1, HEARING), records(REMEMBERED if on else 0, RECENT)
         self._recent.view(np.ndarray)["time"] = -(1 << 62)
         self.head, self._plain = self._hearing.view(np.ndarray)[0], self._waiting.view(np.ndarray)
+        self._words = self._hearing.view(np.ndarray).view(np.int64).data        # an array's fields are slow to read, and it is looked at with each block
 
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in a world."""
         return {"sightings": self._waiting, "hearing": self._hearing, "recent": self._recent}
 
-    def hand_over(self) -> None:
-        """Tell what was noted, and empty the ring."""
-        count = int(self.head["waiting"])
-        if count and self._told is not None:
+    def hand_over(self, least: int = 1) -> None:
+        """Tell what was noted, and empty the ring, where there are as many."""
+        count: int = self._words[0]
+        if count >= least and self._told is not None:
             self._told(self._plain[:count])
-            self.head["waiting"] = 0
+            self._words[0] = 0
 
 
 @kernel

@@ -21,6 +21,7 @@ TIMELINE = np.dtype((np.record, [
     ("seconds", "i8"), ("seconds_missed", "i8"),
 ]))
 
+_CLOCK, _PACKETS, _WIRE_BYTES = (TIMELINE.names.index(name) for name in ("clock", "packets", "wire_bytes"))     # type: ignore[union-attr]
 #: Packets and wire bytes of one second of the packet clock.
 SECOND = np.dtype((np.record, [("second", "i8"), ("packets", "i8"), ("wire_bytes", "i8")]))
 
@@ -38,6 +39,7 @@ class Timeline:
         self.seconds = records(seconds, SECOND)
         # a record array takes 50 us to be looked at from another side, and some are asked for at each block
         self._plain_row, self._plain_seconds = self.rows.view(np.ndarray), self.seconds.view(np.ndarray)
+        self._words = self._plain_row.view(np.int64).data       # quicker still, of what is asked for at each block
         self.begin()
 
     def begin(self) -> None:
@@ -49,6 +51,17 @@ class Timeline:
         """Times of the first and the last packet of this capture, us; (0, 0) where there was none."""
         first, last = int(self.row.first_time), int(self.row.last_time)
         return (first, last) if first <= last else (0, 0)
+
+    @property
+    def minute(self) -> int:
+        """Of the clock, since 1970."""
+        clock: int = self._words[_CLOCK]
+        return clock // 60_000_000
+
+    @property
+    def counted(self) -> tuple[int, int]:
+        """Packets and wire bytes so far."""
+        return self._words[_PACKETS], self._words[_WIRE_BYTES]
 
     @property
     def kept(self) -> Any:

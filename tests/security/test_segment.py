@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dpi.capture.sighting import AGAIN, ARP, REMEMBERED, ROOM, SIGHTING, Sightings
+from dpi.capture.sighting import AGAIN, ARP, HALF, REMEMBERED, ROOM, SIGHTING, Sightings
 from dpi.jit import BUILD, records
 from dpi.replaying import ReplayOptions, run
 from dpi.security.registry import configured
@@ -51,6 +51,10 @@ def test_what_was_just_said_is_not_said_again_and_a_full_ring_counts() -> None:
     ring.head["waiting"] = ROOM
     ring.hand_over()
     assert told == [ROOM] and ring.head["waiting"] == 0 and REMEMBERED >= ROOM
+    for waiting in (HALF - 1, HALF):            # few wait for more, and the block that makes them half of what there is room for is the last
+        ring.head["waiting"] = waiting
+        ring.hand_over(HALF)
+    assert told == [ROOM, HALF] and ring.head["waiting"] == 0
     off = Sightings()
     off.hand_over()
     assert off.arrays()["sightings"].size == 0
