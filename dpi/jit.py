@@ -169,6 +169,10 @@ def pointed(name: str, dtype: Any) -> Any:
 _ARRAYS: dict[int, Any] = {}
 
 
+#: What an array says of itself, asked of numpy's own class: a record array looks for a field of that name first, in Python
+_kind, _flags, _memory, _length = (vars(np.ndarray)[name].__get__ for name in ("dtype", "flags", "ctypes", "size"))
+
+
 def world_dtype(names: Sequence[str]) -> np.dtype[Any]:
     """The record that says where each named array lies: its address and its length."""
     return np.dtype((np.record, [field for name in names for field in ((name, "u8"), (name + "_n", "i8"))]))
@@ -187,11 +191,12 @@ def world(dtype: np.dtype[Any], arrays: Mapping[str, Any]) -> Any:
 
 def point(made: Any, name: str, array: Any) -> None:
     """Put an array in the place of the one of that name, which no kernel may be using."""
-    if not array.flags.c_contiguous or array.ndim != 1:
+    if not _flags(array).c_contiguous or array.ndim != 1:
         raise TypeError(f"{name}: a world holds 1-D contiguous arrays")
-    made[0][name], made[0][name + "_n"] = array.ctypes.data, array.size
+    at, words = _memory(array).data, np.ndarray.view(made, np.ndarray)
+    words[name], words[name + "_n"] = at, _length(array)
     if BUILD == "off":
-        _ARRAYS[array.ctypes.data] = array
+        _ARRAYS[at] = array
 
 
 class Entry:
@@ -208,6 +213,7 @@ class Entry:
         self._caller: Any = None
         self._address = 0
         self._native: Any = None
+        self._sizes = [0 if argument in SCALARS else np.dtype(argument).itemsize for argument in self.arguments]     # of an item of an array; 0: a number
         ENTRIES[self.label] = self
 
     def inner(self) -> Kernel:
@@ -256,13 +262,13 @@ class Entry:
         if len(args) != len(self.arguments):
             raise TypeError(f"{self.label} takes {len(self.arguments)} arguments, got {len(args)}")
         flat: list[Any] = []
-        for argument, value in zip(self.arguments, args, strict=True):
-            if argument in SCALARS:
+        for k, (size, value) in enumerate(zip(self._sizes, args, strict=True)):
+            if not size:
                 flat.append(int(value))
+            elif _kind(value).itemsize != size or not _flags(value).c_contiguous:
+                raise TypeError(f"{self.label}: an array of {self.arguments[k]} was expected, got {value.dtype}")
             else:
-                if value.dtype.itemsize != np.dtype(argument).itemsize or not value.flags.c_contiguous:
-                    raise TypeError(f"{self.label}: an array of {argument} was expected, got {value.dtype}")
-                flat += [value.ctypes.data, value.size]
+                flat += [_memory(value).data, _length(value)]
         return flat
 
     def __call__(self, *args: Any) -> int:
