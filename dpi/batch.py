@@ -43,10 +43,17 @@ class Texts:
     @staticmethod
     def of(words: Iterable[str]) -> Texts:
         """From Python strings (tests and small tables)."""
-        encoded = [word.encode("utf-8", "replace") for word in words]
+        given = list(words)
+        joined = "".join(given)
+        if joined.isascii():
+            encoded: list[Any] = given              # as many octets as characters
+            data = joined.encode()
+        else:
+            encoded = [word.encode("utf-8", "replace") for word in given]
+            data = b"".join(encoded)
         offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(word) for word in encoded], out=offsets[1:])
-        return Texts(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+        np.cumsum(list(map(len, encoded)), out=offsets[1:])
+        return Texts(np.frombuffer(data, np.uint8), offsets)
 
 
 @dataclass(frozen=True)

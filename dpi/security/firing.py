@@ -4,6 +4,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,7 @@ def detections(firings: Sequence[Firing], alert_ids: Sequence[str], stored_time:
     count = len(firings)
 
     def number(kind: Any, value: Callable[[Firing], Any]) -> Callable[[], AnyColumn]:
-        return lambda: np.array([value(one) for one in firings], kind)
+        return lambda: np.fromiter(map(value, firings), kind, count)
 
     def words(value: Callable[[Firing], str]) -> Callable[[], AnyColumn]:
         return lambda: Coded.of(map(value, firings))
@@ -190,16 +191,16 @@ def detections(firings: Sequence[Firing], alert_ids: Sequence[str], stored_time:
         return lambda: Texts.of(map(value, firings))
 
     return Batch("detections", count, Made({
-        "time": number(np.int64, lambda one: one.first), "kind": words(lambda one: one.detector.kind), "signature_id": lambda: np.zeros(count, np.uint32),
+        "time": number(np.int64, attrgetter("first")), "kind": words(lambda one: one.detector.kind), "signature_id": lambda: np.zeros(count, np.uint32),
         "severity": words(lambda one: one.detector.severity), "technique": words(lambda one: one.detector.technique),
-        "flow_id": number(np.uint64, lambda one: one.flow_id),
+        "flow_id": number(np.uint64, attrgetter("flow_id")),
         "packet_number": number(np.uint64, lambda one: one.flow_id & (1 << 40) - 1 if one.capture_id or one.probe == "replay" else 0),
-        "source": text(lambda one: one.source), "target": text(lambda one: one.target), "port": number(np.uint16, lambda one: one.port),
-        "slot_begin": number(np.int64, lambda one: one.begin), "slot_end": number(np.int64, lambda one: one.end),
-        "last_time": number(np.int64, lambda one: one.last), "packets": number(np.uint64, lambda one: one.packets),
-        "bytes": number(np.uint64, lambda one: one.bytes), "flows": number(np.uint64, lambda one: one.flows),
-        "distinct_values": number(np.uint64, lambda one: one.distinct), "learned": number(np.uint8, lambda one: one.learned is not None),
-        "customer_id": words(lambda one: one.customer_id), "service_id": words(lambda one: one.service_id),
-        "shared_by": number(np.uint32, lambda one: len(one.customers)), "alert_id": lambda: Texts.of(alert_ids), "evidence": text(lambda one: one.evidence),
-        "probe": words(lambda one: one.probe), "capture_id": number(np.uint64, lambda one: one.capture_id),
+        "source": text(attrgetter("source")), "target": text(attrgetter("target")), "port": number(np.uint16, attrgetter("port")),
+        "slot_begin": number(np.int64, attrgetter("begin")), "slot_end": number(np.int64, attrgetter("end")),
+        "last_time": number(np.int64, attrgetter("last")), "packets": number(np.uint64, attrgetter("packets")),
+        "bytes": number(np.uint64, attrgetter("bytes")), "flows": number(np.uint64, attrgetter("flows")),
+        "distinct_values": number(np.uint64, attrgetter("distinct")), "learned": number(np.uint8, lambda one: one.learned is not None),
+        "customer_id": words(attrgetter("customer_id")), "service_id": words(attrgetter("service_id")),
+        "shared_by": number(np.uint32, lambda one: len(one.customers)), "alert_id": lambda: Texts.of(alert_ids), "evidence": text(attrgetter("evidence")),
+        "probe": words(attrgetter("probe")), "capture_id": number(np.uint64, attrgetter("capture_id")),
         "stored_time": lambda: np.full(count, stored_time, np.int64)}))

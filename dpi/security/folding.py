@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 import numpy as np
 
@@ -183,16 +184,16 @@ class Folding:
 def rows(alerts: list[Alert], stored_time: int) -> Batch:
     """Rows of `alerts`."""
     def text(name: str) -> Callable[[], AnyColumn]:
-        return lambda: Texts.of(getattr(one, name) for one in alerts)
+        return lambda: Texts.of(map(attrgetter(name), alerts))
 
     def made(name: str) -> Callable[[], AnyColumn]:
         return lambda: Texts.of([one.text(name) for one in alerts])
 
     def words(name: str) -> Callable[[], AnyColumn]:
-        return lambda: Coded.of(getattr(one, name) for one in alerts)
+        return lambda: Coded.of(map(attrgetter(name), alerts))
 
     def number(kind: type, name: str) -> Callable[[], AnyColumn]:
-        return lambda: np.array([getattr(one, name) for one in alerts], kind)
+        return lambda: np.fromiter(map(attrgetter(name), alerts), kind, len(alerts))
 
     return Batch("alerts", len(alerts), Made({
         **{name: text(name) for name in ("alert_id", "dedup_key", "source", "target")}, **{name: made(name) for name in sorted(Alert.TEXTS)},
