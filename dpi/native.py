@@ -64,6 +64,7 @@ class ObjectCache:
 
     def __init__(self) -> None:
         self.folder = cache_directory() / f"kernels-{hashlib.sha256(_machine().encode()).hexdigest()[:16]}"
+        self._place = str(self.folder)
         # of this checkout: another one beside it has sources, and times, of its own
         self._index = self.folder / f"{hashlib.sha256(str(Path(__file__).resolve().parent).encode()).hexdigest()[:16]}.json"
         self._known = self._read_index()
@@ -114,7 +115,7 @@ class ObjectCache:
     def find(self, label: str) -> Known | None:
         """The entry's object of the sources as they are, None where there is none. Its module is imported only where the index does not know."""
         known = self._known.get(label)
-        if known and known.sources <= self._unchanged() and self._object(known.key).exists():
+        if known and known.sources <= self._unchanged() and self._has(known.key):
             return known
         return self._look_up(label)
 
@@ -141,7 +142,7 @@ class ObjectCache:
             known = Known(name, sources, tuple(said["calls"]), float(said["seconds"]), int(said["size"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        if not self._object(name).exists():
+        if not self._has(name):
             return None
         self._known[label] = known
         self._current = None
@@ -150,6 +151,9 @@ class ObjectCache:
 
     def _object(self, key: str) -> Path:
         return self.folder / f"{key}.o"
+
+    def _has(self, key: str) -> bool:
+        return os.path.exists(f"{self._place}/{key}.o")        # asked for each entry of a start: a Path takes six times as long
 
     def compile(self, label: str) -> tuple[bytes, Sequence[str]]:
         """Compile an entry now, in this process, and keep its object: its code, and labels of the entries it calls."""

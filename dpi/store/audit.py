@@ -6,12 +6,10 @@ to the next verification.
 """
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
 import pwd
-import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -68,7 +66,7 @@ def myself() -> Who:
     user = user_of(uid)
     if uid == 0 and (behind := os.environ.get("SUDO_USER")):
         user = f"{behind} (as {user})"
-    return Who(user, uid, socket.gethostname())
+    return Who(user, uid, os.uname().nodename)
 
 
 def user_of(uid: int) -> str:
@@ -76,6 +74,8 @@ def user_of(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
+        import getpass          # a replay asks nobody's name
+
         return getpass.getuser() if uid == os.getuid() and os.environ.get("USER") else f"uid {uid}"
 
 
