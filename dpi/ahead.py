@@ -13,6 +13,7 @@ from typing import Any
 from dpi.capture.block import Block, Blocks
 from dpi.capture.frame import FRAME
 from dpi.jit import records
+from dpi.priority import Aside
 
 AHEAD = 3               # blocks: one is taken in, one waits, one is walked
 
@@ -24,11 +25,11 @@ class _Ended(Exception):
 class _Walk:
     """A thread that walks. `ready` gives each block with the array its frames lie in, then None; that array is put into `free` again."""
 
-    def __init__(self, blocks: Blocks, room: int) -> None:
+    def __init__(self, blocks: Blocks, room: int, aside: Aside | None) -> None:
         self.ready: queue.SimpleQueue[tuple[Block, Any] | None] = queue.SimpleQueue()
         self.free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.failed: BaseException | None = None
-        self._blocks, self._stopped = blocks, False
+        self._blocks, self._aside, self._stopped = blocks, aside, False
         self._given: Any = None             # the array that the coming block is written into
         for _ in range(AHEAD):
             self.free.put(records(room, FRAME))
@@ -50,6 +51,8 @@ class _Walk:
         return self._given
 
     def _run(self) -> None:
+        if self._aside is not None:
+            self._aside.join()
         try:
             with closing(self._blocks(self._place)) as blocks:
                 for block in blocks:
@@ -62,10 +65,10 @@ class _Walk:
         self.ready.put(None)
 
 
-def ahead(blocks: Blocks, room: int) -> Generator[Block, None, None]:
+def ahead(blocks: Blocks, room: int, aside: Aside | None = None) -> Generator[Block, None, None]:
     """The blocks that `blocks(place)` gives, of at most `room` frames, each good until the next one is asked for. Raises what it raises, after the blocks
-    before that."""
-    walk = _Walk(blocks, room)
+    before that. aside: who keeps off the core of the thread that takes them, as this one then does."""
+    walk = _Walk(blocks, room, aside)
     try:
         while (found := walk.ready.get()) is not None:
             block, frames = found

@@ -4,15 +4,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from dpi.priority import give_way
+from dpi.priority import Aside, give_way
 
 EVERYTHING = 1 << 62        # a packet's number that is beyond all others
 
 
 class Behind:
-    """Runs calls that write what shards exported, those that wait for the earliest packet first. gives_way: to those who track packets, where cores are few."""
+    """Runs calls that write what shards exported, those that wait for the earliest packet first. aside: where cores are few its thread gives way to those who
+    track packets, and keeps off their core."""
 
-    def __init__(self, shards: int = 1, gives_way: bool = False) -> None:
+    def __init__(self, shards: int = 1, aside: Aside | None = None) -> None:
         self.passed = [0] * shards      # packets that each shard is beyond, its answers learned
         self.table = threading.Lock()   # held by whoever learns answers or asks for them
         self.failed: BaseException | None = None
@@ -21,7 +22,7 @@ class Behind:
         self._watching = False
         self._count = 0
         self._ended = False
-        self._gives_way = gives_way
+        self._aside = aside
         threading.Thread(target=self._run, name="rows", daemon=True).start()
 
     def put(self, position: int, call: Callable[[], bool | None], done: threading.Event) -> None:
@@ -59,8 +60,9 @@ class Behind:
             raise failed
 
     def _run(self) -> None:
-        if self._gives_way:
+        if self._aside is not None:
             give_way()
+            self._aside.join()
         while True:
             with self._turn:
                 while True:

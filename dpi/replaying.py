@@ -31,6 +31,7 @@ from dpi.engine import entries
 from dpi.identification import holders_of, identity_of
 from dpi.native import warm
 from dpi.output import Limits, Origin
+from dpi.priority import Aside
 from dpi.provenance import Provenance
 from dpi.rules import RuleSet, load
 from dpi.settings import Settings
@@ -131,7 +132,8 @@ class Replay:
         tap = None if self.holders is None else self.holders.sessions.tap()
         sightings = Sightings(None if self.watchman is None else self.watchman.hears)
         self.intake, self.resolutions = Intake(self.limits.key_vlan, self.limits.seconds, tap=tap, sightings=sightings), Resolutions()
-        self.behind = Behind(gives_way=True) if self.workers > 1 else None
+        self.aside = Aside()
+        self.behind = Behind(aside=self.aside) if self.workers > 1 else None
         self.shards = [Shard(self.rules, self.limits, self.sinks, self.intake, self.resolutions, OUTPUTS if self.behind else 1, self.behind,
                              holders=self.holders)]
         self.shards[0].identify(self.identity)
@@ -237,7 +239,9 @@ class Replay:
         shard.begin(origin)
         walked = self.behind is not None and trace.mapped and trace.size >= ALONE
         try:
-            with contextlib.closing(ahead(lambda place: self._wanted(trace, place, FRAMES_AHEAD), FRAMES_AHEAD) if walked else self._wanted(trace)) as blocks:
+            if walked:
+                self.aside.begin(getattr(self.store, "process", 0))
+            with contextlib.closing(self._ahead(trace) if walked else self._wanted(trace)) as blocks:
                 for block in blocks:
                     shard.process(block)
                     self._tell(done + trace.position, trace.name)
@@ -245,12 +249,17 @@ class Replay:
             trace.give_up()
             raise
         finally:
+            self.aside.end()
             trace.let_go()
             if last:
                 shard.finish()
             else:
                 shard.drain()
                 shard.wait()
+
+    def _ahead(self, trace: Trace) -> Generator[Block, None, None]:
+        """The blocks that are wanted, walked by another thread."""
+        return ahead(lambda place: self._wanted(trace, place, FRAMES_AHEAD), FRAMES_AHEAD, self.aside)
 
     def _by_crew(self, trace: Trace, origin: Origin, done: int, last: bool) -> None:
         """Through all shards, each in a thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import signal
 import sys
 import threading
@@ -59,8 +60,10 @@ def test_an_output_without_room_for_a_batch_is_refused(room: dict[str, int]) -> 
 
 @pytest.mark.parametrize("workers", [2, 3, 5])
 def test_many_shards_give_the_rows_of_one(always: None, workers: int) -> None:
+    cores = os.sched_getaffinity(0)
     alone, one = rows(CAPTURES, 1)
     together, many = rows(CAPTURES, workers)
+    assert os.sched_getaffinity(0) == cores         # one had a core to itself
     assert (sorted(set(together) - set(alone)), sorted(set(alone) - set(together))) == ([], [])      # says which rows differ
     assert together == alone and len(alone) > 600
     assert [vars(capture) for capture in many.captures] == [vars(capture) for capture in one.captures]

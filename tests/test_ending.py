@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dpi.priority import give_way, lower
+from dpi.priority import Aside, give_way, lower
 from dpi.store import open_store
 from dpi.store.directory import held
 
@@ -52,3 +52,57 @@ def test_every_thread_of_a_process_gives_way() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.stdout.strip() == "[True, True]"
+
+
+def test_some_keep_off_the_core_of_one_until_it_is_done() -> None:
+    """Threads that join before and after it begins, what they start, and a process; nobody else."""
+    every, aside, over = os.sched_getaffinity(0), Aside(), threading.Event()
+    threads: dict[str, threading.Thread] = {}
+    ready = threading.Barrier(2)
+
+    def start(name: str, *calls: object) -> None:
+        def run() -> None:
+            for call in calls:
+                call()          # type: ignore[operator]
+            ready.wait(30)
+            over.wait(30)
+        threads[name] = threading.Thread(target=run, daemon=True)
+        threads[name].start()
+        if threading.current_thread() is threading.main_thread():
+            ready.wait(30)
+
+    def where() -> dict[str, set[int]]:
+        return {name: os.sched_getaffinity(thread.native_id or 0) for name, thread in threads.items()} | {"process": os.sched_getaffinity(process.pid)}
+
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            start("before", aside.join)
+            start("other")
+            aside.begin(process.pid)
+            own = os.sched_getaffinity(0)
+            rest = every - own
+            start("after", aside.join, lambda: start("its own"))
+            ready.wait(30)
+            found = where()
+            assert len(own) == 1 and found.pop("other") == every and set(map(frozenset, found.values())) == {frozenset(rest)}
+            aside.end()
+            assert os.sched_getaffinity(0) == every and set(map(frozenset, where().values())) == {frozenset(every)}
+        finally:
+            aside.end()
+            over.set()
+            process.kill()
+
+
+def test_with_one_core_nobody_keeps_off_it() -> None:
+    every = os.sched_getaffinity(0)
+    own = {min(every)}
+    try:
+        os.sched_setaffinity(0, own)
+        aside = Aside()
+        aside.join()
+        aside.begin()
+        assert os.sched_getaffinity(0) == own
+        aside.end()
+        assert os.sched_getaffinity(0) == own
+    finally:
+        os.sched_setaffinity(0, every)

@@ -74,7 +74,7 @@ def user_of(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
-        import getpass          # a replay asks nobody's name
+        import getpass  # a replay asks nobody's name
 
         return getpass.getuser() if uid == os.getuid() and os.environ.get("USER") else f"uid {uid}"
 

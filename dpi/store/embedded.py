@@ -73,6 +73,11 @@ class EmbeddedStore:
             self._prepare()
 
     @property
+    def process(self) -> int:
+        """Of the engine, where it has one of its own; else 0."""
+        return self._connection.process
+
+    @property
     def _engine(self) -> Engine:
         """The engine, open and with its tables: where it opens beside this process, that is waited for when it is first asked."""
         if self._unopened is None and not self._ready:

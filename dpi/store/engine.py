@@ -65,6 +65,10 @@ class Engine(Protocol):
         """Run a statement; its answer in that format."""
 
     @property
+    def process(self) -> int:
+        """The number of its own process; 0: it is in this one."""
+
+    @property
     def ended(self) -> bool:
         """Whether its process has ended before it was closed: no statement is answered any more."""
 
@@ -126,7 +130,7 @@ class Here:
     """The engine in this process."""
 
     def __init__(self, path: Path, blank: str) -> None:
-        self._path, self.ended = path, False
+        self._path, self.process, self.ended = path, 0, False
         self._connection, self.begun = open_directory(path, blank)
 
     def query(self, sql: str, form: str, params: dict[str, Any] | None = None) -> bytes:
@@ -246,6 +250,11 @@ class Beside:
             self._child, program.returncode = program.pid, 0        # waited for below, not by Popen
         self._line.keep()
         self._reading.keep()
+
+    @property
+    def process(self) -> int:
+        """See `Engine`."""
+        return self._child
 
     @property
     def ended(self) -> bool:
