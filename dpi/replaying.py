@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dpi import ending
 from dpi.ahead import ahead
 from dpi.asking import Asked
 from dpi.batch import Batch, Coded, Sink
@@ -404,6 +405,8 @@ def run(arguments: Sequence[str], *, sinks: Sequence[Sink], options: ReplayOptio
     inputs = find(list(arguments), sys.stdin.buffer if "-" in arguments else None)
     replay = Replay(sinks, options or ReplayOptions(), settings or load_settings(), progress)
     outcome = replay.run(inputs)
+    if ending.soon and replay.behind is not None:
+        ending.held.append(replay)      # a hundred megabytes of tables, given back while the engine's process ends
     outcome.skipped = [f"{one.name}: {one.why}" for one in inputs.skipped]
     outcome.skipped += [f"--filter: {why} ({_LINKS.get(link, link)}: its packets were left out)" for link, why in replay.selection.unfit.items()]
     return outcome

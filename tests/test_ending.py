@@ -2,16 +2,20 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
 
+from dpi import ending
 from dpi.priority import Aside, give_way, lower
+from dpi.replaying import Replay, ReplayOptions, run
 from dpi.store import open_store
 from dpi.store.directory import held
 
@@ -29,6 +33,24 @@ def test_a_replay_that_has_ended_holds_nothing(tmp_path: Path, cores: int) -> No
     with contextlib.closing(open_store(url)) as store:
         assert store.query("SELECT count() FROM flows").value() == json.loads(done.stdout)["rows"] > 0
         assert store.query("SELECT damage FROM captures").rows == [("",)]          # not FINAL: the row that it had begun is gone
+
+
+@pytest.mark.parametrize(("workers", "soon", "kept"), [(1, True, 0), (2, True, 1), (2, False, 0)])
+def test_tables_are_given_back_while_something_is_waited_for(workers: int, soon: bool, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that is about to end, where another core is there for that; else as soon as they are not needed."""
+    monkeypatch.setattr(ending, "soon", soon)
+    monkeypatch.setattr(ending, "held", [])
+    monkeypatch.setattr(ending, "last", [])
+    run([str(_CAPTURE)], sinks=[], options=ReplayOptions(workers=workers))
+    held = [weakref.ref(one) for one in ending.held]
+    assert [type(one()) for one in held] == [Replay] * kept
+    ending.end()
+    assert [one() is not None for one in held] == [True] * kept       # nothing was waited for: the process ends, and with it all it has
+    ending.last.append(lambda: waited.extend(one() for one in held))
+    waited: list[object] = []
+    ending.end()
+    gc.collect()
+    assert waited == [None] * kept
 
 
 def _lowered(call: object) -> list[bool]:
@@ -58,18 +80,16 @@ def test_some_keep_off_the_core_of_one_until_it_is_done() -> None:
     """Threads that join before and after it begins, what they start, and a process; nobody else."""
     every, aside, over = os.sched_getaffinity(0), Aside(), threading.Event()
     threads: dict[str, threading.Thread] = {}
-    ready = threading.Barrier(2)
+    ready = threading.Semaphore(0)
 
     def start(name: str, *calls: object) -> None:
         def run() -> None:
             for call in calls:
                 call()          # type: ignore[operator]
-            ready.wait(30)
+            ready.release()
             over.wait(30)
         threads[name] = threading.Thread(target=run, daemon=True)
         threads[name].start()
-        if threading.current_thread() is threading.main_thread():
-            ready.wait(30)
 
     def where() -> dict[str, set[int]]:
         return {name: os.sched_getaffinity(thread.native_id or 0) for name, thread in threads.items()} | {"process": os.sched_getaffinity(process.pid)}
@@ -78,11 +98,12 @@ def test_some_keep_off_the_core_of_one_until_it_is_done() -> None:
         try:
             start("before", aside.join)
             start("other")
+            assert ready.acquire(timeout=30) and ready.acquire(timeout=30)
             aside.begin(process.pid)
             own = os.sched_getaffinity(0)
             rest = every - own
             start("after", aside.join, lambda: start("its own"))
-            ready.wait(30)
+            assert ready.acquire(timeout=30) and ready.acquire(timeout=30)
             found = where()
             assert len(own) == 1 and found.pop("other") == every and set(map(frozenset, found.values())) == {frozenset(rest)}
             aside.end()

@@ -126,8 +126,7 @@ def main() -> None:
         sys.stderr.flush()
     if modules is not None and not code:
         modules.keep()
-    for wait in ending.last:
-        wait()
+    ending.end()
     os._exit(code)          # all is written and closed; taking objects, libraries and threads down in order takes longer than a small replay
 
 
