@@ -85,7 +85,8 @@ def settings() -> str:
 
     lines = [_NOTE, "# Settings\n", "Defaults, then `fullspan.toml` of the working directory (or the file `$FULLSPAN_CONFIG` names), then the environment: "
              "`FULLSPAN_FLOW_IDLE_TCP=120` sets `idle_tcp` of `[flow]`. A wrong name or value is one error that says where. "
-             "`FULLSPAN_CACHE` is the directory of compiled kernels; `FULLSPAN_JIT` is `on`, `off` or `checked`.\n",
+             "`FULLSPAN_CACHE` is the directory of what is made once and used by every start: kernels, rules, modules, pages, empty stores; "
+             "`FULLSPAN_JIT` is `on`, `off` or `checked`.\n",
              "SIGHUP: a probe that runs takes a setting marked `yes` when it is told to read its settings anew; the others need a restart.\n"]
     for name, section in {**_SECTIONS, **{f"{name}.NAME": kind for name, kind in _TABLES.items()}}.items():
         lines += [f"## [{name}]\n", f"{(section.__doc__ or '').strip()}\n", "| name | default | allowed | SIGHUP | meaning |", "|---|---|---|---|---|"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
 _SPARE = 0.25                   # of what is kept: a start may do without that
+_KEPT = 8                       # files of a command: one for each environment
 _MODULUS = (1 << 61) - 1        # a prime: a file is named by what the key leaves of it
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
@@ -52,6 +53,10 @@ class Kept:
             return False
         return now.st_mtime_ns == self.time and now.st_size == self.size
 
+    def same(self, other: Kept | None) -> bool:
+        """Whether that is of the same source."""
+        return other is not None and (self.source, self.time, self.size) == (other.source, other.time, other.size)
+
     def spec(self) -> ModuleSpec:
         """As Python would find it."""
         loader = _Loader(self.name, self.source)
@@ -73,11 +78,16 @@ class Bundle:
     def __init__(self, command: str) -> None:
         self._before = set(sys.modules)             # nobody looked for them here
         # where `python -m` is called is not where modules are looked for, but for this package itself
-        self._key = (sys.version, sys.flags.optimize, _PACKAGE, [place for place in sys.path if place not in ("", os.path.abspath(os.curdir))])
+        here = _here()
+        self._places = [place for place in sys.path if place not in ("", here)]
+        self._key = (sys.version, sys.flags.optimize, _PACKAGE, self._places)
+        self._command = command
         self._path = f"{cache.place()}/modules/{command}-{int.from_bytes(marshal.dumps(self._key), 'little') % _MODULUS:x}"
         self._kept: dict[str, Kept] = self._read()
 
     def _read(self) -> dict[str, Kept]:
+        if not os.path.isabs(self._path):           # nobody knows whose that is
+            return {}
         collecting = gc.isenabled()
         gc.disable()                                # a hundred thousand objects, none of them garbage
         try:
@@ -86,7 +96,7 @@ class Bundle:
             found = {words[0]: Kept(*words) for words in modules} if key == self._key else {}
             gc.freeze()                             # nor is any looked at when garbage is
             return found
-        except (OSError, EOFError, ValueError, TypeError):          # none yet, or not whole
+        except Exception:                           # none yet, or not whole: what that raises is anybody's guess
             return {}
         finally:
             if collecting:
@@ -98,28 +108,40 @@ class Bundle:
         return kept.spec() if kept is not None and kept.unchanged else None
 
     def keep(self) -> None:
-        """Keep what was imported, where that is not what came from here. What was not needed this time stays, if it is little: another start may need it."""
+        """Keep what was imported, if some of it did not come from here. What was kept and not needed this time stays, if it is little: another start may
+        need it."""
         imported = dict(self._imported())
-        fresh = [name for name, spec in imported.items() if type(spec.loader) is SourceFileLoader]
+        fresh = [kept for name, spec in imported.items() if type(spec.loader) is SourceFileLoader and (kept := _kept(name, spec)) is not None]
+        if not os.path.isabs(self._path) or all(one.same(self._kept.get(one.name)) for one in fresh):
+            return
         idle = self._kept.keys() - imported.keys()
         spare = len(idle) <= len(self._kept) * _SPARE
-        if not fresh and spare:
-            return
-        modules = [kept.words() for name, kept in self._kept.items() if kept.unchanged and (spare or name not in idle)]
-        modules += filter(None, (_words(name, imported[name]) for name in fresh))
+        modules = {name: kept for name, kept in self._kept.items() if kept.unchanged and (spare or name not in idle)} | {one.name: one for one in fresh}
         from pathlib import Path
 
-        cache.keep(Path(self._path), marshal.dumps((self._key, modules)))
+        cache.keep(Path(self._path), marshal.dumps((self._key, [kept.words() for kept in modules.values()])))
+        old = sorted(Path(self._path).parent.glob(f"{self._command}-*"), key=lambda one: one.stat().st_mtime_ns)[:-_KEPT]
+        for one in old:                             # of environments that may be gone
+            one.unlink()
 
     def _imported(self) -> Iterator[tuple[str, ModuleSpec]]:
-        """Modules that were imported since this bundle was made, out of sources."""
+        """Modules that were imported since this bundle was made, out of sources in the places that it is for."""
+        places = tuple(f"{place}/" for place in (*self._places, _PACKAGE))
         for name, module in sys.modules.copy().items():
             spec = getattr(module, "__spec__", None)
-            if name not in self._before and spec is not None and spec.name == name:
+            if name not in self._before and spec is not None and spec.name == name and str(spec.origin).startswith(places):
                 yield name, spec
 
 
-def _words(name: str, spec: ModuleSpec) -> tuple[object, ...] | None:
+def _here() -> str:
+    """The working directory; '' where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _kept(name: str, spec: ModuleSpec) -> Kept | None:
     """A module as it is kept; None where it is not what was imported any more."""
     source, loader = str(spec.origin), spec.loader
     try:
@@ -128,7 +150,7 @@ def _words(name: str, spec: ModuleSpec) -> tuple[object, ...] | None:
     except (OSError, ImportError, SyntaxError):
         return None
     package = spec.submodule_search_locations is not None
-    return Kept(name, source, package, spec.cached, now.st_mtime_ns, now.st_size, code).words() if code is not None else None
+    return Kept(name, source, package, spec.cached, now.st_mtime_ns, now.st_size, code) if code is not None else None
 
 
 def used(command: str) -> Bundle:

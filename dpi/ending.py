@@ -15,6 +15,6 @@ held: list[object] = []      # kept until then
 def end() -> None:
     """Wait for what is to be waited for."""
     if last:
-        held.clear()
+        held.clear()            # meanwhile; else it goes with the process
     for wait in last:
         wait()

@@ -36,59 +36,77 @@ def _lower(thread: int, nice: int) -> bool:
 
 
 class Aside:
-    """Threads that keep off the core of the one that tracks packets while it does. The kernel lets a thread that wakes run where it was woken, if no core is
-    free: the two then share that core, for as long as nobody looks how busy the others are."""
+    """Threads that keep off the core of the one that tracks packets while it does, where there are two. The kernel lets a thread that wakes run where it was
+    woken, if no core is free: the two then share that core, for as long as nobody looks how busy the others are."""
 
     def __init__(self) -> None:
-        self._all = os.sched_getaffinity(0)
-        self._rest: set[int] = set()                # cores that are left to them; none: they may be anywhere
+        self._lock = threading.Lock()
         self._threads: list[int] = []
         self._process = 0
+        self._own: set[int] = set()                 # the core of who tracks packets; none: nobody keeps off any
+        self._rest: set[int] = set()
+        self._before: dict[int, set[int]] = {}      # cores of the threads of this process when it began
 
     def join(self) -> None:
         """The thread that calls is one of them."""
-        self._threads.append(threading.get_native_id())
-        if self._rest:
-            _keep_to(self._threads[-1], self._rest)
+        with self._lock:
+            self._threads.append(threading.get_native_id())
+            if self._rest:
+                _keep_to(self._threads[-1], self._rest)
 
     def begin(self, process: int = 0) -> None:
-        """From now on: off the core that the caller runs on, and keeps to. process: all of whose threads are among them, 0 none."""
-        own = _core()
-        self._rest, self._process = self._all - {own}, process
-        if self._rest:
-            _keep_to(0, {own})              # or it would follow those who wake it
-            self._keep_to(self._rest)
+        """The caller keeps to the core that it runs on from now on, and they to the other. process: all of whose threads are among them, 0 none."""
+        cores, own = os.sched_getaffinity(0), {_core()}
+        if len(cores) != 2 or not own < cores:      # of more there is always a free one
+            return
+        with self._lock:
+            self._before = {thread: _cores_of(thread) for thread in _threads_of("self")}
+            self._own, self._rest, self._process = own, cores - own, process
+            _keep_to(0, own)                        # or it would follow those who wake it
+            self._threads = [one for one in self._threads if one in self._before]       # a number may be another's by now
+            for thread in [*self._threads, *_threads_of(process)]:
+                _keep_to(thread, self._rest)
 
     def end(self) -> None:
-        """All may be anywhere again, with what they have started: said by the one that began."""
-        if not self._rest:
-            return
-        confined, self._rest = self._rest, set()
-        _keep_to(0, self._all)
-        self._keep_to(self._all)
-        for thread in map(int, _listed("/proc/self/task")):
-            with contextlib.suppress(OSError):
-                if os.sched_getaffinity(thread) == confined:
-                    _keep_to(thread, self._all)
-
-    def _keep_to(self, cores: set[int]) -> None:
-        others = map(int, _listed(f"/proc/{self._process}/task")) if self._process else ()
-        for thread in [*self._threads, *others]:
-            _keep_to(thread, cores)
+        """Each may be where it was before, and what was started meanwhile anywhere: said by the one that began."""
+        with self._lock:
+            if not self._rest:
+                return
+            cores = self._own | self._rest
+            for thread in _threads_of("self"):
+                now, before = _cores_of(thread), self._before.get(thread, cores)
+                if now != before and now in (self._own, self._rest):
+                    _keep_to(thread, before)
+            while any([_keep_to(thread, cores) for thread in _threads_of(self._process) if _cores_of(thread) == self._rest]):
+                pass                                # it may have started one that its starter's turn came after
+            self._rest = set()
 
 
 def _core() -> int:
-    """That the thread that calls runs on (proc_pid_stat(5): field 39)."""
-    with open("/proc/thread-self/stat", encoding="ascii", errors="replace") as file:
-        return int(file.read().rpartition(")")[2].split()[36])
+    """That the thread that calls runs on (proc_pid_stat(5): field 39); -1 where nobody says."""
+    try:
+        with open("/proc/thread-self/stat", encoding="ascii", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[36])
+    except (OSError, ValueError, IndexError):
+        return -1
 
 
-def _listed(folder: str) -> list[str]:
+def _threads_of(process: int | str) -> list[int]:
+    """Of a process that is there; of 0 none."""
     with contextlib.suppress(OSError):
-        return os.listdir(folder)
+        return [int(one) for one in os.listdir(f"/proc/{process}/task")] if process else []
     return []
 
 
-def _keep_to(thread: int, cores: set[int]) -> None:
-    with contextlib.suppress(OSError):          # it has ended meanwhile
+def _cores_of(thread: int) -> set[int]:
+    with contextlib.suppress(OSError):
+        return os.sched_getaffinity(thread)
+    return set()
+
+
+def _keep_to(thread: int, cores: set[int]) -> bool:
+    """Whether it is there still."""
+    with contextlib.suppress(OSError):
         os.sched_setaffinity(thread, cores)
+        return True
+    return False

@@ -240,23 +240,25 @@ class Replay:
         shard.begin(origin)
         walked = self.behind is not None and trace.mapped and trace.size >= ALONE
         try:
-            if walked:
-                self.aside.begin(getattr(self.store, "process", 0))
             with contextlib.closing(self._ahead(trace) if walked else self._wanted(trace)) as blocks:
-                for block in blocks:
+                for number, block in enumerate(blocks):
                     shard.process(block)
                     self._tell(done + trace.position, trace.name)
+                    if walked and not number:       # who is told may have started a thread
+                        self.aside.begin(getattr(self.store, "process", 0))
         except BaseException:
             trace.give_up()
             raise
         finally:
-            self.aside.end()
-            trace.let_go()
-            if last:
-                shard.finish()
-            else:
-                shard.drain()
-                shard.wait()
+            try:
+                self.aside.end()
+            finally:
+                trace.let_go()
+                if last:
+                    shard.finish()
+                else:
+                    shard.drain()
+                    shard.wait()
 
     def _ahead(self, trace: Trace) -> Generator[Block, None, None]:
         """The blocks that are wanted, walked by another thread."""

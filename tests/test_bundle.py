@@ -35,8 +35,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """Nothing of the package is imported any more."""
-    for name in NAMES:
-        sys.modules.pop(name, None)
+    for name in [one for one in sys.modules if one.partition(".")[0] == NAMES[0]]:
+        del sys.modules[name]
     importlib.invalidate_caches()
 
 
@@ -127,18 +127,62 @@ def test_another_path_has_another_file(package: Path, tmp_path: Path, monkeypatc
     monkeypatch.undo()
 
 
-def test_what_is_not_needed_stays_if_it_is_little(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("spare", "stays"), [(0.6, True), (bundle._SPARE, False)])
+def test_what_is_not_needed_stays_if_it_is_little(package: Path, monkeypatch: pytest.MonkeyPatch, spare: float, stays: bool) -> None:
+    """Of two modules one is not imported the next time: it stays as long as nothing else is to be kept, and after that if half of all is little."""
+    other = f"{NAMES[0]}.other"
+    (package / "other.py").write_text("")
     kept = filled()
-    forget()
-    importlib.import_module(NAMES[0])
-    kept.keep()                                                 # half of it was not imported this time
-    assert fresh().find_spec(NAMES[1]) is None and fresh().find_spec(NAMES[0]) is not None
-    kept = filled()
-    monkeypatch.setattr(bundle, "_SPARE", 0.6)
-    forget()
+    monkeypatch.setattr(bundle, "_SPARE", spare)
     importlib.import_module(NAMES[0])
     kept.keep()
     assert fresh().find_spec(NAMES[1]) is not None
+    importlib.import_module(other)
+    kept.keep()
+    assert (fresh().find_spec(NAMES[1]) is not None) == stays and fresh().find_spec(other) is not None
+
+
+def test_environments_that_are_gone_leave_few_files(package: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "modules"
+    folder.mkdir(parents=True)
+    for k in range(20):
+        (folder / f"a-{k}").write_bytes(b"")
+        os.utime(folder / f"a-{k}", (k, k))
+    (folder / "another-1").write_bytes(b"")
+    filled()
+    assert len(list(folder.iterdir())) == bundle._KEPT + 1 and {"another-1", "a-19"} < {one.name for one in folder.iterdir()}
+    assert fresh().find_spec(NAMES[0]) is not None
+
+
+def test_damage_is_seen_or_does_no_more_than_in_a_compiled_file(package: Path, tmp_path: Path) -> None:
+    """What marshal raises for bytes that are not its own is more than it says; none of it ends a start."""
+    filled()
+    path, = (tmp_path / "cache" / "modules").iterdir()
+    whole = path.read_bytes()
+    for raised in (SystemError, MemoryError, IndexError, OverflowError):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("marshal.loads", Raises(raised))
+            assert fresh().find_spec(NAMES[0]) is None
+    path.write_bytes(bytes(len(whole)))
+    assert fresh().find_spec(NAMES[0]) is None
+    path.write_bytes(whole)
+    assert fresh().find_spec(NAMES[0]) is not None
+
+
+class Raises:
+    """A function that raises."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self._error = error
+
+    def __call__(self, _given: object) -> object:
+        raise self._error
+
+
+def test_a_cache_of_nobody_knows_where_is_none(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FULLSPAN_CACHE", "here")
+    assert comes_from(imported(filled())) == "SourceFileLoader" and not (tmp_path / "here").exists()
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +208,22 @@ def test_a_command_keeps_its_modules_once(tmp_path: Path) -> None:
     assert str(Path(bundle.__file__).parent) in key and "click.core" in {words[0] for words in kept} and "dpi.bundle" not in {words[0] for words in kept}
     run("rules", "check")
     assert sorted(one.name.split("-")[0] for one in modules.iterdir()) == ["fullspan", "rules"]
+
+
+def test_what_lies_where_a_command_is_called_is_not_kept(tmp_path: Path) -> None:
+    """A module there goes before those of the same name elsewhere, as ever with `python -m`: there alone. Where the directory is gone a command works."""
+    environment = {**os.environ, "FULLSPAN_CACHE": str(tmp_path / "cache")}
+    told = {}
+    for name in ("with", "without", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / "with" / "uuid.py").write_text("print('mine')\nclass UUID: pass\n")
+        gone = "import os; os.rmdir(os.getcwd()); " if name == "gone" else ""
+        program = f"import runpy, sys; {gone}sys.argv[:] = ['-m', '--version']; sys.path.insert(0, '' if {bool(gone)} else {str(tmp_path / name)!r}); "
+        done = subprocess.run([sys.executable, "-c", program + "runpy.run_module('dpi.cli.main', run_name='__main__', alter_sys=True)"], cwd=tmp_path / name,
+                              env=environment, capture_output=True, text=True, check=False)
+        told[name] = done.returncode, done.stdout.count("mine"), done.stderr
+    assert told == {"with": (0, 1, ""), "without": (0, 0, ""), "gone": (0, 0, "")}
+    assert len(list((tmp_path / "cache" / "modules").iterdir())) == 1          # all three looked into the same
 
 
 def test_only_a_command_has_one() -> None:

@@ -25,6 +25,7 @@ import dpi.replaying
 from dpi.batch import Batch
 from dpi.behind import EVERYTHING, Behind
 from dpi.output import Limits, Output
+from dpi.priority import Aside
 from dpi.replaying import Progress, ReplayOptions, limits, run
 from dpi.shard import Shard
 from dpi.store import open_store
@@ -58,12 +59,21 @@ def test_an_output_without_room_for_a_batch_is_refused(room: dict[str, int]) -> 
         Output(Limits(**room))
 
 
+def where() -> set[frozenset[int]]:
+    """The cores that threads of this process may run on."""
+    return {frozenset(os.sched_getaffinity(int(one))) for one in os.listdir("/proc/self/task")}
+
+
 @pytest.mark.parametrize("workers", [2, 3, 5])
-def test_many_shards_give_the_rows_of_one(always: None, workers: int) -> None:
-    cores = os.sched_getaffinity(0)
+def test_many_shards_give_the_rows_of_one(always: None, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    begin = Aside.begin
+    monkeypatch.setattr(Aside, "begin", lambda self, process=0: (begun.append(process), begin(self, process)))
+    cores = where()
     alone, one = rows(CAPTURES, 1)
     together, many = rows(CAPTURES, workers)
-    assert os.sched_getaffinity(0) == cores         # one had a core to itself
+    # one had a core to itself
+    assert len(begun) == (len(CAPTURES) if workers == 2 else 0) and where() == cores
     assert (sorted(set(together) - set(alone)), sorted(set(alone) - set(together))) == ([], [])      # says which rows differ
     assert together == alone and len(alone) > 600
     assert [vars(capture) for capture in many.captures] == [vars(capture) for capture in one.captures]

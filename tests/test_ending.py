@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,15 +78,17 @@ def test_every_thread_of_a_process_gives_way() -> None:
 
 
 def test_some_keep_off_the_core_of_one_until_it_is_done() -> None:
-    """Threads that join before and after it begins, what they start, and a process; nobody else."""
-    every, aside, over = os.sched_getaffinity(0), Aside(), threading.Event()
+    """Threads that join before and after it begins, what they start, and a process; nobody else. Then all are where they were, and so is what the one itself
+    has started meanwhile."""
+    machine = os.sched_getaffinity(0)
+    every = set(sorted(machine)[:2])
+    aside, over, ready = Aside(), threading.Event(), threading.Semaphore(0)
     threads: dict[str, threading.Thread] = {}
-    ready = threading.Semaphore(0)
 
-    def start(name: str, *calls: object) -> None:
+    def start(name: str, *calls: Callable[[], object]) -> None:
         def run() -> None:
             for call in calls:
-                call()          # type: ignore[operator]
+                call()
             ready.release()
             over.wait(30)
         threads[name] = threading.Thread(target=run, daemon=True)
@@ -94,36 +97,47 @@ def test_some_keep_off_the_core_of_one_until_it_is_done() -> None:
     def where() -> dict[str, set[int]]:
         return {name: os.sched_getaffinity(thread.native_id or 0) for name, thread in threads.items()} | {"process": os.sched_getaffinity(process.pid)}
 
-    with subprocess.Popen(["sleep", "60"]) as process:
-        try:
-            start("before", aside.join)
-            start("other")
-            assert ready.acquire(timeout=30) and ready.acquire(timeout=30)
-            aside.begin(process.pid)
-            own = os.sched_getaffinity(0)
-            rest = every - own
-            start("after", aside.join, lambda: start("its own"))
-            assert ready.acquire(timeout=30) and ready.acquire(timeout=30)
-            found = where()
-            assert len(own) == 1 and found.pop("other") == every and set(map(frozenset, found.values())) == {frozenset(rest)}
-            aside.end()
-            assert os.sched_getaffinity(0) == every and set(map(frozenset, where().values())) == {frozenset(every)}
-        finally:
-            aside.end()
-            over.set()
-            process.kill()
+    def started(count: int) -> bool:
+        return all(ready.acquire(timeout=30) for _ in range(count))
 
-
-def test_with_one_core_nobody_keeps_off_it() -> None:
-    every = os.sched_getaffinity(0)
-    own = {min(every)}
     try:
-        os.sched_setaffinity(0, own)
-        aside = Aside()
-        aside.join()
-        aside.begin()
-        assert os.sched_getaffinity(0) == own
-        aside.end()
-        assert os.sched_getaffinity(0) == own
-    finally:
         os.sched_setaffinity(0, every)
+        with subprocess.Popen(["sleep", "60"]) as process:
+            try:
+                start("before", aside.join)
+                start("other")
+                start("elsewhere", lambda: os.sched_setaffinity(0, {max(every)}))
+                assert started(3)
+                aside.begin(process.pid)
+                own = os.sched_getaffinity(0)
+                rest = every - own
+                start("after", aside.join, lambda: start("its own"))
+                start("of the one")
+                assert started(3)
+                if len(every) == 2:
+                    assert where() == {"before": rest, "other": every, "elsewhere": {max(every)}, "after": rest, "its own": rest, "of the one": own,
+                                       "process": rest}
+                aside.end()
+                assert os.sched_getaffinity(0) == every and where() == dict.fromkeys([*threads, "process"], every) | {"elsewhere": {max(every)}}
+            finally:
+                aside.end()
+                over.set()
+                process.kill()
+                for thread in threads.values():
+                    thread.join(30)
+    finally:
+        os.sched_setaffinity(0, machine)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_with_one_core_or_many_nobody_keeps_off_any(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = os.sched_getaffinity(0)
+    asked: list[object] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _thread: set(range(cores)))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *words: asked.append(words))
+    aside = Aside()
+    aside.join()
+    aside.begin()
+    aside.end()
+    monkeypatch.undo()
+    assert not asked and os.sched_getaffinity(0) == every

@@ -124,8 +124,9 @@ def main() -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
-    if modules is not None and not code:
-        modules.keep()
+    if modules is not None and code < 2:
+        with contextlib.suppress(Exception, KeyboardInterrupt):     # all is done that was asked for
+            modules.keep()
     ending.end()
     os._exit(code)          # all is written and closed; taking objects, libraries and threads down in order takes longer than a small replay
 
