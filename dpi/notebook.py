@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dpi.flow.figures import Figures
-    from dpi.replaying import Outcome
+    from dpi.outcome import Outcome
 
 #: Tables a replay fills.
 KEPT = ("flows", "dns", "tls", "http")

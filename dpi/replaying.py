@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from dpi.detection import watchman_of
 from dpi.engine import entries
 from dpi.identification import holders_of, identity_of
 from dpi.native import warm
+from dpi.outcome import BESIDE, CLOCK_COUNTERS, COUNTERS, Outcome, Progress
 from dpi.output import Limits, Origin
 from dpi.priority import Aside
 from dpi.provenance import Provenance
@@ -70,35 +71,6 @@ class ReplayOptions:
     bindings: str | None = None
     local_networks: str | None = None
     announcing: Announcing | None = None        # tells people of alerts; who made it closes it
-
-
-@dataclass
-class Progress:
-    """How far a replay is. `position` and `size` are bytes of the files; `size` 0: not known."""
-    packets: int = 0
-    bytes: int = 0
-    position: int = 0
-    size: int = 0
-
-
-@dataclass
-class Outcome:
-    """What a replay did."""
-    captures: list[Captured] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
-    per_second: Any = None              # int64[k,3]: second, packets, wire bytes
-    interrupted: bool = False
-    skipped: list[str] = field(default_factory=list)
-    rules_version: str = ""
-    seconds: float = 0.0                # reading to last row handed over, without compiling
-    seen: Any = None                    # dpi.security.watchman.Seen; None: nothing was looked for
-
-
-#: Counters that are shown to people, in their order: of the shards, and of the packet clock.
-COUNTERS = ("flows", "evicted", "folded", "folded_coarser", "streams_full", "streams_reclaimed", "facts_full", "tunnels_full", "outbox_full", "answers_full",
-            "stream_gaps", "changes_full")
-BESIDE = ("duplicates", *COUNTS)        # of a capture, told with the last minute of its coverage
-CLOCK_COUNTERS = ("epochs", "seconds_missed")
 
 
 def limits(settings: Settings, max_flows: int | None = None) -> Limits:

@@ -24,9 +24,10 @@ import dpi.crew
 import dpi.replaying
 from dpi.batch import Batch
 from dpi.behind import EVERYTHING, Behind
+from dpi.outcome import Progress
 from dpi.output import Limits, Output
 from dpi.priority import Aside
-from dpi.replaying import Progress, ReplayOptions, limits, run
+from dpi.replaying import ReplayOptions, limits, run
 from dpi.shard import Shard
 from dpi.store import open_store
 from tests.golden.rows import PCAPS, Kept, golden

@@ -49,9 +49,9 @@ assert WALK.itemsize == 656, WALK.itemsize
 POSITION, END, START, NUMBER, NEED, STATUS = range(6)
 
 
-def words_of(state: Any) -> memoryview:
-    """A view of WALK[1] as 64-bit words."""
-    return state.view(np.ndarray).view(np.uint64).data  # type: ignore[no-any-return]
+def words_of(record: Any, signed: bool = False) -> memoryview:
+    """A view of a record array of one, whose fields are slow to read from Python, as 64-bit words."""
+    return record.view(np.ndarray).view(np.int64 if signed else np.uint64).data  # type: ignore[no-any-return]
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dpi.capture.block import words_of
 from dpi.capture.frame import REFUSALS, TUNNELS
 from dpi.capture.key import fold
 from dpi.capture.octets import be16, be32, octet
@@ -45,7 +46,7 @@ class Sightings:
         self._hearing, self._recent = records(1, HEARING), records(REMEMBERED if on else 0, RECENT)
         self._recent.view(np.ndarray)["time"] = -(1 << 62)
         self.head, self._plain = self._hearing.view(np.ndarray)[0], self._waiting.view(np.ndarray)
-        self._words = self._hearing.view(np.ndarray).view(np.int64).data        # an array's fields are slow to read, and it is looked at with each block
+        self._words = words_of(self._hearing, signed=True)
 
     def arrays(self) -> dict[str, Any]:
         """Its arrays by their names in a world."""

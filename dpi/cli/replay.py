@@ -189,7 +189,7 @@ def _check_report(path: str | None) -> None:
 
 class _Beside:
     """The report's template, looked for beside the reading where a core is free for that: once packets are read, for what it imports would hold up the start.
-    Called with a dpi.replaying.Progress, which `bar` shows."""
+    Called with a dpi.outcome.Progress, which `bar` shows."""
 
     def __init__(self, path: str | None, bar: Any) -> None:
         self._wanted, self._bar = path is not None and len(os.sched_getaffinity(0)) > 1, bar
@@ -245,7 +245,7 @@ def _say(figures: Any, lang: str, store_url: str, report: str | None, outs: tupl
 
 
 class Bar:
-    """The progress bar: packets, bytes, rate, time left. Called with a dpi.replaying.Progress."""
+    """The progress bar: packets, bytes, rate, time left. Called with a dpi.outcome.Progress."""
 
     def __init__(self) -> None:
         from rich.console import Console

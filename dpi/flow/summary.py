@@ -160,7 +160,7 @@ class Summary:
         return [counted(names(k), table[k]) for k in np.flatnonzero(table[:, 0] + table[:, 1]).tolist()]
 
     def figures(self, outcome: Any = None) -> Figures:
-        """The figures so far; `outcome` (dpi.replaying.Outcome) adds captures, counters and per-second totals."""
+        """The figures so far; `outcome` (dpi.outcome.Outcome) adds captures, counters and per-second totals."""
         out, sums = Figures(), self._sums[0]
         out.rows, out.flows, out.packets, out.bytes, out.ip_bytes, out.payload_bytes, out.client_bytes = (
             int(sums[name]) for name in ("rows", "flows", "packets", "wire", "ip", "payload", "up"))

@@ -17,7 +17,7 @@ from dpi.cli.flow import display_filter
 from dpi.cli.replay import command as replay
 from dpi.cli.report import command as report
 from dpi.errors import UserError
-from dpi.replaying import Outcome, Progress
+from dpi.outcome import Outcome, Progress
 from dpi.store import open_store
 from tests.reports import rows
 

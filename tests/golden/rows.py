@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dpi.batch import Batch
-from dpi.replaying import Outcome, ReplayOptions, run
+from dpi.outcome import Outcome
+from dpi.replaying import ReplayOptions, run
 from dpi.sinks.files import json_lines
 
 PCAPS = Path(__file__).resolve().parents[2] / "pcaps"

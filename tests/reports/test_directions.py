@@ -11,7 +11,8 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.utils import wrpcap
 
 from dpi.cli.main import run
-from dpi.replaying import Outcome, ReplayOptions
+from dpi.outcome import Outcome
+from dpi.replaying import ReplayOptions
 from dpi.replaying import run as replay
 from dpi.store import Store, open_store
 

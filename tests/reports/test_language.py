@@ -14,7 +14,7 @@ import pytest
 from dpi.capture.frame import REFUSALS
 from dpi.classify.inspection import RISKS
 from dpi.flow.figures import CONFIDENCES
-from dpi.replaying import CLOCK_COUNTERS, COUNTERS
+from dpi.outcome import CLOCK_COUNTERS, COUNTERS
 from dpi.reports.language import LANGUAGES, Language, catalogue
 
 EN, ZH = catalogue("en"), catalogue("zh")
